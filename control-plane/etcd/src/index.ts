@@ -1,0 +1,21 @@
+/** The store: etcd's semantics behind a narrow port. */
+export {
+  prefixEnd,
+  StoreError,
+  type Compare,
+  type KeyValue,
+  type LeaseId,
+  type Op,
+  type OpResult,
+  type RangeRequest,
+  type RangeResult,
+  type Revision,
+  type Store,
+  type StoreErrorCode,
+  type StoreEvent,
+  type TxnRequest,
+  type TxnResult,
+  type WatchHandle,
+  type WatchRequest,
+  type WatchSink,
+} from "./store/store.ts";

@@ -1,0 +1,9 @@
+/**
+ * What every package stands on: time, randomness, logging, background work and its end are handed in, never global.
+ */
+export { aborted, isAbort, linkSignal, onAbort, sleep, type LinkedSignal } from "./abort.ts";
+export { Cleanup } from "./cleanup.ts";
+export { createFakeClock, systemClock, type Clock, type FakeClock, type Instant, type Timer } from "./clock.ts";
+export { createLogger, silentLogger, type LogFields, type Logger, type LogLevel } from "./log.ts";
+export { createSeededRandom, randomSuffix, secretHex, systemRandom, type Random } from "./random.ts";
+export { TaskScope } from "./task-scope.ts";
