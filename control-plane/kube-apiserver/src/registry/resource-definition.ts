@@ -11,7 +11,12 @@ export interface StrategyContext {
   readonly clock: Clock;
   readonly random: Random;
   /** The requesting user, for kinds that record it (CertificateSigningRequest). */
-  readonly user: { readonly name: string; readonly uid?: string; readonly groups: readonly string[]; readonly extra?: Readonly<Record<string, readonly string[]>> };
+  readonly user: {
+    readonly name: string;
+    readonly uid?: string;
+    readonly groups: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
   readonly isDryRun: boolean;
   /** `NAMESPACE` of the request, `""` for cluster-scoped kinds. */
   readonly namespace: string;

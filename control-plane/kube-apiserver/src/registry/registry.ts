@@ -1,0 +1,145 @@
+import type { Draft, Json } from "@coracle/apimachinery";
+import type { StorageListResult, StoredObject, StorageWatcher } from "../storage/object-storage.ts";
+import type { ApiDraft, ApiObject, ResourceDefinition } from "./resource-definition.ts";
+
+/** Who asks, and what the request as a whole carries. Made by the HTTP layer once a request. */
+export interface RequestContext {
+  readonly user: {
+    readonly name: string;
+    readonly uid?: string;
+    readonly groups: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
+  readonly signal: AbortSignal;
+  /** Sent as Warning headers, in order, each once. */
+  readonly warnings: string[];
+  readonly userAgent: string;
+}
+
+export type AdmissionOperation = "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
+
+/** What admission plugins see. */
+export interface AdmissionAttributes {
+  readonly operation: AdmissionOperation;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly kind: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Absent for DELETE. Mutating plugins change it in place. */
+  readonly object: ApiDraft | undefined;
+  readonly oldObject: ApiObject | undefined;
+  readonly options: Json | undefined;
+  readonly isDryRun: boolean;
+  readonly context: RequestContext;
+}
+
+/** The admission chain, handed to the registry by the composition of the server. */
+export interface AdmissionChain {
+  /** Mutates in place; throws StatusError to refuse. */
+  admit(attributes: AdmissionAttributes): Promise<void>;
+  validate(attributes: AdmissionAttributes): Promise<void>;
+}
+
+export type FieldValidation = "Strict" | "Warn" | "Ignore";
+
+export interface WriteQuery {
+  readonly dryRun: boolean;
+  readonly fieldManager: string;
+  readonly fieldValidation: FieldValidation;
+}
+
+export interface ReadQuery {
+  readonly resourceVersion?: string | undefined;
+}
+
+export interface ListQuery extends ReadQuery {
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly continue?: string | undefined;
+  readonly resourceVersionMatch?: string | undefined;
+}
+
+export interface WatchQuery extends ListQuery {
+  readonly allowWatchBookmarks: boolean;
+  readonly sendInitialEvents?: boolean | undefined;
+}
+
+export interface DeleteQuery {
+  /** Parsed DeleteOptions (body and query together); structure already checked. */
+  readonly options: {
+    readonly gracePeriodSeconds?: number | undefined;
+    readonly propagationPolicy?: string | undefined;
+    readonly orphanDependents?: boolean | undefined;
+    readonly preconditions?:
+      | { readonly uid?: string | undefined; readonly resourceVersion?: string | undefined }
+      | undefined;
+    readonly dryRun?: readonly string[] | undefined;
+  };
+}
+
+export type PatchKind = "json" | "merge" | "strategic" | "apply";
+
+/** What a write answers: an object that was stored (its bytes exist), or one that was not (dry run, Status, Scale, review). */
+export type Answer =
+  | { readonly type: "stored"; readonly stored: StoredObject; readonly created: boolean }
+  | { readonly type: "object"; readonly object: Json | ApiObject; readonly created: boolean; readonly code?: number };
+
+export interface ListAnswer extends StorageListResult {
+  readonly metadata: {
+    readonly resourceVersion: string;
+    readonly continue?: string;
+    readonly remainingItemCount?: number;
+  };
+}
+
+/** All verbs on one resource. Failures are StatusErrors. The HTTP layer has authenticated, authorised and parsed. */
+export interface ResourceHandler {
+  readonly definition: ResourceDefinition;
+  get(context: RequestContext, namespace: string, name: string, query: ReadQuery): Promise<Answer>;
+  list(context: RequestContext, namespace: string | undefined, query: ListQuery): Promise<ListAnswer>;
+  /** Synchronous delivery to `watcher`; dispose to stop. */
+  watch(context: RequestContext, namespace: string | undefined, query: WatchQuery, watcher: StorageWatcher): Disposable;
+  /** `body`: the request's JSON value, not yet checked. `name` is set for named creates of subresources only. */
+  create(context: RequestContext, namespace: string, body: Draft, query: WriteQuery): Promise<Answer>;
+  update(context: RequestContext, namespace: string, name: string, body: Draft, query: WriteQuery): Promise<Answer>;
+  patch(
+    context: RequestContext,
+    namespace: string,
+    name: string,
+    kind: PatchKind,
+    body: Json,
+    query: WriteQuery & { readonly force: boolean },
+  ): Promise<Answer>;
+  delete(context: RequestContext, namespace: string, name: string, query: DeleteQuery): Promise<Answer>;
+  deleteCollection(
+    context: RequestContext,
+    namespace: string | undefined,
+    list: ListQuery,
+    query: DeleteQuery,
+  ): Promise<Answer>;
+  /** Subresources that read and write through the registry: status, scale, binding, eviction, resize, approval, finalize, token … */
+  subresource(name: string): SubresourceHandler | undefined;
+}
+
+export interface SubresourceHandler {
+  get?(context: RequestContext, namespace: string, name: string, query: ReadQuery): Promise<Answer>;
+  update?(context: RequestContext, namespace: string, name: string, body: Draft, query: WriteQuery): Promise<Answer>;
+  patch?(
+    context: RequestContext,
+    namespace: string,
+    name: string,
+    kind: PatchKind,
+    body: Json,
+    query: WriteQuery & { readonly force: boolean },
+  ): Promise<Answer>;
+  create?(context: RequestContext, namespace: string, name: string, body: Draft, query: WriteQuery): Promise<Answer>;
+}
+
+/** Every resource the server has, by group, version and plural. */
+export interface Registry {
+  resource(group: string, version: string, plural: string): ResourceHandler | undefined;
+}
