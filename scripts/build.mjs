@@ -1,0 +1,55 @@
+// Bundles each process of a cluster into one file of dist/, with the tables and packages that cannot be bundled beside it.
+import { existsSync, mkdirSync, readdirSync, rmSync, copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build as esbuild } from "esbuild";
+
+const root = join(fileURLToPath(import.meta.url), "../..");
+const out = join(root, "dist");
+
+/** Native code cannot be bundled. */
+const EXTERNAL = ["lmdb"];
+
+/** Answers whether it worked; what did not is printed. */
+export async function build() {
+  const entriesDir = join(root, "distribution/cluster/src/processes");
+  const entryPoints = {
+    cli: join(root, "distribution/cli/src/main.ts"),
+    ...Object.fromEntries(
+      readdirSync(entriesDir)
+        .filter((file) => file.endsWith("-process.ts"))
+        .map((file) => [file.replace("-process.ts", ""), join(entriesDir, file)]),
+    ),
+  };
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(join(out, "tables"), { recursive: true });
+  try {
+    await esbuild({
+      entryPoints,
+      outdir: out,
+      outExtension: { ".js": ".cjs" },
+      bundle: true,
+      platform: "node",
+      format: "cjs",
+      target: "node20",
+      minifySyntax: true,
+      minifyWhitespace: true,
+      keepNames: false,
+      sourcemap: "linked",
+      sourcesContent: false,
+      external: EXTERNAL,
+      banner: { js: 'const __moduleUrl=require("node:url").pathToFileURL(__filename).href;' },
+      define: { "import.meta.url": "__moduleUrl" },
+      logLevel: "warning",
+      legalComments: "none",
+    });
+  } catch {
+    return false;
+  }
+  const tables = join(root, "foundation/api/tables");
+  for (const file of existsSync(tables) ? readdirSync(tables) : []) copyFileSync(join(tables, file), join(out, "tables", file));
+  writeFileSync(join(out, ".built"), "");
+  return true;
+}
+
+if (process.argv[1] === join(root, "scripts/build.mjs")) process.exit((await build()) ? 0 : 1);
