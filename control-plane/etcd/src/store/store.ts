@@ -67,7 +67,9 @@ export interface TxnRequest {
 }
 
 export type OpResult =
+  /** Look at `previous.value`, if at all, before that version is compacted: it may be fetched only then. */
   | { readonly type: "put"; readonly previous: KeyValue | undefined }
+  /** The same holds for the values in `deleted`. */
   | { readonly type: "delete"; readonly deleted: readonly KeyValue[] }
   | ({ readonly type: "range" } & RangeResult);
 
@@ -92,6 +94,11 @@ export interface WatchRequest {
   readonly end?: string | undefined;
   /** First revision wanted; absent: everything after now. */
   readonly startRevision?: Revision | undefined;
+  /**
+   * For ranges: also call `events` with no events, when commits touched nothing of the range, so that the watcher
+   * knows how far it is.
+   */
+  readonly progress?: boolean | undefined;
 }
 
 /**
@@ -137,7 +144,8 @@ export type StoreErrorCode =
   | "corrupt"
   | "unavailable"
   | "tooLarge"
-  | "duplicateKey";
+  | "duplicateKey"
+  | "invalidRequest";
 
 /** Any failure of a store. */
 export class StoreError extends Error {

@@ -1,0 +1,29 @@
+import type { LeaseRecord } from "../lease/lease-table.ts";
+import type { Version } from "../mvcc/key-index.ts";
+import type { LeaseId, Revision } from "../store/store.ts";
+
+/** What becomes durable together, or not at all. */
+export interface JournalEntry {
+  readonly changes: readonly Version[];
+  readonly leases: readonly LeaseChange[];
+  /** Set when this entry is a compaction. */
+  readonly compacted?: Revision | undefined;
+  /** Versions that nobody can see any more. */
+  readonly dropped: readonly Version[];
+}
+
+export type LeaseChange =
+  | { readonly type: "keep"; readonly lease: LeaseRecord }
+  | { readonly type: "end"; readonly id: LeaseId };
+
+/** Where an engine keeps what must survive. The rules are the same for all engines; this is what differs. */
+export interface Journal {
+  /** Resolves when on disk. Undefined: done, there is nothing to wait for. One call at a time. */
+  write(entry: JournalEntry): Promise<void> | undefined;
+  /** The value of a version that was written. */
+  load(version: Version): Buffer;
+  /** Whether values live here, so that memory can forget them after a write. */
+  readonly keepsValues: boolean;
+  size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }>;
+  close(): Promise<void>;
+}

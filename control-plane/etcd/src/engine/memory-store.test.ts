@@ -1,0 +1,4 @@
+import { storeContract, withFakeClock } from "../contract/store-contract.ts";
+import { createMemoryStore } from "./memory-store.ts";
+
+storeContract("memory", () => withFakeClock((clock) => createMemoryStore({ clock })));

@@ -1,0 +1,30 @@
+import type { Clock, Random } from "@coracle/base";
+import type { Store } from "../store/store.ts";
+import type { Journal, JournalEntry } from "./journal.ts";
+import { MvccStore } from "./mvcc-store.ts";
+
+/** A store that is gone with the process. The same rules as the embedded engine, nothing on disk. */
+export function createMemoryStore(options: { readonly clock: Clock; readonly random?: Random | undefined }): Store {
+  return new MvccStore({ journal: new NoJournal(), clock: options.clock, random: options.random });
+}
+
+/** Writes nothing; counts bytes. */
+class NoJournal implements Journal {
+  readonly keepsValues = false;
+  #bytes = 0;
+
+  write(entry: JournalEntry): undefined {
+    for (const { record, value } of entry.changes) this.#bytes += record.key.length + (value?.length ?? 0);
+    for (const { record, value } of entry.dropped) this.#bytes -= record.key.length + (value?.length ?? 0);
+  }
+
+  load(): Buffer {
+    throw new Error("unreachable: every version holds its value");
+  }
+
+  async size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
+    return { totalBytes: this.#bytes, usedBytes: this.#bytes };
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,283 @@
+import { systemRandom, type Clock, type Random } from "@coracle/base";
+import { LeaseTable, type LeaseRecord } from "../lease/lease-table.ts";
+import { Mvcc, leaseNotFoundError } from "../mvcc/mvcc.ts";
+import type { KeyRecord, Version } from "../mvcc/key-index.ts";
+import {
+  StoreError,
+  type LeaseId,
+  type RangeRequest,
+  type RangeResult,
+  type Revision,
+  type Store,
+  type TxnRequest,
+  type TxnResult,
+  type WatchHandle,
+  type WatchRequest,
+  type WatchSink,
+} from "../store/store.ts";
+import { WatchHub } from "../watch/watch-hub.ts";
+import type { Journal, LeaseChange } from "./journal.ts";
+
+/** What an engine found when it was opened. */
+export interface InitialState {
+  readonly revision: Revision;
+  readonly compacted: Revision;
+  /** In key order. */
+  readonly records: readonly KeyRecord[];
+  /** Changes after `compacted`, in order. */
+  readonly history: readonly Version[];
+  readonly leases: readonly LeaseRecord[];
+}
+
+/** A lease found on disk lives at least so long, so that its owner can come back and renew it. */
+const LEASE_GRACE_MS = 5_000;
+/** Versions removed in one commit, so that a compaction never holds up writers for long. */
+const DROP_SLICE = 1_000;
+
+interface Waiter {
+  readonly settle: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** What goes to disk in one commit. */
+interface Group {
+  readonly changes: Version[];
+  readonly leases: LeaseChange[];
+  readonly waiters: Waiter[];
+  readonly undo: (() => void)[];
+  compacted: Revision | undefined;
+}
+
+/**
+ * The store over a journal. Transactions are evaluated at once and in order; all that arrive while a commit is under
+ * way share the next one. They are acknowledged, and seen by readers and watchers, when that commit is durable.
+ */
+export class MvccStore implements Store {
+  readonly #mvcc: Mvcc;
+  readonly #hub: WatchHub;
+  readonly #leases: LeaseTable;
+  readonly #journal: Journal;
+  readonly #random: Random;
+  #group: Group = emptyGroup();
+  #dropped: Version[] = [];
+  #writing: Promise<void> | undefined;
+  #flushIsDue = false;
+  #publishing = false;
+  #closed = false;
+
+  constructor(options: {
+    readonly journal: Journal;
+    readonly clock: Clock;
+    readonly random?: Random | undefined;
+    readonly initial?: InitialState | undefined;
+  }) {
+    const { journal, clock, initial, random = systemRandom } = options;
+    this.#journal = journal;
+    this.#random = random;
+    // As etcd, an empty store is at revision 1.
+    this.#mvcc = new Mvcc((version) => this.#load(version), {
+      revision: initial?.revision ?? 1,
+      compacted: initial?.compacted ?? 0,
+    });
+    this.#hub = new WatchHub(this.#mvcc);
+    this.#leases = new LeaseTable(clock, (lease) => this.#expire(lease));
+    if (initial !== undefined) this.#restore(initial, clock);
+  }
+
+  async range(request: RangeRequest): Promise<RangeResult> {
+    this.#checkOpen();
+    return this.#mvcc.range(request);
+  }
+
+  async revision(): Promise<Revision> {
+    this.#checkOpen();
+    return this.#mvcc.committed;
+  }
+
+  txn(request: TxnRequest): Promise<TxnResult> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen();
+      const { result, changes } = this.#mvcc.evaluate(request, (lease) => this.#leases.has(lease));
+      // What it read may not be durable yet: then the answer waits too.
+      if (changes.length === 0 && result.revision === this.#mvcc.committed) {
+        resolve(result);
+        return;
+      }
+      for (const change of changes) {
+        this.#group.changes.push(change);
+        if (change.lease !== 0) this.#leases.attach(change.lease, change.record.key);
+      }
+      this.#enqueue({ settle: () => resolve(result), reject });
+    });
+  }
+
+  async watch(request: WatchRequest, sink: WatchSink): Promise<WatchHandle> {
+    this.#checkOpen();
+    return this.#hub.watch(request, sink);
+  }
+
+  async grantLease(ttlSeconds: number): Promise<LeaseId> {
+    this.#checkOpen();
+    let id: LeaseId;
+    do id = 1 + Math.floor(this.#random.next() * 2 ** 47);
+    while (this.#leases.has(id));
+    this.#leases.add(id, ttlSeconds * 1000);
+    await this.#writeLease(id, () => this.#leases.remove(id));
+    return id;
+  }
+
+  async keepLeaseAlive(lease: LeaseId): Promise<void> {
+    this.#checkOpen();
+    if (!this.#leases.renew(lease)) throw leaseNotFoundError();
+    await this.#writeLease(lease);
+  }
+
+  async revokeLease(lease: LeaseId): Promise<void> {
+    this.#checkOpen();
+    if (!this.#leases.has(lease)) throw leaseNotFoundError();
+    await this.#endLease(lease);
+  }
+
+  async compact(revision: Revision): Promise<void> {
+    this.#checkOpen();
+    this.#dropped.push(...this.#mvcc.compact(revision));
+    this.#group.compacted = revision;
+    await new Promise<void>((settle, reject) => this.#enqueue({ settle, reject }));
+  }
+
+  size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
+    return this.#journal.size();
+  }
+
+  /** Waits for what is under way; watches end with `closed`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    while (this.#writing !== undefined || hasWork(this.#group)) {
+      if (this.#writing === undefined) this.#flush();
+      await this.#writing;
+    }
+    this.#leases[Symbol.dispose]();
+    this.#hub.close(closedError());
+    await this.#journal.close();
+  }
+
+  #restore(initial: InitialState, clock: Clock): void {
+    this.#mvcc.index.load(initial.records);
+    for (const change of initial.history) this.#mvcc.history.append(change);
+    for (const { id, ttlSeconds, expiresAt } of initial.leases) {
+      const ttlMs = ttlSeconds * 1000;
+      this.#leases.add(id, ttlMs, Math.min(ttlMs, Math.max(expiresAt - clock.now(), LEASE_GRACE_MS)));
+    }
+    if (initial.leases.length === 0) return;
+    for (const { key, newest } of initial.records) {
+      if (newest !== undefined && newest.lease !== 0) this.#leases.attach(newest.lease, key);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw closedError();
+  }
+
+  #load(version: Version): Buffer {
+    return version.value ?? this.#journal.load(version);
+  }
+
+  #writeLease(id: LeaseId, undo?: () => void): Promise<void> {
+    const lease = this.#leases.recordOf(id);
+    if (lease !== undefined) this.#group.leases.push({ type: "keep", lease });
+    if (undo !== undefined) this.#group.undo.push(undo);
+    return new Promise((settle, reject) => this.#enqueue({ settle, reject }));
+  }
+
+  #endLease(id: LeaseId): Promise<void> {
+    const attached = [...this.#leases.keysOf(id)].filter((key) => this.#mvcc.index.get(key)?.newest?.lease === id);
+    this.#group.changes.push(...this.#mvcc.deleteKeys(attached));
+    this.#group.leases.push({ type: "end", id });
+    const record = this.#leases.recordOf(id);
+    this.#leases.remove(id);
+    this.#group.undo.push(() => {
+      // It comes back as ended, and ends again a little later.
+      if (record !== undefined) this.#leases.add(id, record.ttlSeconds * 1000, LEASE_GRACE_MS);
+      for (const key of attached) this.#leases.attach(id, key);
+    });
+    return new Promise((settle, reject) => this.#enqueue({ settle, reject }));
+  }
+
+  #expire(id: LeaseId): void {
+    if (this.#closed) return;
+    // A failed commit brings the lease back (see #endLease): nobody waits for this one.
+    this.#endLease(id).catch(() => undefined);
+  }
+
+  #enqueue(waiter: Waiter): void {
+    this.#group.waiters.push(waiter);
+    // A watcher that writes from within `events` must not overtake the delivery to the other watchers.
+    if (this.#journal.keepsValues || this.#publishing) this.#scheduleFlush();
+    else this.#flush();
+  }
+
+  /** After the present turn of the event loop, so that those who are ready now come along. */
+  #scheduleFlush(): void {
+    if (this.#flushIsDue || this.#writing !== undefined) return;
+    this.#flushIsDue = true;
+    setImmediate(() => {
+      this.#flushIsDue = false;
+      if (this.#writing === undefined) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const group = this.#group;
+    if (!hasWork(group) && this.#dropped.length === 0) return;
+    this.#group = emptyGroup();
+    const dropped = this.#dropped.length > DROP_SLICE ? this.#dropped.splice(0, DROP_SLICE) : this.#dropped;
+    if (dropped === this.#dropped) this.#dropped = [];
+    const { changes, leases, compacted } = group;
+    const written = this.#journal.write({ changes, leases, compacted, dropped });
+    if (written === undefined) {
+      this.#committed(group);
+      return;
+    }
+    this.#writing = written.then(
+      () => this.#committed(group),
+      (error: unknown) => this.#failed(group, dropped, error),
+    );
+  }
+
+  #committed(group: Group): void {
+    this.#writing = undefined;
+    this.#mvcc.commit(group.changes);
+    this.#publishing = true;
+    if (group.changes.length > 0) this.#hub.publish(group.changes);
+    this.#publishing = false;
+    if (this.#journal.keepsValues) for (const change of group.changes) change.value = undefined;
+    for (const waiter of group.waiters) waiter.settle();
+    if (hasWork(this.#group) || this.#dropped.length > 0) this.#scheduleFlush();
+  }
+
+  /** Those that came after stand on what failed, so they fail too. */
+  #failed(group: Group, dropped: readonly Version[], error: unknown): void {
+    this.#writing = undefined;
+    const later = this.#group;
+    this.#group = emptyGroup();
+    this.#group.compacted = later.compacted ?? group.compacted;
+    this.#dropped.unshift(...dropped);
+    this.#mvcc.undo([...group.changes, ...later.changes]);
+    for (const undo of [...group.undo, ...later.undo].toReversed()) undo();
+    const reason = error instanceof StoreError ? error : new StoreError("unavailable", String(error), { cause: error });
+    for (const waiter of [...group.waiters, ...later.waiters]) waiter.reject(reason);
+  }
+}
+
+function emptyGroup(): Group {
+  return { changes: [], leases: [], waiters: [], undo: [], compacted: undefined };
+}
+
+function hasWork(group: Group): boolean {
+  return group.waiters.length > 0;
+}
+
+function closedError(): StoreError {
+  return new StoreError("closed", "the store is closed");
+}

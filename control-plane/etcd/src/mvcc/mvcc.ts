@@ -1,0 +1,307 @@
+import {
+  StoreError,
+  type KeyValue,
+  type LeaseId,
+  type OpResult,
+  type Op,
+  type RangeRequest,
+  type RangeResult,
+  type Revision,
+  type StoreEvent,
+  type TxnRequest,
+  type TxnResult,
+} from "../store/store.ts";
+import { History } from "./history.ts";
+import { KeyIndex, visibleAt, type KeyRecord, type Version } from "./key-index.ts";
+import { fromByteKey, toByteKey, toKeyRange } from "./key-range.ts";
+import { chooseBranch, checkTxn } from "./txn-rules.ts";
+
+const NOTHING = Buffer.alloc(0);
+
+/** Fetches the value of a version whose value is not in memory. */
+export type ValueLoader = (version: Version) => Buffer;
+
+/** What evaluating a transaction did to the state. */
+export interface Evaluation {
+  readonly result: TxnResult;
+  /** In order; empty when nothing was written. */
+  readonly changes: readonly Version[];
+}
+
+/**
+ * etcd's multi-version rules, without I/O. Transactions change the state at once and are `head`; they become
+ * `committed`, and visible to readers and in the history, when the engine says so, or are undone.
+ */
+export class Mvcc {
+  readonly #index = new KeyIndex();
+  readonly #history = new History();
+  readonly #load: ValueLoader;
+  #head: Revision;
+  #committed: Revision;
+  #compacted: Revision;
+
+  constructor(load: ValueLoader, start: { readonly revision: Revision; readonly compacted: Revision }) {
+    this.#load = load;
+    this.#head = start.revision;
+    this.#committed = start.revision;
+    this.#compacted = start.compacted;
+  }
+
+  /** Revision of the last evaluated transaction. */
+  get head(): Revision {
+    return this.#head;
+  }
+
+  /** Revision that readers see. */
+  get committed(): Revision {
+    return this.#committed;
+  }
+
+  /** Oldest revision that can be read. */
+  get compacted(): Revision {
+    return this.#compacted;
+  }
+
+  /** Committed changes since the last compaction. */
+  get history(): History {
+    return this.#history;
+  }
+
+  get index(): KeyIndex {
+    return this.#index;
+  }
+
+  /** Reads committed state. */
+  range(request: RangeRequest): RangeResult {
+    return this.#rangeAt(request, this.#committed);
+  }
+
+  /** Runs a transaction on top of all before it. Throws, and changes nothing, when it is not allowed. */
+  evaluate(request: TxnRequest, leaseExists: (lease: LeaseId) => boolean): Evaluation {
+    checkTxn(request);
+    const succeeded = chooseBranch(request.compare, (key) => this.#newestLive(key));
+    const ops = succeeded ? request.success : (request.failure ?? []);
+    for (const op of ops) this.#checkOp(op, leaseExists);
+    const revision = this.#head + 1;
+    const changes: Version[] = [];
+    const results = ops.map((op) => this.#apply(op, revision, changes));
+    if (changes.length > 0) this.#head = revision;
+    return { result: { succeeded, revision: this.#head, results }, changes };
+  }
+
+  /** Deletes keys whatever they hold now; used when a lease ends. */
+  deleteKeys(keys: Iterable<string>): readonly Version[] {
+    const changes: Version[] = [];
+    for (const key of [...keys].toSorted(byByteOrder)) {
+      const record = this.#index.get(key);
+      if (record?.newest !== undefined && record.newest.version > 0) this.#bury(record, this.#head + 1, changes);
+    }
+    if (changes.length > 0) this.#head++;
+    return changes;
+  }
+
+  /** Makes evaluated changes visible. They come in the order of evaluation. */
+  commit(changes: readonly Version[]): void {
+    for (const change of changes) this.#history.append(change);
+    const last = changes.at(-1);
+    if (last !== undefined) this.#committed = last.modRevision;
+  }
+
+  /** Takes back everything that is evaluated and not committed: `changes`, all of it, in the order of evaluation. */
+  undo(changes: readonly Version[]): void {
+    for (const { record } of changes.toReversed()) {
+      record.newest = record.newest?.older;
+      if (record.newest === undefined) this.#index.remove(record.key);
+    }
+    this.#head = this.#committed;
+  }
+
+  /**
+   * Forgets what no reader at or after `revision` can see, and returns it. Changes made at `revision` itself stay in
+   * the history, so that a watch can start there.
+   */
+  compact(revision: Revision): Version[] {
+    if (revision <= this.#compacted) throw compactedError();
+    if (revision > this.#committed) throw futureRevisionError();
+    this.#compacted = revision;
+    const dropped: Version[] = [];
+    for (const change of this.#history.dropBefore(revision)) {
+      dropOlder(change, dropped);
+      if (change.version === 0) this.#unlink(change, dropped);
+    }
+    for (let at = 0; this.#history.at(at)?.modRevision === revision; at++) {
+      dropOlder(this.#history.at(at) as Version, dropped);
+    }
+    return dropped;
+  }
+
+  /** Fails as etcd does when `revision` can not be read. */
+  checkReadable(revision: Revision): void {
+    if (revision < this.#compacted) throw compactedError();
+  }
+
+  keyValue(version: Version): KeyValue {
+    return toKeyValue(version, version.value ?? this.#load(version));
+  }
+
+  /** As `keyValue`, but a value that is not in memory is fetched only when it is looked at. */
+  previousKeyValue(version: Version | undefined): KeyValue | undefined {
+    if (version === undefined || version.version === 0) return undefined;
+    return version.value === undefined ? new LazyKeyValue(version, this.#load) : toKeyValue(version, version.value);
+  }
+
+  event(change: Version): StoreEvent {
+    const previous = this.previousKeyValue(change.older);
+    if (change.version > 0) return { type: "put", kv: this.keyValue(change), previous };
+    return { type: "delete", key: fromByteKey(change.record.key), modRevision: change.modRevision, previous };
+  }
+
+  #rangeAt(request: RangeRequest, now: Revision): RangeResult {
+    const range = toKeyRange(request.key, request.end);
+    const at = request.revision !== undefined && request.revision > 0 ? request.revision : now;
+    if (at > now) throw futureRevisionError();
+    this.checkReadable(at);
+    const limit = request.limit !== undefined && request.limit > 0 ? request.limit : Infinity;
+    const kvs: KeyValue[] = [];
+    let count = 0;
+    this.#index.forEach(range, (record) => {
+      const version = visibleAt(record, at);
+      if (version === undefined) return;
+      if (count++ >= limit || request.countOnly === true) return;
+      kvs.push(request.keysOnly === true ? toKeyValue(version, NOTHING) : this.keyValue(version));
+    });
+    return { revision: now, kvs, count, more: request.countOnly !== true && count > limit };
+  }
+
+  #newestLive(key: string): Version | undefined {
+    const newest = this.#index.get(toByteKey(key))?.newest;
+    return newest === undefined || newest.version === 0 ? undefined : newest;
+  }
+
+  #checkOp(op: Op, leaseExists: (lease: LeaseId) => boolean): void {
+    if (op.type === "put") {
+      if (op.lease !== undefined && op.lease !== 0 && !leaseExists(op.lease)) throw leaseNotFoundError();
+    } else if (op.type === "range" && op.revision !== undefined && op.revision > 0) {
+      if (op.revision > this.#head) throw futureRevisionError();
+      this.checkReadable(op.revision);
+    }
+  }
+
+  #apply(op: Op, revision: Revision, changes: Version[]): OpResult {
+    if (op.type === "put") {
+      const record = this.#index.getOrCreate(toByteKey(op.key));
+      const older = record.newest;
+      const isNew = older === undefined || older.version === 0;
+      const change: Version = {
+        record,
+        modRevision: revision,
+        sub: changes.length,
+        createRevision: isNew ? revision : older.createRevision,
+        version: isNew ? 1 : older.version + 1,
+        lease: op.lease ?? 0,
+        value: op.value,
+        older,
+      };
+      record.newest = change;
+      changes.push(change);
+      return { type: "put", previous: this.previousKeyValue(older) };
+    }
+    if (op.type === "delete") {
+      const doomed: KeyRecord[] = [];
+      this.#index.forEach(toKeyRange(op.key, op.end), (record) => {
+        if (record.newest !== undefined && record.newest.version > 0) doomed.push(record);
+      });
+      const deleted = doomed.map((record) => this.previousKeyValue(record.newest) as KeyValue);
+      for (const record of doomed) this.#bury(record, revision, changes);
+      return { type: "delete", deleted };
+    }
+    const now = changes.length > 0 ? revision : this.#head;
+    return { type: "range", ...this.#rangeAt(op, now) };
+  }
+
+  #bury(record: KeyRecord, revision: Revision, changes: Version[]): void {
+    const change: Version = {
+      record,
+      modRevision: revision,
+      sub: changes.length,
+      createRevision: 0,
+      version: 0,
+      lease: 0,
+      value: NOTHING,
+      older: record.newest,
+    };
+    record.newest = change;
+    changes.push(change);
+  }
+
+  #unlink(change: Version, dropped: Version[]): void {
+    const { record } = change;
+    dropped.push(change);
+    if (record.newest === change) {
+      record.newest = undefined;
+      this.#index.remove(record.key);
+      return;
+    }
+    let newer = record.newest;
+    while (newer !== undefined && newer.older !== change) newer = newer.older;
+    if (newer !== undefined) newer.older = undefined;
+  }
+}
+
+/** A key-value whose value is fetched when it is looked at; possible until that version is compacted. */
+class LazyKeyValue implements KeyValue {
+  readonly key: string;
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly version: number;
+  readonly lease: LeaseId;
+  readonly #version: Version;
+  readonly #load: ValueLoader;
+
+  constructor(version: Version, load: ValueLoader) {
+    this.key = fromByteKey(version.record.key);
+    this.createRevision = version.createRevision;
+    this.modRevision = version.modRevision;
+    this.version = version.version;
+    this.lease = version.lease;
+    this.#version = version;
+    this.#load = load;
+  }
+
+  get value(): Buffer {
+    return this.#load(this.#version);
+  }
+}
+
+function toKeyValue(version: Version, value: Buffer): KeyValue {
+  return {
+    key: fromByteKey(version.record.key),
+    value,
+    createRevision: version.createRevision,
+    modRevision: version.modRevision,
+    version: version.version,
+    lease: version.lease,
+  };
+}
+
+function dropOlder(change: Version, dropped: Version[]): void {
+  for (let older = change.older; older !== undefined; older = older.older) dropped.push(older);
+  change.older = undefined;
+}
+
+function byByteOrder(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The revision asked for is older than the last compaction. */
+export function compactedError(): StoreError {
+  return new StoreError("compacted", "etcdserver: mvcc: required revision has been compacted");
+}
+
+export function futureRevisionError(): StoreError {
+  return new StoreError("futureRevision", "etcdserver: mvcc: required revision is a future revision");
+}
+
+export function leaseNotFoundError(): StoreError {
+  return new StoreError("leaseNotFound", "etcdserver: requested lease not found");
+}
