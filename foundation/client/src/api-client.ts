@@ -8,6 +8,8 @@ export interface ListResult<T> {
 
 export interface ReadOptions {
   readonly resourceVersion?: string | undefined;
+  /** Ask for metadata alone (PartialObjectMetadata); everything else of the object is absent. */
+  readonly metadataOnly?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

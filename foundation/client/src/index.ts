@@ -10,4 +10,18 @@ export type {
   WatchOptions,
   WriteOptions,
 } from "./api-client.ts";
+export { createApiClient, type ApiClientOptions, type OwnedApiClient } from "./client.ts";
 export type { CacheKey, Informer, InformerFactory, InformerHandlers, InformerOptions, Lister } from "./informer.ts";
+export {
+  createInformer,
+  deepFreeze,
+  dropManagedFields,
+  type InformerDeps,
+  type OwnedInformer,
+} from "./informer/create-informer.ts";
+export { createInformerFactory } from "./informer/informer-factory.ts";
+export { cacheKeyOf, splitCacheKey } from "./informer/object-cache.ts";
+export { loadKubeconfig, type ClientConfig } from "./kubeconfig/kubeconfig.ts";
+export { createWorkQueue, type WorkQueue, type WorkQueueOptions } from "./queue/work-queue.ts";
+export { createHttpTransport, type HttpTransportOptions } from "./transport/http-transport.ts";
+export type { Transport, TransportRequest, TransportResponse } from "./transport/transport.ts";

@@ -25,6 +25,8 @@ export interface InformerOptions<T> {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /** Cache metadata alone (PartialObjectMetadata). */
+  readonly metadataOnly?: boolean | undefined;
   /** Name → values under which an object is found by `byIndex`. */
   readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>> | undefined;
   /** Cuts down an object before it is cached (drop managedFields …). */

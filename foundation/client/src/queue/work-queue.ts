@@ -1,0 +1,110 @@
+import { aborted, systemClock, type Clock, type Timer } from "@coracle/base";
+
+export interface WorkQueueOptions {
+  readonly clock?: Clock | undefined;
+  /** Delay after a key's first failure; doubles with each further one. */
+  readonly baseDelayMs?: number | undefined;
+  readonly maxDelayMs?: number | undefined;
+}
+
+/**
+ * Keys to be worked on. A key waits in it once however often it is added, is never worked on by two workers at a
+ * time, and is worked on again if it was added meanwhile.
+ */
+export interface WorkQueue<K> {
+  add(key: K): void;
+  /** Adds `key` in `delayMs`; of several the earliest counts. */
+  addAfter(key: K, delayMs: number): void;
+  /** Adds `key` after its back-off, which grows with each call until `forget`. */
+  addRateLimited(key: K): void;
+  /** The key succeeded: its back-off starts anew. */
+  forget(key: K): void;
+  /** Failures since the last `forget`. */
+  failures(key: K): number;
+  /** Waiting now; without those that are delayed or worked on. */
+  readonly length: number;
+  /**
+   * Works through the queue with up to `workers` keys at a time, until `signal` aborts; then waits for those in work.
+   * `work` must not reject.
+   */
+  run(workers: number, work: (key: K) => Promise<void>, signal: AbortSignal): Promise<void>;
+}
+
+const BASE_DELAY_MS = 5;
+const MAX_DELAY_MS = 1_000_000;
+
+export function createWorkQueue<K extends string | object>(options: WorkQueueOptions = {}): WorkQueue<K> {
+  const { clock = systemClock, baseDelayMs = BASE_DELAY_MS, maxDelayMs = MAX_DELAY_MS } = options;
+  const waiting = new Set<K>();
+  const inWork = new Set<K>();
+  const again = new Set<K>();
+  const failures = new Map<K, number>();
+  const delayed = new Map<K, { readonly due: number; readonly timer: Timer }>();
+  let start: (() => void) | undefined;
+  let stopped = false;
+
+  function add(key: K): void {
+    if (stopped) return;
+    if (inWork.has(key)) again.add(key);
+    else {
+      waiting.add(key);
+      start?.();
+    }
+  }
+
+  function addAfter(key: K, delayMs: number): void {
+    if (stopped) return;
+    if (delayMs <= 0) return add(key);
+    const due = clock.monotonicMs() + delayMs;
+    const pending = delayed.get(key);
+    if (pending !== undefined && pending.due <= due) return;
+    pending?.timer[Symbol.dispose]();
+    const timer = clock.after(delayMs, () => {
+      delayed.delete(key);
+      add(key);
+    });
+    delayed.set(key, { due, timer });
+  }
+
+  return {
+    add,
+    addAfter,
+    addRateLimited(key) {
+      const count = failures.get(key) ?? 0;
+      failures.set(key, count + 1);
+      addAfter(key, Math.min(baseDelayMs * 2 ** Math.min(count, 40), maxDelayMs));
+    },
+    forget: (key) => void failures.delete(key),
+    failures: (key) => failures.get(key) ?? 0,
+    get length() {
+      return waiting.size;
+    },
+    async run(workers, work, signal) {
+      let idle: (() => void) | undefined;
+      const process = async (key: K): Promise<void> => {
+        await work(key);
+        inWork.delete(key);
+        if (again.delete(key)) add(key);
+        if (inWork.size === 0) idle?.();
+        start?.();
+      };
+      start = () => {
+        while (inWork.size < workers && !signal.aborted) {
+          const next = waiting.values().next();
+          if (next.done === true) return;
+          waiting.delete(next.value);
+          inWork.add(next.value);
+          void process(next.value);
+        }
+      };
+      start();
+      await aborted(signal);
+      stopped = true;
+      start = undefined;
+      for (const { timer } of delayed.values()) timer[Symbol.dispose]();
+      delayed.clear();
+      waiting.clear();
+      if (inWork.size > 0) await new Promise<void>((resolve) => (idle = resolve));
+    },
+  };
+}
