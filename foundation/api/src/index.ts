@@ -1,2 +1,15 @@
 /** The Kubernetes API as data. Types live under `@coracle/api/GROUP/VERSION`. */
 export { apiVersionOf, groupVersionPath, resourcePath, type KubeObject, type ResourceType } from "./resource-type.ts";
+export {
+  loadCriCodec,
+  loadCsiCodec,
+  loadEtcdCodec,
+  loadKubeletGrpcCodec,
+  type CriCodec,
+  type CsiCodec,
+  type EtcdCodec,
+  type KubeletGrpcCodec,
+} from "./proto/contracts.ts";
+export { createGrpcCodec, type GrpcCodec, type GrpcMethod, type GrpcService } from "./proto/grpc-codec.ts";
+export { ProtoError } from "./proto/wire.ts";
+export { openLineTable, parseTable, readTable, type LineTable, type TableName } from "./tables.ts";
