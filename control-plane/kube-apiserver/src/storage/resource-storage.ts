@@ -1,0 +1,148 @@
+import { StoreError, type Op, type Revision, type TxnResult } from "@coracle/etcd";
+import { alreadyExists, expired, internalError, requestEntityTooLarge, serviceUnavailable } from "@coracle/apimachinery";
+import type { ApiDraft } from "../registry/resource-definition.ts";
+import type { LeasePool } from "./lease-pool.ts";
+import type {
+  ObjectStorage,
+  StorageListRequest,
+  StorageListResult,
+  StorageWatcher,
+  StorageWatchRequest,
+  StoredObject,
+} from "./object-storage.ts";
+import { pick, type ResourceCache } from "./resource-cache.ts";
+import type { StorageHub } from "./storage-hub.ts";
+import { readJsonValue, serialiseForStore, versionFromValue, type ValueReader } from "./stored-version.ts";
+
+const MAX_TXN_BYTES = 1_572_864;
+
+/** One resource's objects in the store: reads from its cache, writes through transactions on the version. */
+export class ResourceStorage implements ObjectStorage {
+  readonly #hub: StorageHub;
+  readonly #cache: ResourceCache;
+  readonly #leases: LeasePool;
+  readonly #resource: { readonly group: string; readonly resource: string };
+  readonly #read: ValueReader;
+
+  constructor(options: {
+    readonly hub: StorageHub;
+    readonly cache: ResourceCache;
+    readonly leases: LeasePool;
+    readonly resource: { readonly group: string; readonly resource: string };
+    readonly read?: ValueReader | undefined;
+  }) {
+    this.#hub = options.hub;
+    this.#cache = options.cache;
+    this.#leases = options.leases;
+    this.#resource = options.resource;
+    this.#read = options.read ?? readJsonValue;
+  }
+
+  get revision(): Revision {
+    return this.#cache.revision;
+  }
+
+  get count(): number {
+    return this.#cache.count;
+  }
+
+  get(namespace: string, name: string): StoredObject | undefined {
+    return this.#cache.get(namespace, name);
+  }
+
+  async list(request: StorageListRequest): Promise<StorageListResult> {
+    const known = this.#cache.list(request);
+    if (known !== undefined) return known;
+    const { first, end } = this.#cache.scopeOf(request);
+    const revision = request.revision as Revision;
+    try {
+      const range = await this.#hub.store.range({ key: first, end, revision });
+      const versions = range.kvs.map((kv) => versionFromValue(kv.key, kv.value, kv.modRevision, this.#read));
+      return pick(versions, request, revision, this.#cache.matcher(request));
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  watch(request: StorageWatchRequest, watcher: StorageWatcher): Disposable {
+    return this.#cache.watch(request, watcher);
+  }
+
+  async create(object: ApiDraft, options?: { readonly ttlSeconds?: number | undefined }): Promise<StoredObject> {
+    const { namespace, name } = object.metadata as { namespace?: string; name: string };
+    const key = this.#cache.keyOf(namespace ?? "", name);
+    const ttl = options?.ttlSeconds;
+    const lease = ttl === undefined ? undefined : await this.#leases.lease(ttl);
+    const stored = await this.#write(key, object, 0, lease);
+    if (stored === undefined) throw alreadyExists(this.#resource, name);
+    return stored;
+  }
+
+  replace(
+    previous: StoredObject,
+    object: ApiDraft,
+    options?: { readonly ttlSeconds?: number | undefined },
+  ): Promise<StoredObject | undefined> {
+    const ttl = options?.ttlSeconds;
+    if (ttl === undefined) return this.#write(previous.key, object, previous.revision, undefined);
+    return this.#leases.lease(ttl).then((lease) => this.#write(previous.key, object, previous.revision, lease));
+  }
+
+  async #write(
+    key: string,
+    draft: ApiDraft,
+    expected: Revision,
+    lease: number | undefined,
+  ): Promise<StoredObject | undefined> {
+    const value = serialiseForStore(draft);
+    if (value.length > MAX_TXN_BYTES) throw requestEntityTooLarge(MAX_TXN_BYTES);
+    const announced = this.#cache.announce(key, { value, draft });
+    try {
+      const result = await this.#commit(key, expected, { type: "put", key, value, lease });
+      if (!result.succeeded) return undefined;
+      await this.#hub.waitFor(result.revision);
+      const { namespace = "", name } = draft.metadata as { namespace?: string; name: string };
+      const stored = this.#cache.get(namespace, name);
+      if (stored !== undefined && stored.revision === result.revision) return stored;
+      // Overwritten already by somebody quicker: answer what we wrote all the same.
+      return versionFromValue(key, value, result.revision, this.#read);
+    } finally {
+      announced.settle();
+    }
+  }
+
+  async remove(previous: StoredObject): Promise<StoredObject | undefined> {
+    const { key } = previous;
+    const result = await this.#commit(key, previous.revision, { type: "delete", key });
+    if (!result.succeeded) return undefined;
+    await this.#hub.waitFor(result.revision);
+    return versionFromValue(key, previous.json, result.revision, readJsonValue);
+  }
+
+  async #commit(key: string, expected: Revision, op: Op): Promise<TxnResult> {
+    try {
+      return await this.#hub.store.txn({
+        compare: [{ key, target: "mod", op: "=", value: expected }],
+        success: [op],
+      });
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+}
+
+/** A store's failure as the API tells it. */
+export function translate(error: unknown): unknown {
+  if (!(error instanceof StoreError)) return error;
+  switch (error.code) {
+    case "compacted":
+      return expired("The resourceVersion for the provided list is too old.");
+    case "tooLarge":
+      return requestEntityTooLarge(MAX_TXN_BYTES);
+    case "closed":
+    case "unavailable":
+      return serviceUnavailable(`the store is not available: ${error.message}`, { cause: error });
+    default:
+      return internalError(error.message, { cause: error });
+  }
+}

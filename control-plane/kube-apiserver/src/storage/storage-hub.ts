@@ -1,0 +1,189 @@
+import type { Clock, Logger } from "@coracle/base";
+import { prefixEnd, StoreError, type Revision, type Store, type StoreEvent, type WatchHandle } from "@coracle/etcd";
+import { serviceUnavailable } from "@coracle/apimachinery";
+import { ResourceCache } from "./resource-cache.ts";
+import { readJsonValue, type ValueReader } from "./stored-version.ts";
+import type { IndexFunction } from "./watcher-index.ts";
+
+/** Where everything of Kubernetes is in the store. */
+export const STORE_ROOT = "/registry/";
+
+/** What a resource needs to be cached. */
+export interface CachedResource {
+  readonly prefix: string;
+  readonly indexes?: Readonly<Record<string, IndexFunction>> | undefined;
+}
+
+interface RevisionWaiter {
+  readonly revision: Revision;
+  readonly resolve: () => void;
+}
+
+/**
+ * The one watch on the store, that feeds the caches of all resources. `revision` is how far all of them are; a
+ * resource may be added at any time.
+ */
+export class StorageHub implements AsyncDisposable {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly #logger: Logger;
+  readonly #read: ValueReader;
+  readonly #caches = new Map<string, ResourceCache>();
+  /** Caches that are being filled: their events wait. */
+  readonly #loading = new Map<ResourceCache, StoreEvent[]>();
+  #waiters: RevisionWaiter[] = [];
+  #revision: Revision = 0;
+  #handle: WatchHandle | undefined;
+  #closed: StoreError | undefined;
+
+  constructor(options: {
+    readonly store: Store;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly read?: ValueReader | undefined;
+  }) {
+    this.store = options.store;
+    this.clock = options.clock;
+    this.#logger = options.logger;
+    this.#read = options.read ?? readJsonValue;
+  }
+
+  get revision(): Revision {
+    return this.#revision;
+  }
+
+  /** Reads the whole state once and follows it from there. */
+  async start(resources: readonly CachedResource[]): Promise<void> {
+    for (const resource of resources) this.#register(resource);
+    const state = await this.store.range({ key: STORE_ROOT, end: prefixEnd(STORE_ROOT) });
+    const byCache = new Map<ResourceCache, (typeof state.kvs)[number][]>();
+    for (const cache of this.#caches.values()) byCache.set(cache, []);
+    for (const kv of state.kvs) {
+      const cache = this.#cacheOf(kv.key);
+      if (cache !== undefined) byCache.get(cache)?.push(kv);
+    }
+    for (const [cache, kvs] of byCache) cache.load(kvs, state.revision, this.#onBad);
+    this.#revision = state.revision;
+    this.#handle = await this.store.watch(
+      { key: STORE_ROOT, end: prefixEnd(STORE_ROOT), startRevision: state.revision + 1, progress: true },
+      { events: (events, revision) => this.#apply(events, revision), closed: (reason) => this.#onClosed(reason) },
+    );
+  }
+
+  #register({ prefix, indexes = {} }: CachedResource): ResourceCache {
+    const cache = new ResourceCache({ prefix, indexes, read: this.#read, clock: this.clock }, this.#revision);
+    this.#caches.set(prefix, cache);
+    return cache;
+  }
+
+  /** The cache of a resource that `start` was given, or was added since. */
+  cache(prefix: string): ResourceCache | undefined {
+    return this.#caches.get(prefix);
+  }
+
+  /** Begins to cache another resource. */
+  async add(resource: CachedResource): Promise<ResourceCache> {
+    const known = this.#caches.get(resource.prefix);
+    if (known !== undefined) return known;
+    const cache = this.#register(resource);
+    const waiting: StoreEvent[] = [];
+    this.#loading.set(cache, waiting);
+    try {
+      const key = `${resource.prefix}/`;
+      const state = await this.store.range({ key, end: prefixEnd(key) });
+      await this.waitFor(state.revision);
+      cache.load(state.kvs, state.revision, this.#onBad);
+      for (const event of waiting) if (revisionOf(event) > state.revision) this.#applyOne(cache, event);
+    } finally {
+      this.#loading.delete(cache);
+    }
+    cache.advance(this.#revision);
+    return cache;
+  }
+
+  /** Stops caching a resource; its watches are closed. */
+  remove(prefix: string): void {
+    const cache = this.#caches.get(prefix);
+    this.#caches.delete(prefix);
+    cache?.closeWatches("expired");
+  }
+
+  readonly #onBad = (key: string, error: unknown): void => {
+    this.#logger.error("an object in the store cannot be read; it is left out", { key, error });
+  };
+
+  #cacheOf(key: string): ResourceCache | undefined {
+    const one = key.indexOf("/", STORE_ROOT.length);
+    if (one === -1) return undefined;
+    const cache = this.#caches.get(key.slice(0, one));
+    if (cache !== undefined) return cache;
+    const two = key.indexOf("/", one + 1);
+    return two === -1 ? undefined : this.#caches.get(key.slice(0, two));
+  }
+
+  #apply(events: readonly StoreEvent[], revision: Revision): void {
+    for (const event of events) {
+      const cache = this.#cacheOf(event.type === "put" ? event.kv.key : event.key);
+      if (cache === undefined) continue;
+      const waiting = this.#loading.get(cache);
+      if (waiting === undefined) this.#applyOne(cache, event);
+      else waiting.push(event);
+    }
+    if (revision <= this.#revision) return;
+    this.#revision = revision;
+    for (const cache of this.#caches.values()) if (!this.#loading.has(cache)) cache.advance(revision);
+    if (this.#waiters.length === 0) return;
+    const ready = this.#waiters.filter((waiter) => waiter.revision <= revision);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.revision > revision);
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  #applyOne(cache: ResourceCache, event: StoreEvent): void {
+    if (event.type === "put") cache.applyPut(event.kv, this.#onBad);
+    else cache.applyDelete(event.key, event.modRevision);
+  }
+
+  #onClosed(reason: StoreError): void {
+    this.#closed = reason;
+    if (reason.code !== "closed") this.#logger.error("the watch on the store ended", { error: reason });
+    this.#endWatches();
+  }
+
+  #endWatches(): void {
+    for (const cache of this.#caches.values()) cache.closeWatches("shutdown");
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+  }
+
+  /** Resolves when the caches have everything up to `revision`. */
+  async waitFor(revision: Revision): Promise<void> {
+    if (this.#revision >= revision) return;
+    if (this.#closed === undefined) {
+      await new Promise<void>((resolve) => this.#waiters.push({ revision, resolve }));
+    }
+    if (this.#revision < revision) throw serviceUnavailable("the store is closed", { cause: this.#closed });
+  }
+
+  /** Like `waitFor`, with a limit; false when it was reached. */
+  async waitAtMost(revision: Revision, ms: number): Promise<boolean> {
+    if (this.#revision >= revision) return true;
+    await new Promise<void>((resolve) => {
+      const waiter: RevisionWaiter = { revision, resolve: done };
+      const timer = this.clock.after(ms, done);
+      function done(): void {
+        timer[Symbol.dispose]();
+        resolve();
+      }
+      this.#waiters.push(waiter);
+    });
+    return this.#revision >= revision;
+  }
+
+  // oxlint-disable-next-line require-await
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#handle?.[Symbol.dispose]();
+    this.#closed ??= new StoreError("closed", "the storage is closed");
+    this.#endWatches();
+  }
+}
+
+const revisionOf = (event: StoreEvent): Revision => (event.type === "put" ? event.kv.modRevision : event.modRevision);

@@ -1,0 +1,132 @@
+import type { Revision } from "@coracle/etcd";
+import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
+import type { StoredObject } from "./object-storage.ts";
+
+const OUR_HEAD = /^\{"(?:kind|apiVersion)":"[^"\\]*","(?:kind|apiVersion)":"[^"\\]*",$/;
+const METADATA = '"metadata":{';
+const HEAD_LIMIT = 400;
+
+/** The bytes that go into the store: JSON without resourceVersion, `kind`, `apiVersion` and `metadata` first. */
+export function serialiseForStore(draft: ApiDraft): Buffer {
+  const { kind, apiVersion, metadata, ...rest } = draft;
+  const { resourceVersion: _resourceVersion, ...meta } = metadata;
+  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata: meta, ...rest }));
+}
+
+/** Freezes JSON data all the way down. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  for (const member of Object.values(value)) {
+    if (typeof member === "object" && member !== null) deepFreeze(member);
+  }
+  return Object.freeze(value);
+}
+
+/** Undefined when the value is not in the form that `serialiseForStore` writes. */
+function spliceResourceVersion(value: Buffer, revision: Revision): Buffer | undefined {
+  const head = value.toString("latin1", 0, Math.min(value.length, HEAD_LIMIT));
+  const at = head.indexOf(METADATA);
+  if (at === -1 || !OUR_HEAD.test(head.slice(0, at))) return undefined;
+  const cut = at + METADATA.length;
+  const isEmpty = value[cut] === 0x7d;
+  const insert = `"resourceVersion":"${revision}"${isEmpty ? "" : ","}`;
+  const out = Buffer.allocUnsafeSlow(value.length + insert.length);
+  value.copy(out, 0, 0, cut);
+  out.write(insert, cut, "latin1");
+  value.copy(out, cut + insert.length, cut);
+  return out;
+}
+
+/** Parses store bytes into an object without resourceVersion; may throw. */
+export type ValueReader = (value: Buffer) => ApiDraft;
+
+/** Reads our JSON values. */
+export const readJsonValue: ValueReader = (value) => JSON.parse(value.toString("utf8")) as ApiDraft;
+
+/**
+ * A version whose parsed object and JSON bytes are each made on first demand from the bytes of the store. At least
+ * one of the forms is always there, so the others can be let go of.
+ */
+export class StoredVersion implements StoredObject {
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly revision: Revision;
+  #object: ApiObject | undefined;
+  #value: Buffer | undefined;
+  #json: Buffer | undefined;
+  #encoded: Map<string, Buffer> | undefined;
+
+  constructor(key: string, namespace: string, name: string, revision: Revision, value: Buffer, object: ApiObject) {
+    this.key = key;
+    this.namespace = namespace;
+    this.name = name;
+    this.revision = revision;
+    this.#value = value;
+    this.#object = object;
+  }
+
+  get object(): ApiObject {
+    return (this.#object ??= deepFreeze(JSON.parse(this.json.toString("utf8")) as ApiObject));
+  }
+
+  get json(): Buffer {
+    if (this.#json !== undefined) return this.#json;
+    const spliced = this.#value === undefined ? undefined : spliceResourceVersion(this.#value, this.revision);
+    this.#json = spliced ?? Buffer.from(JSON.stringify(this.#object));
+    this.#value = undefined;
+    return this.#json;
+  }
+
+  encoded(encoding: string, make: (stored: StoredObject) => Buffer): Buffer {
+    this.#encoded ??= new Map();
+    const known = this.#encoded.get(encoding);
+    if (known !== undefined) return known;
+    const made = make(this);
+    this.#encoded.set(encoding, made);
+    return made;
+  }
+
+  /** The last state of a deleted object: same content, the deletion's resourceVersion. */
+  asDeletedAt(revision: Revision): StoredVersion {
+    const { object } = this;
+    return new StoredVersion(
+      this.key,
+      this.namespace,
+      this.name,
+      revision,
+      EMPTY,
+      Object.freeze({
+        ...object,
+        metadata: Object.freeze({ ...object.metadata, resourceVersion: String(revision) }),
+      }) as ApiObject,
+    );
+  }
+
+  /** Lets go of what can be made again; called when a newer version took its place. */
+  shrink(): void {
+    if (this.#json === undefined && this.#value === undefined) return;
+    void this.json;
+    this.#object = undefined;
+    this.#encoded = undefined;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Completes a draft that is stored at `revision` and freezes it: from now on it is shared. */
+export function versionFromDraft(key: string, draft: ApiDraft, value: Buffer, revision: Revision): StoredVersion {
+  draft.metadata.resourceVersion = String(revision);
+  const object = deepFreeze(draft) as ApiObject;
+  return new StoredVersion(key, namespaceOf(object), nameOf(object), revision, value, object);
+}
+
+/** A version read from the store. */
+export function versionFromValue(key: string, value: Buffer, revision: Revision, read: ValueReader): StoredVersion {
+  const draft = read(value);
+  const hadVersion = draft.metadata.resourceVersion !== undefined;
+  return versionFromDraft(key, draft, hadVersion ? EMPTY : value, revision);
+}
+
+const nameOf = (object: ApiObject): string => (object.metadata.name as string | undefined) ?? "";
+const namespaceOf = (object: ApiObject): string => (object.metadata.namespace as string | undefined) ?? "";
