@@ -11,6 +11,12 @@ export type {
   WriteOptions,
 } from "./api-client.ts";
 export { createApiClient, type ApiClientOptions, type OwnedApiClient } from "./client.ts";
+export {
+  createEventRecorder,
+  referenceTo,
+  type EventRecorder,
+  type EventRecorderOptions,
+} from "./events/event-recorder.ts";
 export type { CacheKey, Informer, InformerFactory, InformerHandlers, InformerOptions, Lister } from "./informer.ts";
 export {
   createInformer,
@@ -22,6 +28,7 @@ export {
 export { createInformerFactory } from "./informer/informer-factory.ts";
 export { cacheKeyOf, splitCacheKey } from "./informer/object-cache.ts";
 export { loadKubeconfig, type ClientConfig } from "./kubeconfig/kubeconfig.ts";
+export { LeadershipLostError, runAsLeader, type LeaderElectionOptions } from "./leader-election/leader-election.ts";
 export { createWorkQueue, type WorkQueue, type WorkQueueOptions } from "./queue/work-queue.ts";
 export { createHttpTransport, type HttpTransportOptions } from "./transport/http-transport.ts";
 export type { Transport, TransportRequest, TransportResponse } from "./transport/transport.ts";

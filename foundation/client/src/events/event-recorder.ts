@@ -1,0 +1,120 @@
+import { apiVersionOf, type KubeObject, type ResourceType } from "@coracle/api";
+import { Event, type ObjectReference } from "@coracle/api/core/v1";
+import { isNotFound, isStatusError } from "@coracle/apimachinery";
+import { isAbort, silentLogger, sleep, systemClock, TaskScope, type Clock, type Logger } from "@coracle/base";
+import type { ApiClient } from "../api-client.ts";
+import { createEventCorrelator, type Correlation } from "./correlator.ts";
+
+export interface EventRecorderOptions {
+  readonly client: ApiClient;
+  /** `kubelet`, `deployment-controller` … */
+  readonly component: string;
+  /** The node that the component runs on. */
+  readonly host?: string | undefined;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** Tells users what happened to an object. Never waits and never throws; what cannot be sent in time is dropped. */
+export interface EventRecorder extends AsyncDisposable {
+  event(regarding: ObjectReference, type: "Normal" | "Warning", reason: string, message: string): void;
+  /** Resolves when everything recorded so far was sent or given up. */
+  flush(): Promise<void>;
+}
+
+/** A reference to `object` as events and bindings carry it. */
+export function referenceTo<T extends KubeObject>(
+  type: ResourceType<T>,
+  object: KubeObject,
+  fieldPath?: string,
+): ObjectReference {
+  const { namespace, name, uid, resourceVersion } = object.metadata;
+  return {
+    kind: type.kind,
+    apiVersion: apiVersionOf(type),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(name === undefined ? {} : { name }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    ...(fieldPath === undefined ? {} : { fieldPath }),
+  };
+}
+
+const MAX_WAITING = 1000;
+const MAX_TRIES = 12;
+const RETRY_MS = 10_000;
+
+export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
+  const { client, component, host, clock = systemClock, logger = silentLogger } = options;
+  const correlator = createEventCorrelator(clock);
+  const waiting: Event[] = [];
+  const scope = new TaskScope();
+  let sending = false;
+  let sequence = 0;
+
+  async function send(correlation: Exclude<Correlation, { action: "drop" }>, signal: AbortSignal): Promise<void> {
+    const { event } = correlation;
+    const { namespace } = event.metadata;
+    if (correlation.action === "count") {
+      const { message, count, lastTimestamp } = event;
+      try {
+        const key = { namespace, name: correlation.name };
+        correlator.observed(await client.patch(Event, key, "strategic", { message, count, lastTimestamp }, { signal }));
+        return;
+      } catch (error) {
+        if (!isNotFound(error)) throw error; // expired: tell it anew
+      }
+    }
+    correlator.observed(await client.create(Event, event, { signal }));
+  }
+
+  async function drain(signal: AbortSignal): Promise<void> {
+    try {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const correlation = correlator.correlate(next);
+        for (let tries = 1; correlation.action !== "drop" && tries <= MAX_TRIES; tries++) {
+          try {
+            await send(correlation, signal);
+            break;
+          } catch (error) {
+            if (isAbort(error, signal)) throw error;
+            const unreachable = isStatusError(error, "ServiceUnavailable", "InternalError", "Timeout");
+            logger.debug("event not recorded", { reason: next.reason, error: String(error), willRetry: unreachable });
+            if (!unreachable) break;
+            await sleep(clock, RETRY_MS, signal);
+          }
+        }
+      }
+    } finally {
+      sending = false;
+    }
+  }
+
+  return {
+    event(regarding, type, reason, message) {
+      if (waiting.length >= MAX_WAITING || scope.signal.aborted) return;
+      const now = clock.now();
+      const timestamp = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
+      const nanos = BigInt(now) * 1_000_000n + BigInt(sequence++ % 1_000_000);
+      waiting.push({
+        metadata: { name: `${regarding.name}.${nanos.toString(16)}`, namespace: regarding.namespace ?? "default" },
+        involvedObject: regarding,
+        reason,
+        message: message.slice(0, 1024),
+        source: { component, ...(host === undefined ? {} : { host }) },
+        firstTimestamp: timestamp,
+        lastTimestamp: timestamp,
+        count: 1,
+        type,
+        reportingComponent: component,
+        reportingInstance: host ?? "",
+      });
+      if (!sending) {
+        sending = true;
+        scope.run(drain);
+      }
+    },
+    flush: async () => scope.join(),
+    [Symbol.asyncDispose]: async () => scope[Symbol.asyncDispose](),
+  };
+}

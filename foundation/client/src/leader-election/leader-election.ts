@@ -1,0 +1,156 @@
+import { Lease } from "@coracle/api/coordination/v1";
+import { isConflict, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
+import {
+  isAbort,
+  linkSignal,
+  silentLogger,
+  sleep,
+  systemClock,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+} from "@coracle/base";
+import type { ApiClient } from "../api-client.ts";
+
+export interface LeaderElectionOptions {
+  readonly client: ApiClient;
+  /** The Lease that candidates compete for. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Unique among the candidates. */
+  readonly identity: string;
+  readonly leaseDurationMs?: number | undefined;
+  readonly renewDeadlineMs?: number | undefined;
+  readonly retryPeriodMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** Thrown when the lease could not be renewed in time: the work done under it has been stopped. */
+export class LeadershipLostError extends Error {
+  override readonly name = "LeadershipLostError";
+}
+
+const JITTER = 1.2;
+
+/**
+ * Waits for leadership, runs `lead` under a signal that aborts when it is lost, and gives the lease back when `lead`
+ * returns or `signal` aborts. Throws `LeadershipLostError` when the lease was lost. Two candidates never lead at the
+ * same time as long as their clocks run at the same speed.
+ */
+export async function runAsLeader(
+  options: LeaderElectionOptions,
+  lead: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock = systemClock, random = systemRandom, logger = silentLogger } = options;
+  const { leaseDurationMs = 15_000, renewDeadlineMs = 10_000, retryPeriodMs = 2000 } = options;
+  const lock = createLock(options, clock, leaseDurationMs);
+
+  while (!(await lock.tryAcquire(signal))) {
+    await sleep(clock, retryPeriodMs * (1 + random.next() * (JITTER - 1)), signal);
+  }
+  logger.info("became leader", { lease: options.name, identity: options.identity });
+
+  using tenure = linkSignal(signal);
+  const work = lead(tenure.signal);
+  let finished = false;
+  const ended = work.then(
+    () => void (finished = true),
+    () => void (finished = true),
+  );
+  using renewing = linkSignal(tenure.signal);
+  void ended.then(() => renewing.abort(new DOMException("done", "AbortError")));
+  let lost = false;
+  let renewedAtMs = clock.monotonicMs();
+  try {
+    while (!finished) {
+      await sleep(clock, retryPeriodMs, renewing.signal);
+      if (await lock.tryAcquire(renewing.signal)) renewedAtMs = clock.monotonicMs();
+      else if (clock.monotonicMs() - renewedAtMs > renewDeadlineMs) {
+        lost = true;
+        break;
+      }
+    }
+  } catch (error) {
+    if (!isAbort(error, renewing.signal)) throw error;
+  }
+  if (lost) tenure.abort(new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`));
+  try {
+    await work;
+  } catch (error) {
+    if (!lost) throw error;
+  } finally {
+    if (!lost) await lock.release();
+  }
+  if (lost) throw new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`);
+}
+
+interface Lock {
+  /** Takes or renews the lease; false when another holds it or the server cannot be asked. */
+  tryAcquire(signal: AbortSignal): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+function createLock(options: LeaderElectionOptions, clock: Clock, leaseDurationMs: number): Lock {
+  const { client, namespace, name, identity, logger = silentLogger } = options;
+  let observed: Lease | undefined;
+  let observedAtMs = 0;
+  const micros = (): string => new Date(clock.now()).toISOString().replace(/Z$/, "000Z");
+
+  const observe = (lease: Lease): void => {
+    if (observed?.metadata.resourceVersion !== lease.metadata.resourceVersion) observedAtMs = clock.monotonicMs();
+    observed = lease;
+  };
+  const mine = (before: Lease | undefined): NonNullable<Lease["spec"]> => {
+    const isRenewal = before?.spec?.holderIdentity === identity;
+    return {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.round(leaseDurationMs / 1000),
+      acquireTime: isRenewal ? before.spec?.acquireTime : micros(),
+      renewTime: micros(),
+      leaseTransitions: (before?.spec?.leaseTransitions ?? 0) + (isRenewal || before === undefined ? 0 : 1),
+    };
+  };
+
+  return {
+    async tryAcquire(signal) {
+      try {
+        // A renewal needs no read: the server refuses it if someone else wrote meanwhile.
+        if (observed === undefined || observed.spec?.holderIdentity !== identity) {
+          try {
+            observe(await client.get(Lease, { namespace, name }, { signal }));
+          } catch (error) {
+            if (!isNotFound(error)) throw error;
+            observe(await client.create(Lease, { metadata: { namespace, name }, spec: mine(undefined) }, { signal }));
+            return true;
+          }
+        }
+        const holder = observed?.spec?.holderIdentity ?? "";
+        const heldMs = (observed?.spec?.leaseDurationSeconds ?? 0) * 1000;
+        if (holder !== "" && holder !== identity && clock.monotonicMs() - observedAtMs < heldMs) return false;
+        observe(await client.update(Lease, { ...(observed as Lease), spec: mine(observed) }, { signal }));
+        return true;
+      } catch (error) {
+        if (isAbort(error, signal)) throw error;
+        // Someone else was faster: look again next time.
+        if (isConflict(error) || isNotFound(error) || isAlreadyExists(error)) observed = undefined;
+        logger.debug("lease not acquired", { lease: name, error: String(error) });
+        return false;
+      }
+    },
+    async release() {
+      if (observed?.spec?.holderIdentity !== identity) return;
+      try {
+        await client.update(Lease, {
+          ...observed,
+          spec: { ...observed.spec, holderIdentity: "", leaseDurationSeconds: 1, renewTime: micros() },
+        });
+      } catch (error) {
+        logger.debug("lease not released", { lease: name, error: String(error) }); // it runs out by itself
+      }
+    },
+  };
+}
