@@ -1,1 +1,14 @@
-export {};
+/** The composition root: which processes a cluster has, who starts them, who cleans up after them. */
+export { clusterPaths, nthAddress, type ClusterConfig, type NodeConfig, type ProxyMode } from "./cluster-config.ts";
+export { nodeAddress } from "./node-address.ts";
+export {
+  isAlive,
+  listClusters,
+  readState,
+  removeRunDir,
+  RUN_ROOT,
+  type ClusterState,
+  type ProcessState,
+} from "./supervisor/cluster-state.ts";
+export { ClusterRunningError, endProcesses, runCluster, type RunClusterDeps } from "./supervisor/run-cluster.ts";
+export { removeNodeLeftovers } from "./supervisor/node-leftovers.ts";
