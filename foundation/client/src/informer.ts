@@ -42,6 +42,8 @@ export interface Informer<T extends KubeObject> {
   readonly lister: Lister<T>;
   /** True once the first list is in the cache and its handlers were called. */
   readonly synced: boolean;
+  /** Resolves when synced; rejects when stopped before or `signal` aborts. */
+  waitForSync(signal?: AbortSignal): Promise<void>;
   /** Handlers added late get `added` for what the cache holds. */
   addHandlers(handlers: InformerHandlers<T>): Disposable;
 }

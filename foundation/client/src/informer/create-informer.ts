@@ -17,8 +17,6 @@ export interface InformerDeps {
 
 /** An informer that its maker stops. */
 export interface OwnedInformer<T extends KubeObject> extends Informer<T>, AsyncDisposable {
-  /** Resolves when synced; rejects when stopped before or `signal` aborts. */
-  waitForSync(signal?: AbortSignal): Promise<void>;
   /** Adds indexes that are not there yet. */
   ensureIndexes(indexes: NonNullable<InformerOptions<T>["indexes"]>): void;
 }
