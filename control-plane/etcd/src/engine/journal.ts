@@ -20,10 +20,11 @@ export type LeaseChange =
 export interface Journal {
   /** Resolves when on disk. Undefined: done, there is nothing to wait for. One call at a time. */
   write(entry: JournalEntry): Promise<void> | undefined;
-  /** The value of a version that was written. */
-  load(version: Version): Buffer;
+  /** The value of a version that was written; undefined when it is gone. */
+  load(version: Version): Buffer | undefined;
+  /** Longer keys are refused. */
+  readonly maxKeyBytes: number;
   /** Whether values live here, so that memory can forget them after a write. */
   readonly keepsValues: boolean;
   size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }>;
-  close(): Promise<void>;
 }

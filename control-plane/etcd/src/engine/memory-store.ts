@@ -1,6 +1,7 @@
 import type { Clock, Random } from "@coracle/base";
 import type { Store } from "../store/store.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import { MAX_KEY_BYTES } from "./log-record.ts";
 import { MvccStore } from "./mvcc-store.ts";
 
 /** A store that is gone with the process. The same rules as the embedded engine, nothing on disk. */
@@ -11,6 +12,7 @@ export function createMemoryStore(options: { readonly clock: Clock; readonly ran
 /** Writes nothing; counts bytes. */
 class NoJournal implements Journal {
   readonly keepsValues = false;
+  readonly maxKeyBytes = MAX_KEY_BYTES;
   #bytes = 0;
 
   write(entry: JournalEntry): undefined {
@@ -25,6 +27,4 @@ class NoJournal implements Journal {
   async size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
     return { totalBytes: this.#bytes, usedBytes: this.#bytes };
   }
-
-  async close(): Promise<void> {}
 }

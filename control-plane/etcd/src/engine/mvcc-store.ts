@@ -24,8 +24,10 @@ export interface InitialState {
   readonly compacted: Revision;
   /** In key order. */
   readonly records: readonly KeyRecord[];
-  /** Changes after `compacted`, in order. */
+  /** Changes at and after `compacted`, in order. */
   readonly history: readonly Version[];
+  /** Versions that a compaction had yet to remove. */
+  readonly dropped: readonly Version[];
   readonly leases: readonly LeaseRecord[];
 }
 
@@ -58,6 +60,7 @@ export class MvccStore implements Store {
   readonly #leases: LeaseTable;
   readonly #journal: Journal;
   readonly #random: Random;
+  readonly #released: (() => Promise<void>) | undefined;
   #group: Group = emptyGroup();
   #dropped: Version[] = [];
   #writing: Promise<void> | undefined;
@@ -70,8 +73,11 @@ export class MvccStore implements Store {
     readonly clock: Clock;
     readonly random?: Random | undefined;
     readonly initial?: InitialState | undefined;
+    /** Called at the end, when nothing is under way any more. */
+    readonly closed?: (() => Promise<void>) | undefined;
   }) {
-    const { journal, clock, initial, random = systemRandom } = options;
+    const { journal, clock, initial, random = systemRandom, closed } = options;
+    this.#released = closed;
     this.#journal = journal;
     this.#random = random;
     // As etcd, an empty store is at revision 1.
@@ -97,6 +103,7 @@ export class MvccStore implements Store {
   txn(request: TxnRequest): Promise<TxnResult> {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
+      this.#checkKeys(request);
       const { result, changes } = this.#mvcc.evaluate(request, (lease) => this.#leases.has(lease));
       // What it read may not be durable yet: then the answer waits too.
       if (changes.length === 0 && result.revision === this.#mvcc.committed) {
@@ -159,11 +166,12 @@ export class MvccStore implements Store {
     }
     this.#leases[Symbol.dispose]();
     this.#hub.close(closedError());
-    await this.#journal.close();
+    await this.#released?.();
   }
 
   #restore(initial: InitialState, clock: Clock): void {
     this.#mvcc.index.load(initial.records);
+    this.#dropped = [...initial.dropped];
     for (const change of initial.history) this.#mvcc.history.append(change);
     for (const { id, ttlSeconds, expiresAt } of initial.leases) {
       const ttlMs = ttlSeconds * 1000;
@@ -180,7 +188,21 @@ export class MvccStore implements Store {
   }
 
   #load(version: Version): Buffer {
-    return version.value ?? this.#journal.load(version);
+    const value = version.value ?? this.#journal.load(version);
+    if (value !== undefined) return value;
+    this.#mvcc.checkReadable(version.modRevision);
+    throw new StoreError("corrupt", `the value of revision ${version.modRevision} is missing`);
+  }
+
+  #checkKeys(request: TxnRequest): void {
+    const { maxKeyBytes } = this.#journal;
+    for (const ops of [request.success, request.failure ?? []]) {
+      for (const op of ops) {
+        if (op.type === "put" && op.key.length > maxKeyBytes) {
+          throw new StoreError("tooLarge", `a key is longer than ${maxKeyBytes} bytes`);
+        }
+      }
+    }
   }
 
   #writeLease(id: LeaseId, undo?: () => void): Promise<void> {
@@ -223,7 +245,7 @@ export class MvccStore implements Store {
     this.#flushIsDue = true;
     setImmediate(() => {
       this.#flushIsDue = false;
-      if (this.#writing === undefined) this.#flush();
+      if (!this.#closed && this.#writing === undefined) this.#flush();
     });
   }
 

@@ -10,6 +10,8 @@ export interface Version {
   readonly createRevision: Revision;
   readonly version: number;
   readonly lease: LeaseId;
+  /** Checksum of the value, for engines that write it to disk. */
+  crc: number;
   /** Present as long as memory is where the value lives. */
   value: Buffer | undefined;
   /** The version before; undefined for the first one kept. */

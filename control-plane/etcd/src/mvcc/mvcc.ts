@@ -199,6 +199,7 @@ export class Mvcc {
         createRevision: isNew ? revision : older.createRevision,
         version: isNew ? 1 : older.version + 1,
         lease: op.lease ?? 0,
+        crc: 0,
         value: op.value,
         older,
       };
@@ -227,6 +228,7 @@ export class Mvcc {
       createRevision: 0,
       version: 0,
       lease: 0,
+      crc: 0,
       value: NOTHING,
       older: record.newest,
     };

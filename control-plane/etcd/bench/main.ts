@@ -1,0 +1,3 @@
+import { benchStore } from "./store-bench.ts";
+
+await benchStore((figure) => process.stdout.write(`${JSON.stringify(figure)}\n`));

@@ -1,0 +1,50 @@
+import { open, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
+import { StoreError, type Store } from "../store/store.ts";
+import { lockDataDir } from "./data-dir-lock.ts";
+import { checkLmdbFile } from "./lmdb-file.ts";
+import { LmdbJournal } from "./lmdb-journal.ts";
+import { MvccStore } from "./mvcc-store.ts";
+
+/**
+ * Opens the store in `dataDir`, or makes a new one there. What it acknowledges is on disk. One process at a time: a
+ * second one fails with `unavailable`. A damaged or foreign file fails with `corrupt`.
+ */
+export async function openEmbeddedStore(options: {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random?: Random | undefined;
+}): Promise<Store> {
+  const { dataDir, clock, random } = options;
+  const log = options.logger.child({ component: "store" });
+  const startedAtMs = clock.monotonicMs();
+  const owned = new Cleanup();
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    owned.use(await lockDataDir(dataDir));
+    const path = join(dataDir, "store.mdb");
+    await checkLmdbFile(path);
+    const journal = await LmdbJournal.open(path);
+    owned.add(() => journal.close());
+    await syncDirectory(dataDir);
+    const initial = journal.restore();
+    const tookMs = Math.round(clock.monotonicMs() - startedAtMs);
+    log.info("store opened", { dataDir, revision: initial.revision, keys: initial.records.length, tookMs });
+    return new MvccStore({ journal, clock, random, initial, closed: () => owned[Symbol.asyncDispose]() });
+  } catch (error) {
+    await owned[Symbol.asyncDispose]();
+    throw error instanceof StoreError ? error : new StoreError("unavailable", String(error), { cause: error });
+  }
+}
+
+/** So that the new file's name survives a power cut. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,69 @@
+import { crc32 } from "node:zlib";
+import type { Version } from "../mvcc/key-index.ts";
+import type { LogRow } from "../mvcc/restore.ts";
+import type { LeaseId, Revision } from "../store/store.ts";
+
+/**
+ * The file holds one tree. Its first byte says what a key is about; the log is last, so that it only grows at the end:
+ *
+ *     00 name                                                            -> settings, as JSON
+ *     01 lease:8                                                         -> lease, as JSON
+ *     02 modRevision:6 sub:3 createRevision:6 version:4 lease:8 crc:4 key   -> value
+ *
+ * All about a version but its value is in the key: opening a store reads keys only.
+ */
+const SETTING = 0;
+const LEASE = 1;
+const LOG = 2;
+const HEADER_BYTES = 32;
+
+/** LMDB takes keys of 1978 bytes; the rest is the header. */
+export const MAX_KEY_BYTES = 1_900;
+
+export const LEASES = { start: Buffer.of(LEASE), end: Buffer.of(LEASE + 1) } as const;
+export const LOG_ROWS = { start: Buffer.of(LOG), end: Buffer.of(LOG + 1) } as const;
+
+export function settingKey(name: string): Buffer {
+  return Buffer.concat([Buffer.of(SETTING), Buffer.from(name)]);
+}
+
+export function leaseKey(id: LeaseId): Buffer {
+  const key = Buffer.alloc(9);
+  key[0] = LEASE;
+  key.writeDoubleBE(id, 1);
+  return key;
+}
+
+/** The key under which `version` is written. */
+export function logKey(version: Version, crc: number): Buffer {
+  const { key } = version.record;
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + key.length);
+  bytes[0] = LOG;
+  bytes.writeUIntBE(version.modRevision, 1, 6);
+  bytes.writeUIntBE(version.sub, 7, 3);
+  bytes.writeUIntBE(version.createRevision, 10, 6);
+  bytes.writeUInt32BE(version.version, 16);
+  bytes.writeDoubleBE(version.lease, 20);
+  bytes.writeUInt32BE(crc, 28);
+  bytes.write(key, HEADER_BYTES, "latin1");
+  return bytes;
+}
+
+export function checksum(value: Buffer): number {
+  return crc32(value);
+}
+
+/** Undefined when the bytes are not a log key. */
+export function parseLogKey(bytes: Buffer): LogRow | undefined {
+  if (bytes.length <= HEADER_BYTES || bytes[0] !== LOG) return undefined;
+  const modRevision: Revision = bytes.readUIntBE(1, 6);
+  return {
+    key: bytes.toString("latin1", HEADER_BYTES),
+    modRevision,
+    sub: bytes.readUIntBE(7, 3),
+    createRevision: bytes.readUIntBE(10, 6),
+    version: bytes.readUInt32BE(16),
+    lease: bytes.readDoubleBE(20),
+    crc: bytes.readUInt32BE(28),
+  };
+}
