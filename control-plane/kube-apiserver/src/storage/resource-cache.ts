@@ -215,7 +215,7 @@ export class ResourceCache {
     const scope = this.scopeOf(request);
     const entries = this.#entries.sorted();
     const from = this.#entries.firstAtOrAfter(scope.first);
-    const to = request.namespace === undefined ? entries.length : this.#entries.firstAtOrAfter(scope.end);
+    const to = (request.namespace ?? "") === "" ? entries.length : this.#entries.firstAtOrAfter(scope.end);
     const limit = request.limit ?? 0;
     const items: StoredVersion[] = [];
     for (let i = from; i < to; i++) {
@@ -232,7 +232,8 @@ export class ResourceCache {
 
   /** The keys a request looks at. */
   scopeOf(request: Pick<StorageListRequest, "namespace" | "after">): { readonly first: string; readonly end: string } {
-    const base = request.namespace === undefined ? this.prefix : `${this.prefix}/${request.namespace}`;
+    const { namespace = "" } = request;
+    const base = namespace === "" ? this.prefix : `${this.prefix}/${namespace}`;
     return { first: request.after === undefined ? `${base}/` : `${request.after}\0`, end: `${base}0` };
   }
 

@@ -1,5 +1,11 @@
 import { StoreError, type Op, type Revision, type TxnResult } from "@coracle/etcd";
-import { alreadyExists, expired, internalError, requestEntityTooLarge, serviceUnavailable } from "@coracle/apimachinery";
+import {
+  alreadyExists,
+  expired,
+  internalError,
+  requestEntityTooLarge,
+  serviceUnavailable,
+} from "@coracle/apimachinery";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { LeasePool } from "./lease-pool.ts";
 import type {

@@ -76,7 +76,8 @@ export class WatcherIndex {
   }
 
   #place(watching: Watching): () => void {
-    if (watching.name !== undefined) return addTo(this.#byName, `${watching.namespace ?? ""}/${watching.name}`, watching);
+    if (watching.name !== undefined)
+      return addTo(this.#byName, `${watching.namespace ?? ""}/${watching.name}`, watching);
     const { index } = watching;
     if (index !== undefined) {
       let field = this.#byField.get(index.name);

@@ -1,0 +1,123 @@
+import { alreadyExists, invalid, isAlreadyExists, isStatusError, statusError, type Draft } from "@coracle/apimachinery";
+import type { StoredObject } from "../storage/object-storage.ts";
+import { decodeObject, settleNamespace } from "./decode.ts";
+import { fillNewMeta, generateName, validateMeta } from "./object-meta.ts";
+import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
+import {
+  admit,
+  answerObject,
+  answerStored,
+  resourceOf,
+  strategyContext,
+  warn,
+  type ResourceCore,
+} from "./resource-core.ts";
+import type { ApiDraft, ApiObject } from "./resource-definition.ts";
+
+const GENERATE_TRIES = 8;
+
+/** POST to the collection. */
+export async function createObject(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  body: Draft,
+  query: WriteQuery,
+): Promise<Answer> {
+  const draft = decodeObject(core, body, query.fieldValidation, context);
+  return createDraft(core, context, namespace, draft, query);
+}
+
+/** Creates a decoded object with its defaults set. */
+export async function createDraft(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  draft: ApiDraft,
+  query: WriteQuery,
+): Promise<Answer> {
+  settleNamespace(core, draft, namespace);
+  const { metadata } = draft;
+  const stem = metadata.generateName;
+  const generates = typeof stem === "string" && stem !== "" && (metadata.name === undefined || metadata.name === "");
+  if (generates) metadata.name = generateName(stem, core.random);
+  fillNewMeta(draft, core.clock.now());
+  if (core.hasGeneration) metadata.generation = 1;
+  const call = {
+    operation: "CREATE",
+    subresource: "",
+    namespace,
+    name: (metadata.name as string | undefined) ?? "",
+    object: draft,
+    oldObject: undefined,
+    options: undefined,
+    isDryRun: query.dryRun,
+    context,
+  } as const;
+  await admit(core, "admit", call);
+  const strategy = strategyContext(core, context, namespace, query.dryRun);
+  core.definition.prepareForCreate?.(draft, strategy);
+  refuseKnown(core, draft, generates);
+  const reservation = await core.hooks.reserve?.(draft, undefined, query.dryRun);
+  try {
+    checkNew(core, draft as ApiObject, strategy);
+    warn(context, core.definition.createWarnings?.(draft as ApiObject));
+    await admit(core, "validate", call);
+    if (query.dryRun) {
+      refuseExisting(core, draft);
+      reservation?.release();
+      return answerObject(draft, true);
+    }
+    const stored = await store(core, draft, generates ? stem : undefined);
+    reservation?.commit();
+    return answerStored(stored, true);
+  } catch (error) {
+    reservation?.release();
+    throw error;
+  }
+}
+
+function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<typeof strategyContext>): void {
+  const errors = validateMeta(object, core.entry.namespaced, core.definition.validateName);
+  errors.push(...(core.definition.validate?.(object, strategy) ?? []));
+  if (errors.length > 0) throw invalid(core.entry, (object.metadata.name as string | undefined) ?? "", errors);
+}
+
+/** Services take addresses before they are stored: an existing name must be known before that. */
+function refuseKnown(core: ResourceCore, draft: ApiDraft, generates: boolean): void {
+  if (core.hooks.reserve !== undefined && !generates) refuseExisting(core, draft);
+}
+
+function refuseExisting(core: ResourceCore, draft: ApiDraft): void {
+  const { namespace = "", name } = draft.metadata as { namespace?: string; name: string };
+  const existing = core.storage.get(namespace, name);
+  if (existing !== undefined) throw whileDeleting(alreadyExists(resourceOf(core), name), existing);
+}
+
+async function store(core: ResourceCore, draft: ApiDraft, stem: string | undefined): Promise<StoredObject> {
+  const { metadata } = draft;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await core.storage.create(draft, { ttlSeconds: core.ttlSeconds });
+    } catch (error) {
+      if (!isAlreadyExists(error) || !isStatusError(error)) throw error;
+      if (stem === undefined) {
+        const { namespace = "", name } = metadata as { namespace?: string; name: string };
+        throw whileDeleting(error, core.storage.get(namespace, name));
+      }
+      if (tries === GENERATE_TRIES) {
+        throw statusError(
+          "AlreadyExists",
+          `${error.message}, the server was not able to generate a unique name for the object`,
+          { name: metadata.name as string, group: core.entry.group, kind: core.entry.plural, retryAfterSeconds: 1 },
+        );
+      }
+      metadata.name = generateName(stem, core.random);
+    }
+  }
+}
+
+function whileDeleting(error: ReturnType<typeof alreadyExists>, existing: StoredObject | undefined): Error {
+  if (existing?.object.metadata.deletionTimestamp === undefined) return error;
+  return statusError("AlreadyExists", `object is being deleted: ${error.message}`, error.status.details);
+}

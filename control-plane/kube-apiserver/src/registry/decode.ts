@@ -1,0 +1,99 @@
+import { badRequest, cloneJson, isObject, type Draft } from "@coracle/apimachinery";
+import type { FieldValidation, RequestContext } from "./registry.ts";
+import type { TypeName } from "./resource-catalog.ts";
+import { apiVersionOfCore, warn, type ResourceCore } from "./resource-core.ts";
+import type { ApiDraft } from "./resource-definition.ts";
+import type { SchemaPort } from "./schema-port.ts";
+
+const versionName = ({ group, version }: TypeName): string => (group === "" ? version : `${group}/${version}`);
+
+/**
+ * A request's JSON value as an object of the type: structure checked, unknown fields treated as asked, in its normal
+ * form. The type that the value names must be the expected one; a value that names none is taken for it.
+ */
+export function decodeAs(
+  schema: SchemaPort,
+  type: TypeName,
+  value: Draft,
+  validation: FieldValidation,
+  context: RequestContext | undefined,
+): Draft {
+  if (!isObject(value)) throw badRequest(`the object provided is unrecognized (must be of type ${type.kind})`);
+  const expected = versionName(type);
+  const apiVersion = value.apiVersion === undefined || value.apiVersion === "" ? expected : value.apiVersion;
+  const kind = value.kind === undefined || value.kind === "" ? type.kind : value.kind;
+  const fail = (why: string): never => {
+    throw badRequest(
+      `${String(kind)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${type.kind}: ${why}`,
+    );
+  };
+  if (typeof apiVersion !== "string" || typeof kind !== "string") {
+    throw badRequest("couldn't get version/kind; json parse error: apiVersion and kind must be strings");
+  }
+  if (apiVersion !== expected) {
+    throw badRequest(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
+    );
+  }
+  if (kind !== type.kind) fail(`no kind "${kind}" is registered for version "${apiVersion}" in scheme`);
+  let decoded: ReturnType<SchemaPort["decode"]>;
+  try {
+    decoded = schema.decode(type, value);
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+  if (decoded.strict.length > 0 && validation === "Strict") {
+    fail(`strict decoding error: ${decoded.strict.join(", ")}`);
+  }
+  if (validation === "Warn" && context !== undefined) warn(context, decoded.strict);
+  const { object } = decoded;
+  object.apiVersion = expected;
+  object.kind = type.kind;
+  return object;
+}
+
+/** Decodes an object of the resource itself and sets its defaults. */
+export function decodeObject(
+  core: ResourceCore,
+  value: Draft,
+  validation: FieldValidation,
+  context: RequestContext | undefined,
+): ApiDraft {
+  const object = decodeAs(core.schema, core.entry, value, validation, context) as ApiDraft;
+  if (!isObject(object.metadata)) object.metadata = {};
+  core.definition.defaults?.(object);
+  return object;
+}
+
+/** Puts the request's namespace into the object, or refuses one that says otherwise. */
+export function settleNamespace(core: ResourceCore, draft: ApiDraft, namespace: string): void {
+  const { metadata } = draft;
+  if (!core.entry.namespaced) {
+    delete metadata.namespace;
+    return;
+  }
+  const given = metadata.namespace;
+  if (given === undefined || given === "") metadata.namespace = namespace;
+  else if (given !== namespace) {
+    throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+  }
+}
+
+/** The object's name must be the one in the URL. */
+export function checkName(draft: ApiDraft, name: string): void {
+  const given = draft.metadata.name;
+  if (given === undefined || given === "") {
+    throw badRequest(`the name of the object ("" based on URL) was undeterminable: name must be provided`);
+  }
+  if (given !== name) {
+    throw badRequest(`the name of the object (${String(given)}) does not match the name on the URL (${name})`);
+  }
+}
+
+/** A copy that strategies and admission may change. */
+export function draftOf(core: ResourceCore, object: unknown): ApiDraft {
+  const draft = cloneJson(object) as ApiDraft;
+  draft.apiVersion = apiVersionOfCore(core);
+  draft.kind = core.entry.kind;
+  return draft;
+}

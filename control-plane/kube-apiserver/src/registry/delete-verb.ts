@@ -1,0 +1,243 @@
+import { conflict, isNotFound, notFound, type Draft } from "@coracle/apimachinery";
+import type { StoredObject } from "../storage/object-storage.ts";
+import { draftOf } from "./decode.ts";
+import { formatTime } from "./object-meta.ts";
+import type { Answer, DeleteQuery, ListQuery, RequestContext } from "./registry.ts";
+import { listObjects } from "./list-verb.ts";
+import { admit, answerObject, answerStored, resourceOf, type ResourceCore } from "./resource-core.ts";
+import type { ApiDraft, ApiObject } from "./resource-definition.ts";
+
+const ORPHAN = "orphan";
+const FOREGROUND = "foregroundDeletion";
+const MAX_TRIES = 32;
+
+type Options = DeleteQuery["options"];
+
+/** What a delete does to the object that is there. */
+export type DeletionPlan =
+  | { readonly action: "remove" }
+  /** Stays, marked: finalizers or a grace period hold it. */
+  | { readonly action: "mark"; readonly draft: ApiDraft }
+  /** It is being deleted already and this request adds nothing. */
+  | { readonly action: "wait" };
+
+/** Decides, touches nothing. */
+export function planDeletion(core: ResourceCore, object: ApiObject, options: Options): DeletionPlan {
+  const draft = draftOf(core, object);
+  if (core.entry.group === "" && core.entry.kind === "Namespace") return planNamespaceDeletion(core, draft, options);
+  const grace = core.definition.gracePeriodSeconds;
+  const graceful = grace === undefined ? undefined : planGrace(core, draft, options, grace);
+  if (graceful === "pending") return { action: "wait" };
+  settleFinalizers(core, draft, options);
+  const hasFinalizers = finalizersOf(draft).length > 0;
+  if (graceful === undefined) {
+    if (!hasFinalizers) return { action: "remove" };
+    markAsDeleting(core, draft);
+    return { action: "mark", draft };
+  }
+  return hasFinalizers || graceful > 0 ? { action: "mark", draft } : { action: "remove" };
+}
+
+/** The seconds of grace now in force, written into the draft; undefined when grace plays no part. */
+function planGrace(
+  core: ResourceCore,
+  draft: ApiDraft,
+  options: Options,
+  grace: NonNullable<ResourceCore["definition"]["gracePeriodSeconds"]>,
+): number | "pending" | undefined {
+  const { metadata } = draft;
+  const running = metadata.deletionGracePeriodSeconds;
+  if (metadata.deletionTimestamp !== undefined) {
+    if (typeof running !== "number") return undefined;
+    const wanted = options.gracePeriodSeconds;
+    if (wanted === undefined || wanted >= running) return "pending";
+    const period = Math.max(wanted, 0);
+    const since = Date.parse(String(metadata.deletionTimestamp)) - running * 1000;
+    metadata.deletionTimestamp = formatTime(since + period * 1000);
+    metadata.deletionGracePeriodSeconds = period;
+    return period;
+  }
+  const period = grace(draft as ApiObject, options.gracePeriodSeconds);
+  metadata.deletionTimestamp = formatTime(core.clock.now() + period * 1000);
+  metadata.deletionGracePeriodSeconds = period;
+  raiseGeneration(draft);
+  return period;
+}
+
+function raiseGeneration(draft: ApiDraft): void {
+  const { generation } = draft.metadata;
+  if (typeof generation === "number" && generation > 0) draft.metadata.generation = generation + 1;
+}
+
+function markAsDeleting(core: ResourceCore, draft: ApiDraft): void {
+  const { metadata } = draft;
+  if (metadata.deletionTimestamp === undefined) {
+    raiseGeneration(draft);
+    metadata.deletionTimestamp = formatTime(core.clock.now());
+  }
+  metadata.deletionGracePeriodSeconds = 0;
+}
+
+function planNamespaceDeletion(core: ResourceCore, draft: ApiDraft, options: Options): DeletionPlan {
+  const isMarked = draft.metadata.deletionTimestamp !== undefined;
+  const holds = ((draft.spec as Draft | undefined)?.finalizers as string[] | undefined) ?? [];
+  settleFinalizers(core, draft, options);
+  if (!isMarked) {
+    if (holds.length === 0 && finalizersOf(draft).length === 0) return { action: "remove" };
+    draft.metadata.deletionTimestamp = formatTime(core.clock.now());
+    draft.status = { ...(draft.status as Draft | undefined), phase: "Terminating" };
+    return { action: "mark", draft };
+  }
+  if (holds.length > 0 || finalizersOf(draft).length > 0) return { action: "wait" };
+  return { action: "remove" };
+}
+
+const finalizersOf = (draft: ApiDraft): readonly string[] => (draft.metadata.finalizers as string[] | undefined) ?? [];
+
+/** The garbage collector's two finalizers, as the request wants them. */
+function settleFinalizers(core: ResourceCore, draft: ApiDraft, options: Options): void {
+  const before = finalizersOf(draft);
+  const after = before.filter((name) => name !== ORPHAN && name !== FOREGROUND);
+  if (wantsOrphans(core, before, options)) after.push(ORPHAN);
+  else if (wantsForeground(before, options)) after.push(FOREGROUND);
+  if (after.length > 0) draft.metadata.finalizers = after;
+  else delete draft.metadata.finalizers;
+}
+
+function wantsOrphans(core: ResourceCore, finalizers: readonly string[], options: Options): boolean {
+  if (options.orphanDependents !== undefined) return options.orphanDependents;
+  if (options.propagationPolicy !== undefined) return options.propagationPolicy === "Orphan";
+  if (finalizers.includes(ORPHAN)) return true;
+  if (finalizers.includes(FOREGROUND)) return false;
+  return core.definition.defaultPropagation === "Orphan";
+}
+
+function wantsForeground(finalizers: readonly string[], options: Options): boolean {
+  if (options.orphanDependents !== undefined) return false;
+  if (options.propagationPolicy !== undefined) return options.propagationPolicy === "Foreground";
+  return finalizers.includes(FOREGROUND);
+}
+
+/** DELETE of one object. */
+export async function deleteObject(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  name: string,
+  query: DeleteQuery,
+): Promise<Answer> {
+  const isDryRun = (query.options.dryRun ?? []).includes("All");
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const previous = core.storage.get(namespace, name);
+    if (previous === undefined) throw notFound(resourceOf(core), name);
+    checkPreconditions(core, previous.object, query.options);
+    const call = {
+      operation: "DELETE",
+      subresource: "",
+      namespace,
+      name,
+      object: undefined,
+      oldObject: previous.object,
+      options: undefined,
+      isDryRun,
+      context,
+    } as const;
+    await admit(core, "admit", call);
+    await admit(core, "validate", call);
+    const answer = await carryOut(core, previous, query, isDryRun);
+    if (answer !== undefined) return answer;
+  }
+  throw conflict(resourceOf(core), name);
+}
+
+async function carryOut(
+  core: ResourceCore,
+  previous: StoredObject,
+  query: DeleteQuery,
+  isDryRun: boolean,
+): Promise<Answer | undefined> {
+  const plan = planDeletion(core, previous.object, query.options);
+  const code = query.options.orphanDependents === false ? 202 : 200;
+  switch (plan.action) {
+    case "wait":
+      return { type: "object", object: previous.object, created: false, code };
+    case "mark": {
+      if (isDryRun) return { type: "object", object: plan.draft as ApiObject, created: false, code };
+      const stored = await core.storage.replace(previous, plan.draft);
+      if (stored === undefined) return undefined;
+      return code === 200 ? answerStored(stored) : { type: "object", object: stored.object, created: false, code };
+    }
+    case "remove": {
+      if (isDryRun) return answerGone(core, previous.object);
+      const removed = await core.storage.remove(previous);
+      if (removed === undefined) return undefined;
+      core.hooks.deleted?.(removed.object);
+      return answerGone(core, removed.object);
+    }
+  }
+}
+
+const ANSWERS_OBJECT: ReadonlySet<string> = new Set([
+  "persistentvolumeclaims",
+  "persistentvolumes",
+  "pods",
+  "podtemplates",
+  "resourcequotas",
+  "serviceaccounts",
+  "services",
+]);
+
+function answerGone(core: ResourceCore, object: ApiObject): Answer {
+  const { group, plural } = core.entry;
+  if (group === "" && ANSWERS_OBJECT.has(plural)) return answerObject(object);
+  const { name, uid } = object.metadata;
+  return answerObject({
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Success",
+    details: { name, ...(group === "" ? {} : { group }), kind: plural, uid },
+  });
+}
+
+function checkPreconditions(core: ResourceCore, object: ApiObject, options: Options): void {
+  const { uid, resourceVersion } = options.preconditions ?? {};
+  const { metadata } = object;
+  const refuse = (why: string): never => {
+    throw conflict({ group: core.entry.group, resource: core.entry.kind }, String(metadata.name), why);
+  };
+  if (uid !== undefined && uid !== metadata.uid) {
+    refuse(
+      `the UID in the precondition (${uid}) does not match the UID in record (${String(metadata.uid)}). The object might have been deleted and then recreated`,
+    );
+  }
+  if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
+    refuse(
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${String(metadata.resourceVersion)}). The object might have been modified`,
+    );
+  }
+}
+
+/** DELETE of a collection: everything that the list finds, one after the other. */
+export async function deleteCollection(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string | undefined,
+  list: ListQuery,
+  query: DeleteQuery,
+): Promise<Answer> {
+  const found = await listObjects(core, namespace, list);
+  for (const item of found.items) {
+    try {
+      await deleteObject(core, context, item.namespace, item.name, query);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+  return answerObject({
+    kind: core.entry.listKind ?? `${core.entry.kind}List`,
+    apiVersion: core.entry.group === "" ? core.entry.version : `${core.entry.group}/${core.entry.version}`,
+    metadata: found.metadata,
+    items: found.items.map((item) => item.object),
+  });
+}

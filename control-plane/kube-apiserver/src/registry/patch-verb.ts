@@ -1,0 +1,48 @@
+import { conflict, notFound, unsupportedMediaType, type Draft, type Json } from "@coracle/apimachinery";
+import { checkName, decodeObject, draftOf, settleNamespace } from "./decode.ts";
+import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
+import { resourceOf, type ResourceCore } from "./resource-core.ts";
+import type { ApiDraft, ApiObject } from "./resource-definition.ts";
+import { carryOutUpdate, mainWay, type UpdateWay } from "./update-verb.ts";
+import type { TypeName } from "./resource-catalog.ts";
+
+/** Applies a patch to a JSON value of a type and returns the new value; the old one is not changed. */
+export type PatchPort = (kind: Exclude<PatchKind, "apply">, type: TypeName, value: Json, patch: Json) => Json;
+
+/** Patches of a content type that this server does not take. */
+export function refuseApply(): never {
+  throw unsupportedMediaType([
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+  ]);
+}
+
+/** PATCH of an object or a subresource of the same kind. */
+export async function patchObject(
+  core: ResourceCore,
+  patches: PatchPort,
+  context: RequestContext,
+  where: { readonly namespace: string; readonly name: string },
+  patch: { readonly kind: PatchKind; readonly body: Json },
+  query: WriteQuery,
+  way: UpdateWay = mainWay(core),
+): Promise<Answer> {
+  const { namespace, name } = where;
+  const { kind } = patch;
+  if (kind === "apply") refuseApply();
+  if (core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
+  const next = (old: ApiObject): ApiDraft => {
+    const patched = patches(kind as Exclude<PatchKind, "apply">, core.entry, old, patch.body) as Draft;
+    const draft = decodeObject(core, draftOf(core, patched), query.fieldValidation, context);
+    settleNamespace(core, draft, namespace);
+    checkName(draft, name);
+    // The patch itself asked for another version: no retry will help.
+    const { resourceVersion } = draft.metadata;
+    if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== old.metadata.resourceVersion) {
+      throw conflict(resourceOf(core), name);
+    }
+    return draft;
+  };
+  return carryOutUpdate(core, context, { name, namespace, next, query, way });
+}

@@ -1,0 +1,244 @@
+import { createFakeClock, createSeededRandom, silentLogger } from "@coracle/base";
+import { createMemoryStore, type Store } from "@coracle/etcd";
+import { isStatusError, type Draft } from "@coracle/apimachinery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { StorageEvent } from "../storage/object-storage.ts";
+import { createRegistry, type RunningRegistry } from "./create-registry.ts";
+import type { Answer, RequestContext, ResourceHandler, WriteQuery } from "./registry.ts";
+
+const context: RequestContext = {
+  user: { name: "admin", groups: ["system:masters"] },
+  signal: new AbortController().signal,
+  warnings: [],
+  userAgent: "test",
+};
+const write: WriteQuery = { dryRun: false, fieldManager: "test", fieldValidation: "Strict" };
+const plain = { options: {} };
+
+let store: Store;
+let registry: RunningRegistry;
+const clock = createFakeClock();
+
+beforeEach(async () => {
+  store = createMemoryStore({ clock });
+  registry = await createRegistry({
+    store,
+    clock,
+    random: createSeededRandom(1),
+    logger: silentLogger,
+    admission: { admit: () => Promise.resolve(), validate: () => Promise.resolve() },
+    definitions: [],
+    schema: { decode: (_type, value) => ({ object: value, strict: [] }) },
+    patches: (_kind, _type, value, patch) => ({ ...(value as object), ...(patch as object) }),
+  });
+});
+afterEach(async () => {
+  await registry[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
+});
+
+const configMaps = (): ResourceHandler => registry.resource("", "v1", "configmaps") as ResourceHandler;
+const objectOf = (answer: Answer): Draft => (answer.type === "stored" ? answer.stored.object : answer.object) as Draft;
+const metaOf = (answer: Answer): Draft => objectOf(answer).metadata as Draft;
+const configMap = (name: string, more: Draft = {}): Draft => ({ metadata: { name, ...more }, data: { a: "1" } });
+const failure = async (promise: Promise<unknown>): Promise<{ code: number; message: string; reason: string }> => {
+  try {
+    await promise;
+  } catch (error) {
+    if (isStatusError(error)) return { code: error.code, message: error.message, reason: error.reason };
+    throw error;
+  }
+  throw new Error("did not fail");
+};
+
+describe("a kind from the tables alone", () => {
+  it("is created, read, replaced and deleted", async () => {
+    const created = await configMaps().create(context, "default", configMap("one"), write);
+    expect(created).toMatchObject({ type: "stored", created: true });
+    expect(objectOf(created)).toMatchObject({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "one", namespace: "default", creationTimestamp: "2026-01-01T00:00:00Z" },
+    });
+    const read = await configMaps().get(context, "default", "one", {});
+    expect(metaOf(read)).toEqual(metaOf(created));
+    if (read.type === "stored") expect(JSON.parse(read.stored.json.toString())).toEqual(read.stored.object);
+    const replaced = await configMaps().update(
+      context,
+      "default",
+      "one",
+      configMap("one", { labels: { x: "y" } }),
+      write,
+    );
+    expect(metaOf(replaced)).toMatchObject({ uid: metaOf(created).uid, labels: { x: "y" } });
+    expect(metaOf(replaced).resourceVersion).not.toBe(metaOf(created).resourceVersion);
+    const gone = await configMaps().delete(context, "default", "one", plain);
+    expect(objectOf(gone)).toMatchObject({
+      kind: "Status",
+      status: "Success",
+      details: { name: "one", kind: "configmaps" },
+    });
+    expect(await failure(configMaps().get(context, "default", "one", {}))).toEqual({
+      code: 404,
+      reason: "NotFound",
+      message: 'configmaps "one" not found',
+    });
+  });
+
+  it("refuses a second object of the same name", async () => {
+    await configMaps().create(context, "default", configMap("one"), write);
+    expect(await failure(configMaps().create(context, "default", configMap("one"), write))).toMatchObject({
+      code: 409,
+      reason: "AlreadyExists",
+      message: 'configmaps "one" already exists',
+    });
+  });
+
+  it("refuses an update of another version", async () => {
+    await configMaps().create(context, "default", configMap("one"), write);
+    const stale = configMap("one", { resourceVersion: "1" });
+    expect(await failure(configMaps().update(context, "default", "one", stale, write))).toMatchObject({
+      code: 409,
+      message:
+        'Operation cannot be fulfilled on configmaps "one": the object has been modified; please apply your changes to the latest version and try again',
+    });
+  });
+
+  it("does not write an update that changes nothing", async () => {
+    const created = await configMaps().create(context, "default", configMap("one"), write);
+    const same = await configMaps().update(context, "default", "one", configMap("one"), write);
+    expect(metaOf(same).resourceVersion).toBe(metaOf(created).resourceVersion);
+  });
+
+  it("names an object after generateName", async () => {
+    const body = { metadata: { generateName: "many-" } };
+    const created = await configMaps().create(context, "default", body, write);
+    expect(metaOf(created).name).toMatch(/^many-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
+  });
+
+  it("keeps an object with finalizers until the last is gone", async () => {
+    await configMaps().create(context, "default", configMap("held", { finalizers: ["example.com/hold"] }), write);
+    const marked = await configMaps().delete(context, "default", "held", plain);
+    expect(metaOf(marked)).toMatchObject({ deletionTimestamp: "2026-01-01T00:00:00Z", deletionGracePeriodSeconds: 0 });
+    await configMaps().update(context, "default", "held", configMap("held"), write);
+    expect(await failure(configMaps().get(context, "default", "held", {}))).toMatchObject({ code: 404 });
+  });
+
+  it("changes nothing on a dry run", async () => {
+    const dry = { ...write, dryRun: true };
+    const created = await configMaps().create(context, "default", configMap("one"), dry);
+    expect(created.type).toBe("object");
+    expect((await configMaps().list(context, "default", {})).items).toHaveLength(0);
+  });
+
+  it("reports every fault of the metadata", async () => {
+    const bad = configMap("Bad_Name", { labels: { "a b": "x" }, finalizers: ["a b"] });
+    const { code, message } = await failure(configMaps().create(context, "default", bad, write));
+    expect(code).toBe(422);
+    expect(message).toContain(
+      'ConfigMap "Bad_Name" is invalid: [metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123',
+    );
+    expect(message).toContain('metadata.labels: Invalid value: "a b": name part must consist of');
+  });
+});
+
+describe("lists", () => {
+  beforeEach(async () => {
+    for (let i = 0; i < 7; i++) {
+      await configMaps().create(
+        context,
+        i < 5 ? "default" : "other",
+        configMap(`c${i}`, { labels: { odd: String(i % 2) } }),
+        write,
+      );
+    }
+  });
+
+  it("come in pages of one state, whatever happens meanwhile", async () => {
+    const first = await configMaps().list(context, undefined, { limit: 3 });
+    expect(first.items.map((item) => item.name)).toEqual(["c0", "c1", "c2"]);
+    expect(first.metadata.remainingItemCount).toBe(4);
+    await configMaps().delete(context, "default", "c3", plain);
+    await configMaps().create(context, "default", configMap("c35"), write);
+    const second = await configMaps().list(context, undefined, { limit: 3, continue: first.metadata.continue ?? "" });
+    expect(second.items.map((item) => item.name)).toEqual(["c3", "c4", "c5"]);
+    expect(second.metadata.resourceVersion).toBe(first.metadata.resourceVersion);
+    const third = await configMaps().list(context, undefined, { limit: 3, continue: second.metadata.continue ?? "" });
+    expect(third.items.map((item) => item.name)).toEqual(["c6"]);
+    expect(third.metadata.continue).toBeUndefined();
+  });
+
+  it("are narrowed by selectors", async () => {
+    const odd = await configMaps().list(context, "default", { labelSelector: "odd=1" });
+    expect(odd.items.map((item) => item.name)).toEqual(["c1", "c3"]);
+    const one = await configMaps().list(context, undefined, { fieldSelector: "metadata.name=c6" });
+    expect(one.items.map((item) => item.name)).toEqual(["c6"]);
+    expect(await failure(configMaps().list(context, undefined, { fieldSelector: "data.a=1" }))).toMatchObject({
+      code: 400,
+      message: "field label not supported: data.a",
+    });
+  });
+
+  it("of a future version time out", async () => {
+    const waiting = failure(configMaps().list(context, undefined, { resourceVersion: "99999" }));
+    await clock.advance(3_000);
+    expect(await waiting).toMatchObject({ code: 504, reason: "Timeout" });
+  });
+});
+
+describe("watches", () => {
+  const collect = (): { readonly seen: string[]; event: (type: string, event: StorageEvent) => void } => {
+    const seen: string[] = [];
+    return { seen, event: (type, event) => seen.push(`${type} ${event.current.name}`) };
+  };
+
+  it("begin with the present state and go on with changes", async () => {
+    await configMaps().create(context, "default", configMap("one"), write);
+    const { seen, event } = collect();
+    using _watch = configMaps().watch(
+      context,
+      "default",
+      { allowWatchBookmarks: false },
+      { event, initialDone: () => seen.push("done"), closed: () => seen.push("closed") },
+    );
+    await configMaps().create(context, "default", configMap("two"), write);
+    await configMaps().update(context, "default", "two", configMap("two", { labels: { a: "b" } }), write);
+    await configMaps().delete(context, "default", "one", plain);
+    await configMaps().create(context, "other", configMap("three"), write);
+    expect(seen).toEqual(["ADDED one", "done", "ADDED two", "MODIFIED two", "DELETED one"]);
+  });
+
+  it("see an object that begins or ceases to match as added or deleted", async () => {
+    const { seen, event } = collect();
+    using _watch = configMaps().watch(
+      context,
+      undefined,
+      { allowWatchBookmarks: false, labelSelector: "on=yes" },
+      { event, initialDone: () => {}, closed: () => {} },
+    );
+    await configMaps().create(context, "default", configMap("one"), write);
+    await configMaps().update(context, "default", "one", configMap("one", { labels: { on: "yes" } }), write);
+    await configMaps().update(context, "default", "one", configMap("one", { labels: { on: "yes", x: "y" } }), write);
+    await configMaps().update(context, "default", "one", configMap("one"), write);
+    expect(seen).toEqual(["ADDED one", "MODIFIED one", "DELETED one"]);
+  });
+
+  it("resume after a version, and end when it is too old", async () => {
+    const first = await configMaps().create(context, "default", configMap("one"), write);
+    await configMaps().create(context, "default", configMap("two"), write);
+    const { seen, event } = collect();
+    const watcher = { event, initialDone: () => {}, closed: () => {} };
+    const resourceVersion = String(metaOf(first).resourceVersion);
+    using _watch = configMaps().watch(context, undefined, { allowWatchBookmarks: false, resourceVersion }, watcher);
+    expect(seen).toEqual(["ADDED two"]);
+    for (let i = 0; i < 300; i++) await configMaps().create(context, "default", configMap(`x${i}`), write);
+    await clock.advance(80_000);
+    await configMaps().create(context, "default", configMap("last"), write);
+    expect(
+      await failure(
+        (async () =>
+          configMaps().watch(context, undefined, { allowWatchBookmarks: false, resourceVersion }, watcher))(),
+      ),
+    ).toMatchObject({ code: 410, reason: "Expired" });
+  });
+});

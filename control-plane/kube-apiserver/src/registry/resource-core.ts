@@ -1,0 +1,99 @@
+import type { Clock, Logger, Random } from "@coracle/base";
+import { qualifiedResource, type Draft, type Json } from "@coracle/apimachinery";
+import type { ObjectStorage, StoredObject } from "../storage/object-storage.ts";
+import type { AdmissionChain, AdmissionOperation, Answer, RequestContext } from "./registry.ts";
+import type { ResourceEntry } from "./resource-catalog.ts";
+import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "./resource-definition.ts";
+import type { SchemaPort } from "./schema-port.ts";
+
+/** Something taken for a write (an address, a port), that is kept when the write is stored and given back otherwise. */
+export interface Reservation {
+  commit(): void;
+  release(): void;
+}
+
+/** What a kind does beside the object itself when it is written. */
+export interface WriteHooks {
+  /** After `prepare`, before validation; may change the draft. `old`: undefined at create. */
+  reserve?(draft: ApiDraft, old: ApiObject | undefined, isDryRun: boolean): Promise<Reservation | undefined>;
+  /** The object is gone. */
+  deleted?(object: ApiObject): void;
+}
+
+/** All that the verbs on one resource share. */
+export interface ResourceCore {
+  readonly entry: ResourceEntry;
+  readonly definition: ResourceDefinition;
+  readonly storage: ObjectStorage;
+  readonly schema: SchemaPort;
+  readonly admission: AdmissionChain;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Whether `metadata.generation` counts changes of the kind's wishes. */
+  readonly hasGeneration: boolean;
+  readonly hooks: WriteHooks;
+  /** Seconds objects live, for events. */
+  readonly ttlSeconds: number | undefined;
+  /** Waits until everything up to a revision can be read; false when it took too long. */
+  waitForRevision(revision: number): Promise<boolean>;
+}
+
+/** Names the resource in errors. */
+export const resourceOf = (core: ResourceCore): { readonly group: string; readonly resource: string } => ({
+  group: core.entry.group,
+  resource: core.entry.plural,
+});
+
+/** `GROUP/VERSION` of the resource. */
+export const apiVersionOfCore = ({ entry }: ResourceCore): string =>
+  entry.group === "" ? entry.version : `${entry.group}/${entry.version}`;
+
+/** `deployments.apps`. */
+export const qualifiedName = (core: ResourceCore): string => qualifiedResource(resourceOf(core));
+
+/** What strategies are told of a request. */
+export function strategyContext(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  isDryRun: boolean,
+): StrategyContext {
+  return { clock: core.clock, random: core.random, user: context.user, isDryRun, namespace };
+}
+
+/** Arguments of one admission call. */
+export interface AdmissionCall {
+  readonly operation: AdmissionOperation;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object: ApiDraft | undefined;
+  readonly oldObject: ApiObject | undefined;
+  readonly options: Json | undefined;
+  readonly isDryRun: boolean;
+  /** Of another kind than the resource's (Scale, Binding, Eviction). */
+  readonly kind?: string;
+  readonly context: RequestContext;
+}
+
+/** Runs the mutating or the validating half of admission. */
+export function admit(core: ResourceCore, half: "admit" | "validate", call: AdmissionCall): Promise<void> {
+  const { group, version, plural, kind } = core.entry;
+  return core.admission[half]({ ...call, group, version, resource: plural, kind: call.kind ?? kind });
+}
+
+/** Adds warnings for the Warning header, each once. */
+export function warn(context: RequestContext, texts: readonly string[] | undefined): void {
+  for (const text of texts ?? []) if (!context.warnings.includes(text)) context.warnings.push(text);
+}
+
+/** The answer for an object that was stored. */
+export const answerStored = (stored: StoredObject, created = false): Answer => ({ type: "stored", stored, created });
+
+/** The answer for an object that was not. */
+export const answerObject = (object: ApiObject | Draft, created = false): Answer => ({
+  type: "object",
+  object: object as ApiObject,
+  created,
+});

@@ -1,0 +1,16 @@
+import type { Draft } from "@coracle/apimachinery";
+import type { FieldValidation } from "./registry.ts";
+import type { TypeName } from "./resource-catalog.ts";
+
+/** What the registry needs of the schema engine. */
+export interface SchemaPort {
+  /**
+   * Checks a JSON value against the type and brings it in its normal form: unknown fields and nulls dropped, quantities
+   * and times canonical, the schema's own defaults set. Problems that do not stop decoding (unknown and duplicate
+   * fields) come back as texts; others throw an Error whose message tells them as upstream's decoder does.
+   */
+  decode(type: TypeName, value: Draft): { readonly object: Draft; readonly strict: readonly string[] };
+}
+
+/** Field validation of a request whose bytes were already checked for duplicate fields. */
+export type { FieldValidation };

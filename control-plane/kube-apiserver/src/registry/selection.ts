@@ -1,0 +1,59 @@
+import { badRequest, type JsonObject } from "@coracle/apimachinery";
+import type { ObjectPredicate } from "../storage/object-storage.ts";
+import type { ResourceCore } from "./resource-core.ts";
+import type { ApiObject } from "./resource-definition.ts";
+import { parseFieldSelector, parseLabelSelector } from "./selector-text.ts";
+
+/** What a label and a field selector ask for, split into what is looked up and what is tested. */
+export interface Selection {
+  readonly name: string | undefined;
+  readonly namespace: string | undefined;
+  readonly index: { readonly name: string; readonly value: string } | undefined;
+  readonly predicate: ObjectPredicate | undefined;
+}
+
+const NOTHING_SELECTED: Selection = { name: undefined, namespace: undefined, index: undefined, predicate: undefined };
+const INDEXED: ReadonlySet<string> = new Set(["spec.nodeName"]);
+
+/** Compiles the selectors of a list or watch once; refuses bad ones with a 400. */
+export function compileSelection(
+  core: ResourceCore,
+  query: { readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined },
+): Selection {
+  const { labelSelector = "", fieldSelector = "" } = query;
+  if (labelSelector === "" && fieldSelector === "") return NOTHING_SELECTED;
+  const tests: ObjectPredicate[] = [];
+  if (labelSelector !== "") {
+    const matches = parseLabelSelector(labelSelector);
+    tests.push((object) => matches((object.metadata.labels as JsonObject | undefined) ?? NO_LABELS));
+  }
+  let { name, namespace, index } = NOTHING_SELECTED;
+  for (const term of fieldSelector === "" ? [] : parseFieldSelector(fieldSelector)) {
+    const of = fieldOf(core, term.field);
+    if (term.operator === "=") {
+      if (term.field === "metadata.name" && name === undefined) name = term.value;
+      else if (term.field === "metadata.namespace" && namespace === undefined) namespace = term.value;
+      else if (INDEXED.has(term.field) && index === undefined) index = { name: term.field, value: term.value };
+      else tests.push((object) => of(object) === term.value);
+    } else {
+      tests.push((object) => of(object) !== term.value);
+    }
+  }
+  return { name, namespace, index, predicate: allOf(tests) };
+}
+
+const NO_LABELS: JsonObject = {};
+
+function allOf(tests: readonly ObjectPredicate[]): ObjectPredicate | undefined {
+  const [only] = tests;
+  if (only === undefined || tests.length === 1) return only;
+  return (object) => tests.every((test) => test(object));
+}
+
+function fieldOf(core: ResourceCore, field: string): (object: ApiObject) => string {
+  if (field === "metadata.name") return (object) => String(object.metadata.name);
+  if (field === "metadata.namespace") return (object) => (object.metadata.namespace as string | undefined) ?? "";
+  const of = core.definition.selectableFields?.[field];
+  if (of === undefined) throw badRequest(`field label not supported: ${field}`);
+  return of;
+}

@@ -1,0 +1,237 @@
+import { conflict, equalJson, invalid, invalidValue, notFound, type Draft } from "@coracle/apimachinery";
+import type { StoredObject } from "../storage/object-storage.ts";
+import { createDraft } from "./create-verb.ts";
+import { checkName, decodeObject, settleNamespace } from "./decode.ts";
+import { keepOldMeta, validateMeta, validateMetaUpdate } from "./object-meta.ts";
+import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
+import {
+  admit,
+  answerObject,
+  answerStored,
+  resourceOf,
+  strategyContext,
+  warn,
+  type ResourceCore,
+} from "./resource-core.ts";
+import type { ApiDraft, ApiObject, UpdateStrategy } from "./resource-definition.ts";
+
+const MAX_TRIES = 32;
+
+/** One way of writing an object: as a whole, or through a subresource. */
+export interface UpdateWay {
+  /** `""` for the object itself. */
+  readonly subresource: string;
+  readonly strategy: UpdateStrategy;
+  /** Of the object that admission sees, when it is not the resource's. */
+  readonly admissionKind?: string;
+}
+
+/** The object itself. */
+export const mainWay = (core: ResourceCore): UpdateWay => ({
+  subresource: "",
+  strategy: core.definition.update ?? {},
+});
+
+/** What to write, from what is there. Runs again when the object changed meanwhile. */
+export interface UpdatePlan {
+  readonly name: string;
+  readonly namespace: string;
+  /** The new object, decoded, defaulted; undefined in the old one's place: it does not exist. */
+  next(old: ApiObject): ApiDraft;
+  readonly query: WriteQuery;
+  readonly way: UpdateWay;
+  /** Whether the new object's resourceVersion must be the stored one's when given. Absent: true. */
+  readonly isUnconditional?: boolean;
+}
+
+/** PUT of an object or a subresource of the same kind. */
+export async function updateObject(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  name: string,
+  body: Draft,
+  query: WriteQuery,
+  way: UpdateWay = mainWay(core),
+): Promise<Answer> {
+  const sent = decodeObject(core, body, query.fieldValidation, context);
+  settleNamespace(core, sent, namespace);
+  checkName(sent, name);
+  const existing = core.storage.get(namespace, name);
+  if (existing === undefined && way.subresource === "" && core.definition.allowCreateOnUpdate === true) {
+    return createOnUpdate(core, context, namespace, sent, query);
+  }
+  // Admission and strategies change the draft: a second try needs the object as sent.
+  const text = JSON.stringify(sent);
+  let isFirst = true;
+  const next = (): ApiDraft => {
+    if (!isFirst) return JSON.parse(text) as ApiDraft;
+    isFirst = false;
+    return sent;
+  };
+  return carryOutUpdate(core, context, { name, namespace, query, way, next });
+}
+
+function createOnUpdate(
+  core: ResourceCore,
+  context: RequestContext,
+  namespace: string,
+  sent: ApiDraft,
+  query: WriteQuery,
+): Promise<Answer> {
+  const { uid, name, resourceVersion } = sent.metadata as { uid?: string; name: string; resourceVersion?: string };
+  if (uid !== undefined && uid !== "") throw uidConflict(core, namespace, name, uid, "");
+  if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== "0") {
+    throw notFound(resourceOf(core), name);
+  }
+  return createDraft(core, context, namespace, sent, query);
+}
+
+function uidConflict(core: ResourceCore, namespace: string, name: string, sent: string, stored: string): Error {
+  const key = `${core.entry.etcdPrefix ?? ""}/${namespace === "" ? "" : `${namespace}/`}${name}`;
+  return conflict(
+    resourceOf(core),
+    name,
+    `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${sent}, UID in object meta: ${stored}`,
+  );
+}
+
+/** Reads, plans, checks and writes, again and again while others are quicker. */
+export async function carryOutUpdate(core: ResourceCore, context: RequestContext, plan: UpdatePlan): Promise<Answer> {
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const old = core.storage.get(plan.namespace, plan.name);
+    if (old === undefined) throw notFound(resourceOf(core), plan.name);
+    const answer = await updateOnce(core, context, plan, old);
+    if (answer !== undefined) return answer;
+  }
+  throw conflict(resourceOf(core), plan.name);
+}
+
+/** Undefined: the object changed meanwhile. */
+async function updateOnce(
+  core: ResourceCore,
+  context: RequestContext,
+  plan: UpdatePlan,
+  previous: StoredObject,
+): Promise<Answer | undefined> {
+  const { query, way, namespace, name } = plan;
+  const old = previous.object;
+  const draft = plan.next(old);
+  checkVersion(core, draft, old, plan);
+  const call = {
+    operation: "UPDATE",
+    subresource: way.subresource,
+    namespace,
+    name,
+    object: draft,
+    oldObject: old,
+    options: undefined,
+    isDryRun: query.dryRun,
+    context,
+    ...(way.admissionKind === undefined ? {} : { kind: way.admissionKind }),
+  } as const;
+  await admit(core, "admit", call);
+  keepOldMeta(draft, old);
+  const strategy = strategyContext(core, context, namespace, query.dryRun);
+  way.strategy.prepare?.(draft, old, strategy);
+  raiseGeneration(core, draft, old);
+  const reservation = way.subresource === "" ? await core.hooks.reserve?.(draft, old, query.dryRun) : undefined;
+  try {
+    const object = draft as ApiObject;
+    checkUpdate(core, object, old, way, strategy);
+    warn(context, way.strategy.warnings?.(object, old));
+    await admit(core, "validate", call);
+    const answer = await write(core, draft, previous, query);
+    if (answer === undefined || query.dryRun) reservation?.release();
+    else reservation?.commit();
+    return answer;
+  } catch (error) {
+    reservation?.release();
+    throw error;
+  }
+}
+
+async function write(
+  core: ResourceCore,
+  draft: ApiDraft,
+  previous: StoredObject,
+  query: WriteQuery,
+): Promise<Answer | undefined> {
+  const old = previous.object;
+  const isLast = isDeletedByUpdate(draft, old);
+  if (query.dryRun) {
+    draft.metadata.resourceVersion = old.metadata.resourceVersion;
+    return answerObject(draft);
+  }
+  if (isLast) {
+    const removed = await core.storage.remove(previous);
+    if (removed === undefined) return undefined;
+    core.hooks.deleted?.(removed.object);
+    return answerObject({ ...draft, metadata: { ...draft.metadata, resourceVersion: String(removed.revision) } });
+  }
+  draft.metadata.resourceVersion = old.metadata.resourceVersion;
+  if (equalJson(draft, old)) return answerStored(previous);
+  const stored = await core.storage.replace(previous, draft);
+  return stored === undefined ? undefined : answerStored(stored);
+}
+
+/** An object that waits for its deletion goes with its last finalizer. */
+function isDeletedByUpdate(draft: ApiDraft, old: ApiObject): boolean {
+  const { metadata } = old;
+  if (metadata.deletionTimestamp === undefined) return false;
+  if (((draft.metadata.finalizers as string[] | undefined) ?? []).length > 0) return false;
+  if (draft.kind === "Namespace" && draft.apiVersion === "v1") {
+    return (((draft.spec as Draft | undefined)?.finalizers as string[] | undefined) ?? []).length === 0;
+  }
+  const grace = metadata.deletionGracePeriodSeconds;
+  return grace === undefined || grace === 0;
+}
+
+function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan: UpdatePlan): void {
+  const { uid, resourceVersion } = draft.metadata as { uid?: string; resourceVersion?: string };
+  if (uid !== undefined && uid !== "" && uid !== old.metadata.uid) {
+    throw uidConflict(core, plan.namespace, plan.name, uid, String(old.metadata.uid));
+  }
+  if (plan.isUnconditional === true) return;
+  if (resourceVersion === undefined || resourceVersion === "" || resourceVersion === "0") {
+    if (core.definition.allowUnconditionalUpdate === false && plan.way.subresource === "") {
+      throw invalid(core.entry, plan.name, [
+        invalidValue("metadata.resourceVersion", 0, "must be specified for an update"),
+      ]);
+    }
+    return;
+  }
+  if (!/^\d+$/.test(resourceVersion)) {
+    const why = `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`;
+    throw invalid(core.entry, plan.name, [invalidValue("metadata.resourceVersion", resourceVersion, why)]);
+  }
+  if (resourceVersion !== old.metadata.resourceVersion) throw conflict(resourceOf(core), plan.name);
+}
+
+function checkUpdate(
+  core: ResourceCore,
+  object: ApiObject,
+  old: ApiObject,
+  way: UpdateWay,
+  strategy: ReturnType<typeof strategyContext>,
+): void {
+  const errors = validateMetaUpdate(object, old);
+  errors.push(...validateMeta(object, core.entry.namespaced, anyName));
+  if (way.subresource === "") errors.push(...(core.definition.validate?.(object, strategy) ?? []));
+  errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
+  if (errors.length > 0) throw invalid(core.entry, String(object.metadata.name), errors);
+}
+
+/** A stored name was good once; newer rules do not lock its owner out. */
+const anyName = (): string[] => [];
+
+/** The generation counts the changes of what is wished for: everything but metadata and status. */
+function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject): void {
+  if (!core.hasGeneration) return;
+  const before = typeof old.metadata.generation === "number" ? old.metadata.generation : 0;
+  const changed = [...new Set([...Object.keys(draft), ...Object.keys(old)])].some(
+    (member) => !UNCOUNTED.has(member) && !equalJson(draft[member], old[member]),
+  );
+  if (changed) draft.metadata.generation = before + 1;
+}
+const UNCOUNTED: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
