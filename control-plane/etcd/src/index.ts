@@ -1,4 +1,5 @@
 /** The store: etcd's semantics behind a narrow port. */
+export { runCompactor } from "./compactor/compactor.ts";
 export { openEmbeddedStore } from "./engine/embedded-store.ts";
 export { createMemoryStore } from "./engine/memory-store.ts";
 export {

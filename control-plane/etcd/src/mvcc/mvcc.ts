@@ -147,7 +147,7 @@ export class Mvcc {
   /** As `keyValue`, but a value that is not in memory is fetched only when it is looked at. */
   previousKeyValue(version: Version | undefined): KeyValue | undefined {
     if (version === undefined || version.version === 0) return undefined;
-    return version.value === undefined ? new LazyKeyValue(version, this.#load) : toKeyValue(version, version.value);
+    return version.value === undefined ? toLazyKeyValue(version, this.#load) : toKeyValue(version, version.value);
   }
 
   event(change: Version): StoreEvent {
@@ -251,28 +251,17 @@ export class Mvcc {
 }
 
 /** A key-value whose value is fetched when it is looked at; possible until that version is compacted. */
-class LazyKeyValue implements KeyValue {
-  readonly key: string;
-  readonly createRevision: Revision;
-  readonly modRevision: Revision;
-  readonly version: number;
-  readonly lease: LeaseId;
-  readonly #version: Version;
-  readonly #load: ValueLoader;
-
-  constructor(version: Version, load: ValueLoader) {
-    this.key = fromByteKey(version.record.key);
-    this.createRevision = version.createRevision;
-    this.modRevision = version.modRevision;
-    this.version = version.version;
-    this.lease = version.lease;
-    this.#version = version;
-    this.#load = load;
-  }
-
-  get value(): Buffer {
-    return this.#load(this.#version);
-  }
+function toLazyKeyValue(version: Version, load: ValueLoader): KeyValue {
+  return {
+    key: fromByteKey(version.record.key),
+    get value() {
+      return load(version);
+    },
+    createRevision: version.createRevision,
+    modRevision: version.modRevision,
+    version: version.version,
+    lease: version.lease,
+  };
 }
 
 function toKeyValue(version: Version, value: Buffer): KeyValue {
