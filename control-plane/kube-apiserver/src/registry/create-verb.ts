@@ -1,7 +1,15 @@
-import { alreadyExists, invalid, isAlreadyExists, isStatusError, statusError, type Draft } from "@coracle/apimachinery";
+import {
+  alreadyExists,
+  invalid,
+  isAlreadyExists,
+  isStatusError,
+  nameIsDns1123Subdomain,
+  statusError,
+  type Draft,
+} from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { decodeObject, settleNamespace } from "./decode.ts";
-import { fillNewMeta, generateName, validateMeta } from "./object-meta.ts";
+import { fillNewMeta, generateName, validateMeta, type NameRule } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
   admit,
@@ -78,9 +86,14 @@ export async function createDraft(
 }
 
 function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<typeof strategyContext>): void {
-  const errors = validateMeta(object, core.entry.namespaced, core.definition.validateName);
+  const errors = validateMeta(object, core.entry.namespaced, nameRuleOf(core));
   errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   if (errors.length > 0) throw invalid(core.entry, (object.metadata.name as string | undefined) ?? "", errors);
+}
+
+/** The kind's rule for names. */
+function nameRuleOf({ definition }: ResourceCore): NameRule {
+  return (name, isPrefix) => definition.validateName?.(name, isPrefix) ?? nameIsDns1123Subdomain(name, isPrefix);
 }
 
 /** Services take addresses before they are stored: an existing name must be known before that. */

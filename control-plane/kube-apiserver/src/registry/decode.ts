@@ -1,4 +1,5 @@
 import { badRequest, cloneJson, isObject, type Draft } from "@coracle/apimachinery";
+import { textOf } from "./json-text.ts";
 import type { FieldValidation, RequestContext } from "./registry.ts";
 import type { TypeName } from "./resource-catalog.ts";
 import { apiVersionOfCore, warn, type ResourceCore } from "./resource-core.ts";
@@ -24,7 +25,7 @@ export function decodeAs(
   const kind = value.kind === undefined || value.kind === "" ? type.kind : value.kind;
   const fail = (why: string): never => {
     throw badRequest(
-      `${String(kind)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${type.kind}: ${why}`,
+      `${textOf(kind)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${type.kind}: ${why}`,
     );
   };
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
@@ -86,7 +87,7 @@ export function checkName(draft: ApiDraft, name: string): void {
     throw badRequest(`the name of the object ("" based on URL) was undeterminable: name must be provided`);
   }
   if (given !== name) {
-    throw badRequest(`the name of the object (${String(given)}) does not match the name on the URL (${name})`);
+    throw badRequest(`the name of the object (${textOf(given)}) does not match the name on the URL (${name})`);
   }
 }
 

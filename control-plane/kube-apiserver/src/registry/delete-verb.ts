@@ -1,5 +1,6 @@
 import { conflict, isNotFound, notFound, type Draft } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
+import { textOf } from "./json-text.ts";
 import { draftOf } from "./decode.ts";
 import { formatTime } from "./object-meta.ts";
 import type { Answer, DeleteQuery, ListQuery, RequestContext } from "./registry.ts";
@@ -25,8 +26,7 @@ export type DeletionPlan =
 export function planDeletion(core: ResourceCore, object: ApiObject, options: Options): DeletionPlan {
   const draft = draftOf(core, object);
   if (core.entry.group === "" && core.entry.kind === "Namespace") return planNamespaceDeletion(core, draft, options);
-  const grace = core.definition.gracePeriodSeconds;
-  const graceful = grace === undefined ? undefined : planGrace(core, draft, options, grace);
+  const graceful = core.definition.gracePeriodSeconds === undefined ? undefined : planGrace(core, draft, options);
   if (graceful === "pending") return { action: "wait" };
   settleFinalizers(core, draft, options);
   const hasFinalizers = finalizersOf(draft).length > 0;
@@ -39,12 +39,7 @@ export function planDeletion(core: ResourceCore, object: ApiObject, options: Opt
 }
 
 /** The seconds of grace now in force, written into the draft; undefined when grace plays no part. */
-function planGrace(
-  core: ResourceCore,
-  draft: ApiDraft,
-  options: Options,
-  grace: NonNullable<ResourceCore["definition"]["gracePeriodSeconds"]>,
-): number | "pending" | undefined {
+function planGrace(core: ResourceCore, draft: ApiDraft, options: Options): number | "pending" | undefined {
   const { metadata } = draft;
   const running = metadata.deletionGracePeriodSeconds;
   if (metadata.deletionTimestamp !== undefined) {
@@ -52,12 +47,12 @@ function planGrace(
     const wanted = options.gracePeriodSeconds;
     if (wanted === undefined || wanted >= running) return "pending";
     const period = Math.max(wanted, 0);
-    const since = Date.parse(String(metadata.deletionTimestamp)) - running * 1000;
+    const since = Date.parse(textOf(metadata.deletionTimestamp)) - running * 1000;
     metadata.deletionTimestamp = formatTime(since + period * 1000);
     metadata.deletionGracePeriodSeconds = period;
     return period;
   }
-  const period = grace(draft as ApiObject, options.gracePeriodSeconds);
+  const period = core.definition.gracePeriodSeconds?.(draft as ApiObject, options.gracePeriodSeconds) ?? 0;
   metadata.deletionTimestamp = formatTime(core.clock.now() + period * 1000);
   metadata.deletionGracePeriodSeconds = period;
   raiseGeneration(draft);
@@ -204,16 +199,16 @@ function checkPreconditions(core: ResourceCore, object: ApiObject, options: Opti
   const { uid, resourceVersion } = options.preconditions ?? {};
   const { metadata } = object;
   const refuse = (why: string): never => {
-    throw conflict({ group: core.entry.group, resource: core.entry.kind }, String(metadata.name), why);
+    throw conflict({ group: core.entry.group, resource: core.entry.kind }, textOf(metadata.name), why);
   };
   if (uid !== undefined && uid !== metadata.uid) {
     refuse(
-      `the UID in the precondition (${uid}) does not match the UID in record (${String(metadata.uid)}). The object might have been deleted and then recreated`,
+      `the UID in the precondition (${uid}) does not match the UID in record (${textOf(metadata.uid)}). The object might have been deleted and then recreated`,
     );
   }
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
     refuse(
-      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${String(metadata.resourceVersion)}). The object might have been modified`,
+      `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${textOf(metadata.resourceVersion)}). The object might have been modified`,
     );
   }
 }

@@ -4,12 +4,15 @@ import {
   equalJson,
   forbiddenField,
   invalidValue,
+  isDns1123Label,
+  isLabelValue,
   isObject,
+  isQualifiedName,
   required,
   type Draft,
   type FieldError,
 } from "@coracle/apimachinery";
-import { labelValue, nameIsDns1123Subdomain, dns1123Subdomain, qualifiedName } from "../resources/validation/names.ts";
+import { textOf } from "./json-text.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
 
 const MAX_GENERATED_BASE = 58;
@@ -58,18 +61,17 @@ export function keepOldMeta(draft: ApiDraft, old: ApiObject): void {
 }
 
 /** Rules for the metadata of every object. */
-export function validateMeta(object: ApiObject, isNamespaced: boolean, nameRule: NameRule | undefined): FieldError[] {
+export function validateMeta(object: ApiObject, isNamespaced: boolean, rule: NameRule): FieldError[] {
   const errors: FieldError[] = [];
   const meta = object.metadata as Draft;
-  const rule = nameRule ?? nameIsDns1123Subdomain;
-  const stem = text(meta.generateName);
-  const name = text(meta.name);
+  const stem = textOf(meta.generateName);
+  const name = textOf(meta.name);
   if (stem !== "") {
     for (const why of rule(stem, true)) errors.push(invalidValue("metadata.generateName", stem, why));
   }
   if (name === "") errors.push(required("metadata.name", "name or generateName is required"));
   else for (const why of rule(name, false)) errors.push(invalidValue("metadata.name", name, why));
-  errors.push(...validateNamespace(text(meta.namespace), isNamespaced));
+  errors.push(...validateNamespace(textOf(meta.namespace), isNamespaced));
   if (typeof meta.generation === "number" && meta.generation < 0) {
     errors.push(invalidValue("metadata.generation", meta.generation, "must be greater than or equal to 0"));
   }
@@ -85,23 +87,16 @@ function validateNamespace(namespace: string, isNamespaced: boolean): FieldError
     return namespace === "" ? [] : [forbiddenField("metadata.namespace", "not allowed on this type")];
   }
   if (namespace === "") return [required("metadata.namespace")];
-  return LABEL.test(namespace) && namespace.length <= 63
-    ? []
-    : dns1123Subdomain(namespace).length === 0
-      ? [invalidValue("metadata.namespace", namespace, NAMESPACE_LABEL)]
-      : [invalidValue("metadata.namespace", namespace, NAMESPACE_LABEL)];
+  return isDns1123Label(namespace).map((why) => invalidValue("metadata.namespace", namespace, why));
 }
-const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-const NAMESPACE_LABEL =
-  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
 /** Labels: qualified names to label values. */
 export function validateLabels(labels: unknown, field: string): FieldError[] {
   if (!isObject(labels)) return [];
   const errors: FieldError[] = [];
   for (const [key, value] of Object.entries(labels)) {
-    for (const why of qualifiedName(key)) errors.push(invalidValue(field, key, why));
-    for (const why of labelValue(text(value))) errors.push(invalidValue(field, text(value), why));
+    for (const why of isQualifiedName(key)) errors.push(invalidValue(field, key, why));
+    for (const why of isLabelValue(textOf(value))) errors.push(invalidValue(field, textOf(value), why));
   }
   return errors;
 }
@@ -111,8 +106,8 @@ function validateAnnotations(annotations: unknown, field: string): FieldError[] 
   const errors: FieldError[] = [];
   let total = 0;
   for (const [key, value] of Object.entries(annotations)) {
-    for (const why of qualifiedName(key.toLowerCase())) errors.push(invalidValue(field, key, why));
-    total += Buffer.byteLength(key) + Buffer.byteLength(text(value));
+    for (const why of isQualifiedName(key.toLowerCase())) errors.push(invalidValue(field, key, why));
+    total += Buffer.byteLength(key) + Buffer.byteLength(textOf(value));
   }
   if (total > MAX_ANNOTATION_BYTES) {
     errors.push({
@@ -130,24 +125,24 @@ function validateOwnerReferences(references: unknown): FieldError[] {
   let controller: string | undefined;
   (references as Draft[]).forEach((reference, i) => {
     const field = `metadata.ownerReferences[${i}]`;
-    const apiVersion = text(reference.apiVersion);
+    const apiVersion = textOf(reference.apiVersion);
     const [group, version, ...more] = apiVersion.split("/");
     if (apiVersion === "") errors.push(invalidValue(`${field}.apiVersion`, apiVersion, "version must not be empty"));
     else if (more.length > 0 || (version === undefined ? group : version) === "") {
       errors.push(invalidValue(`${field}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`));
     }
-    if (text(reference.kind) === "") errors.push(invalidValue(`${field}.kind`, "", "must not be empty"));
-    if (text(reference.name) === "") errors.push(invalidValue(`${field}.name`, "", "must not be empty"));
-    if (text(reference.uid) === "") errors.push(invalidValue(`${field}.uid`, "", "must not be empty"));
+    if (textOf(reference.kind) === "") errors.push(invalidValue(`${field}.kind`, "", "must not be empty"));
+    if (textOf(reference.name) === "") errors.push(invalidValue(`${field}.name`, "", "must not be empty"));
+    if (textOf(reference.uid) === "") errors.push(invalidValue(`${field}.uid`, "", "must not be empty"));
     if (apiVersion === "v1" && reference.kind === "Event") {
       errors.push(invalidValue(field, "/v1, Kind=Event", "/v1, Kind=Event is disallowed from being an owner"));
     }
     if (reference.controller !== true) return;
     if (controller !== undefined) {
-      const why = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${text(reference.name)}`;
+      const why = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${textOf(reference.name)}`;
       errors.push(invalidValue("metadata.ownerReferences", references, why));
     }
-    controller = text(reference.name);
+    controller = textOf(reference.name);
   });
   return errors;
 }
@@ -157,7 +152,7 @@ function validateFinalizers(finalizers: unknown): FieldError[] {
   const errors: FieldError[] = [];
   const names = finalizers as string[];
   for (const name of names) {
-    for (const why of qualifiedName(name)) errors.push(invalidValue("metadata.finalizers", name, why));
+    for (const why of isQualifiedName(name)) errors.push(invalidValue("metadata.finalizers", name, why));
   }
   if (names.includes("orphan") && names.includes("foregroundDeletion")) {
     errors.push(
@@ -190,5 +185,3 @@ export function validateMetaUpdate(object: ApiObject, old: ApiObject): FieldErro
   }
   return errors;
 }
-
-const text = (value: unknown): string => (typeof value === "string" ? value : "");

@@ -1,5 +1,6 @@
 import { badRequest, type JsonObject } from "@coracle/apimachinery";
 import type { ObjectPredicate } from "../storage/object-storage.ts";
+import { textOf } from "./json-text.ts";
 import type { ResourceCore } from "./resource-core.ts";
 import type { ApiObject } from "./resource-definition.ts";
 import { parseFieldSelector, parseLabelSelector } from "./selector-text.ts";
@@ -51,7 +52,7 @@ function allOf(tests: readonly ObjectPredicate[]): ObjectPredicate | undefined {
 }
 
 function fieldOf(core: ResourceCore, field: string): (object: ApiObject) => string {
-  if (field === "metadata.name") return (object) => String(object.metadata.name);
+  if (field === "metadata.name") return (object) => textOf(object.metadata.name);
   if (field === "metadata.namespace") return (object) => (object.metadata.namespace as string | undefined) ?? "";
   const of = core.definition.selectableFields?.[field];
   if (of === undefined) throw badRequest(`field label not supported: ${field}`);

@@ -34,8 +34,8 @@ function parseTerm(part: string, whole: string): (labels: Labels) => boolean {
   if (set !== null) {
     const [, key = "", operator, list = ""] = set;
     const values = new Set(list.split(",").map((value) => value.trim()));
-    if (operator === "in") return (labels) => labels[key] !== undefined && values.has(String(labels[key]));
-    return (labels) => labels[key] === undefined || !values.has(String(labels[key]));
+    if (operator === "in") return (labels) => labels[key] !== undefined && values.has(labels[key] as string);
+    return (labels) => labels[key] === undefined || !values.has(labels[key] as string);
   }
   const equality = /^([^\s!=<>]+)\s*(==|=|!=)\s*([^\s!=<>]*)$/.exec(part);
   if (equality !== null) {

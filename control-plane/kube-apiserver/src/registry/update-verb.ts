@@ -1,5 +1,6 @@
 import { conflict, equalJson, invalid, invalidValue, notFound, type Draft } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
+import { textOf } from "./json-text.ts";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
 import { keepOldMeta, validateMeta, validateMetaUpdate } from "./object-meta.ts";
@@ -190,7 +191,7 @@ function isDeletedByUpdate(draft: ApiDraft, old: ApiObject): boolean {
 function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan: UpdatePlan): void {
   const { uid, resourceVersion } = draft.metadata as { uid?: string; resourceVersion?: string };
   if (uid !== undefined && uid !== "" && uid !== old.metadata.uid) {
-    throw uidConflict(core, plan.namespace, plan.name, uid, String(old.metadata.uid));
+    throw uidConflict(core, plan.namespace, plan.name, uid, textOf(old.metadata.uid));
   }
   if (plan.isUnconditional === true) return;
   if (resourceVersion === undefined || resourceVersion === "" || resourceVersion === "0") {
@@ -219,7 +220,7 @@ function checkUpdate(
   errors.push(...validateMeta(object, core.entry.namespaced, anyName));
   if (way.subresource === "") errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
-  if (errors.length > 0) throw invalid(core.entry, String(object.metadata.name), errors);
+  if (errors.length > 0) throw invalid(core.entry, textOf(object.metadata.name), errors);
 }
 
 /** A stored name was good once; newer rules do not lock its owner out. */
