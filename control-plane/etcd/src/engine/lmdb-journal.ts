@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import type { RootDatabase } from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
 import type { Version } from "../mvcc/key-index.ts";
@@ -160,10 +160,20 @@ async function commitFailure(path: string, error: unknown): Promise<StoreError> 
     await error.commitError;
     return toStoreError(path, error);
   } catch (cause) {
+    // LMDB calls a write that was cut short an I/O error, also when the disk is just full.
+    if (cause instanceof Error && "code" in cause && cause.code === EIO && (await isFull(path))) return noSpace(cause);
     return toStoreError(path, cause);
   }
 }
 
+const NEARLY_FULL_BYTES = 4 * 1024 * 1024;
+
+async function isFull(path: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize < NEARLY_FULL_BYTES;
+}
+
+const EIO = 5;
 const ENOSPC = 28;
 const EDQUOT = 122;
 const MAP_FULL = -30792;
@@ -173,10 +183,14 @@ function toStoreError(path: string, error: unknown): StoreError {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const message = error instanceof Error ? error.message : String(error);
   if (code === ENOSPC || code === EDQUOT || code === MAP_FULL || /no space left/i.test(message)) {
-    return new StoreError("noSpace", "etcdserver: mvcc: database space exceeded", { cause: error });
+    return noSpace(error);
   }
   if (typeof code === "number" && code < 0) {
     return new StoreError("corrupt", `${path} is damaged: ${message}`, { cause: error });
   }
   return new StoreError("unavailable", `${path}: ${message}`, { cause: error });
+}
+
+function noSpace(cause: unknown): StoreError {
+  return new StoreError("noSpace", "etcdserver: mvcc: database space exceeded", { cause });
 }
