@@ -1,0 +1,82 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { Cleanup, systemClock, systemRandom, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
+import {
+  createEventRecorder,
+  createInformerFactory,
+  runAsLeader,
+  type ApiClient,
+  type Transport,
+} from "@coracle/client";
+import type { ControllerManagerFlags } from "../flags.ts";
+import { serviceAccountClients } from "./service-account-clients.ts";
+import { controllers, isEnabled } from "./registry.ts";
+
+export interface ControllerManagerOptions {
+  readonly client: ApiClient;
+  /**
+   * Reaches the server without an identity (no client certificate, no token). Needed with `useServiceAccountCredentials`:
+   * then each controller acts as its own service account over it. Without that all act as `client`.
+   */
+  readonly anonymousTransport?: Transport | undefined;
+  readonly flags: ControllerManagerFlags;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  /** Deep-freeze cached objects (tests). */
+  readonly freeze?: boolean | undefined;
+}
+
+/**
+ * Runs the controllers until `signal` aborts; with `leaderElect` only while this process holds the lease. Rejects when
+ * the lease is lost or a controller cannot go on. Nothing of it runs any more when it returns.
+ */
+export async function runControllerManager(options: ControllerManagerOptions): Promise<void> {
+  const { flags, signal, client, clock = systemClock, random = systemRandom, logger } = options;
+  if (!flags.leaderElect) return await runControllers(options, signal);
+  try {
+    await runAsLeader(
+      {
+        client,
+        namespace: flags.leaderElectResourceNamespace,
+        name: flags.leaderElectResourceName,
+        identity: `${hostname()}_${randomUUID()}`,
+        leaseDurationMs: flags.leaderElectLeaseDurationMs,
+        renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
+        retryPeriodMs: flags.leaderElectRetryPeriodMs,
+        clock,
+        random,
+        logger,
+      },
+      async (tenure) => runControllers(options, tenure),
+      signal,
+    );
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return;
+    throw error;
+  }
+}
+
+async function runControllers(options: ControllerManagerOptions, signal: AbortSignal): Promise<void> {
+  const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
+  const clientFor = identities(options, clock, random);
+  await using cleanup = new Cleanup();
+  const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
+  await using scope = new TaskScope(signal);
+  for (const entry of controllers) {
+    if (!isEnabled(entry.name, flags.controllers)) continue;
+    const own = clientFor(entry.identity);
+    const recorder = cleanup.use(createEventRecorder({ client: own, component: entry.identity, clock, logger }));
+    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags);
+    if (controller !== undefined) scope.run(async (running) => controller.run(running));
+  }
+  await scope.join();
+}
+
+function identities(options: ControllerManagerOptions, clock: Clock, random: Random): (identity: string) => ApiClient {
+  const { client, anonymousTransport: transport } = options;
+  if (!options.flags.useServiceAccountCredentials) return () => client;
+  if (transport === undefined) throw new Error("service account credentials need a transport without an identity");
+  return serviceAccountClients({ client, transport, clock, random });
+}

@@ -1,0 +1,18 @@
+import { ReplicaSet } from "@coracle/api/apps/v1";
+import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import { createReplicaController } from "./replica-controller.ts";
+
+/** Keeps `spec.replicas` live pods for every ReplicaSet. */
+export function createReplicaSetController(deps: ControllerDeps, workers?: number): Controller {
+  return createReplicaController<ReplicaSet>(deps, {
+    name: "replicaset",
+    type: ReplicaSet,
+    selectorOf: (owner) => owner.spec.selector,
+    templateOf: (owner) => owner.spec.template ?? {},
+    replicasOf: (owner) => owner.spec.replicas ?? 1,
+    minReadySecondsOf: (owner) => owner.spec.minReadySeconds ?? 0,
+    statusOf: (owner) => owner.status,
+    withStatus: (owner, status) => ({ ...owner, status }),
+    workers,
+  });
+}
