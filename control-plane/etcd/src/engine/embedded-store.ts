@@ -21,12 +21,14 @@ export async function openEmbeddedStore(options: {
   const log = options.logger.child({ component: "store" });
   const startedAtMs = clock.monotonicMs();
   const owned = new Cleanup();
+  // Loaded only by those who open a store, and while the directory is looked at.
+  const library = import("lmdb");
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     owned.use(await lockDataDir(dataDir));
     const path = join(dataDir, "store.mdb");
     await checkLmdbFile(path);
-    const journal = await LmdbJournal.open(path);
+    const journal = await LmdbJournal.open(await library, path);
     owned.add(() => journal.close());
     await syncDirectory(dataDir);
     const initial = journal.restore();

@@ -23,9 +23,8 @@ export class LmdbJournal implements Journal {
     this.#path = path;
   }
 
-  /** Opens or creates the file. The native module is loaded only now. */
-  static async open(path: string): Promise<LmdbJournal> {
-    const lmdb = await import("lmdb");
+  /** Opens or creates the file. */
+  static async open(lmdb: typeof import("lmdb"), path: string): Promise<LmdbJournal> {
     const db = guard(path, () =>
       lmdb.open<Buffer, Buffer>({
         path,

@@ -43,14 +43,15 @@ export function logKey(version: Version, crc: number): Buffer {
   bytes.writeUIntBE(version.sub, 7, 3);
   bytes.writeUIntBE(version.createRevision, 10, 6);
   bytes.writeUInt32BE(version.version, 16);
-  bytes.writeDoubleBE(version.lease, 20);
-  bytes.writeUInt32BE(crc, 28);
+  bytes.writeUInt32BE(Math.floor(version.lease / 2 ** 32), 20);
+  bytes.writeUInt32BE(version.lease % 2 ** 32, 24);
+  bytes.writeInt32BE(crc, 28);
   bytes.write(key, HEADER_BYTES, "latin1");
   return bytes;
 }
 
 export function checksum(value: Buffer): number {
-  return crc32(value);
+  return crc32(value) | 0; // signed: a small integer to the engine
 }
 
 /** Undefined when the bytes are not a log key. */
@@ -63,7 +64,7 @@ export function parseLogKey(bytes: Buffer): LogRow | undefined {
     sub: bytes.readUIntBE(7, 3),
     createRevision: bytes.readUIntBE(10, 6),
     version: bytes.readUInt32BE(16),
-    lease: bytes.readDoubleBE(20),
-    crc: bytes.readUInt32BE(28),
+    lease: bytes.readUInt32BE(20) * 2 ** 32 + bytes.readUInt32BE(24),
+    crc: bytes.readInt32BE(28),
   };
 }

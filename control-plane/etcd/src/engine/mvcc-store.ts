@@ -33,6 +33,8 @@ export interface InitialState {
 
 /** A lease found on disk lives at least so long, so that its owner can come back and renew it. */
 const LEASE_GRACE_MS = 5_000;
+/** Small integers cost no memory of their own in the versions that hold them. */
+const MAX_LEASE_ID = 2 ** 31 - 1;
 /** Versions removed in one commit, so that a compaction never holds up writers for long. */
 const DROP_SLICE = 1_000;
 
@@ -126,7 +128,7 @@ export class MvccStore implements Store {
   async grantLease(ttlSeconds: number): Promise<LeaseId> {
     this.#checkOpen();
     let id: LeaseId;
-    do id = 1 + Math.floor(this.#random.next() * 2 ** 47);
+    do id = 1 + Math.floor(this.#random.next() * MAX_LEASE_ID);
     while (this.#leases.has(id));
     this.#leases.add(id, ttlSeconds * 1000);
     await this.#writeLease(id, () => this.#leases.remove(id));
@@ -147,7 +149,7 @@ export class MvccStore implements Store {
 
   async compact(revision: Revision): Promise<void> {
     this.#checkOpen();
-    this.#dropped.push(...this.#mvcc.compact(revision));
+    this.#dropped = this.#dropped.concat(this.#mvcc.compact(revision));
     this.#group.compacted = revision;
     await new Promise<void>((settle, reject) => this.#enqueue({ settle, reject }));
   }
@@ -214,7 +216,7 @@ export class MvccStore implements Store {
 
   #endLease(id: LeaseId): Promise<void> {
     const attached = [...this.#leases.keysOf(id)].filter((key) => this.#mvcc.index.get(key)?.newest?.lease === id);
-    this.#group.changes.push(...this.#mvcc.deleteKeys(attached));
+    for (const change of this.#mvcc.deleteKeys(attached)) this.#group.changes.push(change);
     this.#group.leases.push({ type: "end", id });
     const record = this.#leases.recordOf(id);
     this.#leases.remove(id);
@@ -279,12 +281,12 @@ export class MvccStore implements Store {
   }
 
   /** Those that came after stand on what failed, so they fail too. */
-  #failed(group: Group, dropped: readonly Version[], error: unknown): void {
+  #failed(group: Group, dropped: Version[], error: unknown): void {
     this.#writing = undefined;
     const later = this.#group;
     this.#group = emptyGroup();
     this.#group.compacted = later.compacted ?? group.compacted;
-    this.#dropped.unshift(...dropped);
+    this.#dropped = dropped.concat(this.#dropped);
     this.#mvcc.undo([...group.changes, ...later.changes]);
     for (const undo of [...group.undo, ...later.undo].toReversed()) undo();
     const reason = error instanceof StoreError ? error : new StoreError("unavailable", String(error), { cause: error });

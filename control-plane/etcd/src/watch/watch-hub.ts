@@ -131,7 +131,15 @@ export class WatchHub {
 
   #deliver(watcher: Watcher, events: readonly StoreEvent[], revision: Revision): void {
     watcher.next = revision + 1;
-    watcher.sink.events(events, revision);
+    try {
+      watcher.sink.events(events, revision);
+    } catch (error) {
+      // A fault of the sink's owner: it must surface, but not take the commit or the other watchers along.
+      this.#remove(watcher);
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #end(watcher: Watcher, reason: StoreError): void {
