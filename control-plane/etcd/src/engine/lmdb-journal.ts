@@ -1,5 +1,5 @@
 import { stat, statfs } from "node:fs/promises";
-import type { RootDatabase } from "lmdb";
+import type * as Lmdb from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
 import type { Version } from "../mvcc/key-index.ts";
 import { restore, type LogRow } from "../mvcc/restore.ts";
@@ -15,16 +15,16 @@ const FORMAT = "coracle-store/1";
 export class LmdbJournal implements Journal {
   readonly keepsValues = true;
   readonly maxKeyBytes = MAX_KEY_BYTES;
-  readonly #db: RootDatabase<Buffer, Buffer>;
+  readonly #db: Lmdb.RootDatabase<Buffer, Buffer>;
   readonly #path: string;
 
-  private constructor(db: RootDatabase<Buffer, Buffer>, path: string) {
+  private constructor(db: Lmdb.RootDatabase<Buffer, Buffer>, path: string) {
     this.#db = db;
     this.#path = path;
   }
 
   /** Opens or creates the file. */
-  static async open(lmdb: typeof import("lmdb"), path: string): Promise<LmdbJournal> {
+  static async open(lmdb: typeof Lmdb, path: string): Promise<LmdbJournal> {
     const db = guard(path, () =>
       lmdb.open<Buffer, Buffer>({
         path,
