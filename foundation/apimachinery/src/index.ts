@@ -104,3 +104,20 @@ export {
   NEGATIVE_MESSAGE,
   rangeMessage,
 } from "./validation/names.ts";
+export {
+  cannotBeHandled,
+  decodeObject,
+  DecodeError,
+  fieldPath,
+  strictDecodingError,
+  type Decoded,
+} from "./schema/decode.ts";
+export {
+  openBuiltInDefinitions,
+  type Definition,
+  type DefinitionSource,
+  type GroupVersionKind,
+} from "./schema/definitions.ts";
+export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/schema-engine.ts";
+export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
+export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./schema/time.ts";

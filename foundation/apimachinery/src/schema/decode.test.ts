@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { builtInSchema } from "./schema-engine.ts";
+
+const pod = (spec: unknown): unknown => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec });
+const POD = { group: "", version: "v1", kind: "Pod" };
+const decode = (spec: unknown) => builtInSchema().decodeKind(POD, pod(spec));
+const container = { name: "c", resources: {} };
+
+/** Go writes absent lists and times of some kinds as null; here they are absent. */
+function withoutNulls(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, member: unknown) => (member === null ? undefined : member)));
+}
+
+describe("decoding", () => {
+  it("names unknown fields by path, drops them", () => {
+    const { object, unknownFields } = decode({ containers: [{ name: "c", foo: 1 }], Bar: 2 });
+    expect(unknownFields).toEqual(['unknown field "spec.containers[0].foo"', 'unknown field "spec.Bar"']);
+    expect(object).toEqual({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "a" },
+      spec: { containers: [container] },
+      status: {},
+    });
+  });
+
+  it.each([
+    [
+      { containers: "x" },
+      "json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container",
+    ],
+    [
+      { hostNetwork: "yes" },
+      "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool",
+    ],
+    [{ priority: 1.5 }, "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32"],
+    [
+      { nodeSelector: { a: 1 } },
+      "json: cannot unmarshal number into Go struct field PodSpec.spec.nodeSelector.a of type string",
+    ],
+    [
+      { containers: [{ resources: { limits: { cpu: "Nope" } } }] },
+      "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+    ],
+    [[], "json: cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"],
+  ])("refuses %j", (spec, message) => {
+    expect(() => decode(spec)).toThrow(`Pod in version "v1" cannot be handled as a Pod: ${message}`);
+  });
+
+  it("reads null as absent, drops zero values that JSON leaves out, keeps those of pointers", () => {
+    const spec = {
+      containers: [container],
+      nodeName: null,
+      hostNetwork: false,
+      nodeSelector: {},
+      priority: 0,
+      volumes: [],
+    };
+    expect(decode(spec).object["spec"]).toEqual({ containers: [container], priority: 0 });
+  });
+
+  it("writes quantities, times and int-or-strings canonically", () => {
+    const { object } = decode({
+      containers: [
+        {
+          name: "c",
+          resources: { requests: { cpu: 0.5, memory: "1024Mi", x: "1u" } },
+          livenessProbe: { httpGet: { port: "http" }, exec: null },
+        },
+      ],
+    });
+    expect(object["spec"]).toMatchObject({
+      containers: [{ resources: { requests: { cpu: "500m", memory: "1Gi", x: "1m" } } }],
+    });
+    const lease = builtInSchema().decodeKind(
+      { group: "coordination.k8s.io", version: "v1", kind: "Lease" },
+      {
+        metadata: { name: "l", creationTimestamp: "2026-01-02T03:04:05.678+01:00" },
+        spec: { renewTime: "2026-01-02T03:04:05.678901Z" },
+      },
+    );
+    expect(lease.object).toMatchObject({
+      metadata: { creationTimestamp: "2026-01-02T02:04:05Z" },
+      spec: { renewTime: "2026-01-02T03:04:05.678901Z" },
+    });
+  });
+
+  it("keeps keys named __proto__ as data", () => {
+    const value: unknown = JSON.parse('{"metadata":{"labels":{"__proto__":"x"}},"__proto__":1}');
+    const { object, unknownFields } = builtInSchema().decodeKind(POD, value);
+    expect(JSON.stringify(object)).toContain('"__proto__":"x"');
+    expect(unknownFields).toEqual(['unknown field "__proto__"']);
+  });
+
+  it("refuses bad base64", () => {
+    const gvk = { group: "", version: "v1", kind: "Secret" };
+    expect(() => builtInSchema().decodeKind(gvk, { data: { a: "*" } })).toThrow("illegal base64 data at input byte 0");
+    expect(builtInSchema().decodeKind(gvk, { data: { a: "eA==" } }).object["data"]).toEqual({ a: "eA==" });
+  });
+
+  const seeds = JSON.parse(readFileSync(new URL("../../testdata/seeds.json", import.meta.url), "utf8")) as readonly {
+    seed: string;
+    object: Record<string, unknown>;
+    answer?: Record<string, unknown>;
+  }[];
+  it.each(seeds.filter((seed) => seed.answer !== undefined).map((seed) => [seed.seed, seed] as const))(
+    "what the API stores of %s is canonical",
+    (_, { object, answer }) => {
+      const [group = "", version = ""] = String(object["apiVersion"]).includes("/")
+        ? String(object["apiVersion"]).split("/")
+        : ["", String(object["apiVersion"])];
+      const gvk = { group, version, kind: String(object["kind"]) };
+      const decoded = builtInSchema().decodeKind(gvk, answer);
+      expect(decoded.unknownFields).toEqual([]);
+      expect(decoded.object).toEqual(withoutNulls(answer));
+      expect(builtInSchema().decodeKind(gvk, object).unknownFields).toEqual([]);
+    },
+  );
+});

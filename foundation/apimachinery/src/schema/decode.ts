@@ -1,0 +1,297 @@
+import { badRequest, type StatusError } from "../errors/status-error.ts";
+import type { Draft } from "../json/json.ts";
+import { canonicalQuantity, QuantityError } from "../quantity/quantity.ts";
+import { typeNameOf, type FieldSchema, type ObjectSchema, type SchemaNode } from "./schema-node.ts";
+import { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime } from "./time.ts";
+
+/** JSON that the type cannot hold. */
+export class DecodeError extends Error {
+  override readonly name = "DecodeError";
+}
+
+/** A decoded object and what was in the text but not in the type. */
+export interface Decoded {
+  /** Shares nothing with the input that decoding or a caller might change, except values of free form. */
+  readonly object: Draft;
+  /** `unknown field "spec.foo"`, in the order of the text. The members themselves are dropped. */
+  readonly unknownFields: readonly string[];
+}
+
+const DEEPEST = 10_000;
+
+/** Reads one object of the type. Throws DecodeError. */
+export function decodeObject(schema: ObjectSchema, value: unknown): Decoded {
+  const decoder = new Decoder();
+  const object = decoder.object(schema, value, "");
+  return { object, unknownFields: decoder.unknown };
+}
+
+/** The 400 answer for problems that only strict field validation refuses. */
+export function strictDecodingError(
+  gvk: { readonly version: string; readonly kind: string } | undefined,
+  problems: readonly string[],
+): StatusError {
+  return cannotBeHandled(gvk, `strict decoding error: ${problems.join(", ")}`);
+}
+
+/** The 400 answer for text that does not decode. `groupVersion`: `v1`, `apps/v1`. */
+export function cannotBeHandled(
+  gvk: { readonly version: string; readonly kind: string } | undefined,
+  why: string,
+): StatusError {
+  if (gvk === undefined) return badRequest(why);
+  return badRequest(`${gvk.kind} in version "${gvk.version}" cannot be handled as a ${gvk.kind}: ${why}`);
+}
+
+class Decoder {
+  readonly unknown: string[] = [];
+  /** Names and indexes from the root to the value at hand. */
+  readonly #path: (string | number)[] = [];
+  #owner = "";
+
+  object(schema: ObjectSchema, value: unknown, _field: string): Draft {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) this.#mismatch(value, schema);
+    const outerOwner = this.#owner;
+    this.#owner = schema.name;
+    const input = value as Draft;
+    const out: Draft = {};
+    const { fields } = schema;
+    for (const key in input) {
+      const field = fields.get(key);
+      if (field === undefined) {
+        this.#unknown(key);
+        continue;
+      }
+      const member = input[key];
+      // null is absent, except where a value of free form may be null itself.
+      if (member === null || member === undefined) continue;
+      const decoded = this.#member(field, member);
+      if (field.omitsZero && isZero(decoded)) continue;
+      out[key] = decoded;
+    }
+    const { filled } = schema;
+    for (let i = 0; i < filled.length; i++) {
+      const field = filled[i] as FieldSchema;
+      if (out[field.name] === undefined) out[field.name] = filledValue(field);
+    }
+    this.#owner = outerOwner;
+    return out;
+  }
+
+  #member(field: FieldSchema, value: unknown): unknown {
+    const { type } = field;
+    if (type.kind === "string" && typeof value === "string") return value;
+    const path = this.#path;
+    path.push(field.name);
+    if (path.length > DEEPEST) throw new DecodeError("json: exceeded max depth");
+    const decoded = this.value(type, value);
+    path.pop();
+    return decoded;
+  }
+
+  value(node: SchemaNode, value: unknown): unknown {
+    switch (node.kind) {
+      case "string":
+        return typeof value === "string" ? value : this.#mismatch(value, node);
+      case "boolean":
+        return typeof value === "boolean" ? value : this.#mismatch(value, node);
+      case "integer":
+        return this.#integer(node.bits, value, node);
+      case "number":
+        return typeof value === "number" ? value : this.#mismatch(value, node);
+      case "object":
+        return this.object(node, value, "");
+      case "array":
+        return this.#array(node.items, value, node);
+      case "map":
+        return this.#map(node.values, value, node);
+      case "any":
+        return value;
+      case "quantity":
+        return this.#quantity(node.isRoundedToMilli, value, node);
+      case "intOrString":
+        return typeof value === "string" ? value : this.#integer(32, value, node);
+      case "bytes":
+        return this.#bytes(value, node);
+      case "time":
+        return formatTime(this.#time(value).seconds);
+      case "microTime":
+        return formatMicroTime(this.#time(value));
+      case "duration":
+        return this.#duration(value);
+      case "schemaOr":
+        return this.#schemaOr(node, value);
+    }
+  }
+
+  #integer(bits: 32 | 64, value: unknown, node: SchemaNode): number {
+    if (typeof value !== "number") return this.#mismatch(value, node);
+    const limit = bits === 32 ? 2147483648 : 9223372036854775808;
+    const isInside = value >= -limit && (bits === 32 ? value < limit : value <= limit);
+    if (!Number.isInteger(value) || !isInside) return this.#mismatch(value, node);
+    return value === 0 ? 0 : value;
+  }
+
+  #array(items: SchemaNode, value: unknown, node: SchemaNode): unknown[] {
+    if (!Array.isArray(value)) return this.#mismatch(value, node);
+    const out: unknown[] = new Array(value.length);
+    const path = this.#path;
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i];
+      if (items.kind === "string" && typeof item === "string") {
+        out[i] = item;
+        continue;
+      }
+      path.push(i);
+      out[i] = item === null ? this.#zero(items) : this.value(items, item);
+      path.pop();
+    }
+    return out;
+  }
+
+  #map(values: SchemaNode, value: unknown, node: SchemaNode): Draft {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return this.#mismatch(value, node);
+    const input = value as Draft;
+    const out: Draft = {};
+    const path = this.#path;
+    for (const key in input) {
+      const member = input[key];
+      let decoded = member;
+      if (values.kind !== "string" || typeof member !== "string") {
+        path.push(key);
+        decoded = member === null ? this.#zero(values) : this.value(values, member);
+        path.pop();
+      }
+      if (key === "__proto__") {
+        Object.defineProperty(out, key, { value: decoded, enumerable: true, configurable: true, writable: true });
+      } else out[key] = decoded;
+    }
+    return out;
+  }
+
+  /** What `null` reads as inside lists and maps. */
+  #zero(node: SchemaNode): unknown {
+    switch (node.kind) {
+      case "string":
+      case "bytes":
+        return "";
+      case "boolean":
+        return false;
+      case "integer":
+      case "number":
+      case "intOrString":
+        return 0;
+      case "quantity":
+        return "0";
+      case "object":
+        return this.object(node, {}, "");
+      default:
+        return null;
+    }
+  }
+
+  #quantity(isRoundedToMilli: boolean, value: unknown, node: SchemaNode): string {
+    if (typeof value !== "string" && typeof value !== "number") return this.#mismatch(value, node);
+    try {
+      return canonicalQuantity(typeof value === "string" ? value.trim() : value, isRoundedToMilli);
+    } catch (error) {
+      if (error instanceof QuantityError) throw new DecodeError(error.message);
+      throw error;
+    }
+  }
+
+  #bytes(value: unknown, node: SchemaNode): string {
+    if (typeof value !== "string") return this.#mismatch(value, node);
+    const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, "") : value;
+    if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
+      const bad = text.search(/[^A-Za-z0-9+/]/);
+      throw new DecodeError(`illegal base64 data at input byte ${bad === -1 ? text.length : bad}`);
+    }
+    return text;
+  }
+
+  #time(value: unknown): { seconds: number; nanos: number } {
+    const time = typeof value === "string" ? parseTime(value) : undefined;
+    if (time !== undefined) return time;
+    if (typeof value !== "string")
+      throw new DecodeError(`json: cannot unmarshal ${jsonKind(value)} into Go value of type string`);
+    throw new DecodeError(
+      `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`,
+    );
+  }
+
+  #duration(value: unknown): string {
+    const nanos = typeof value === "string" ? parseDuration(value) : undefined;
+    if (nanos !== undefined) return formatDuration(nanos);
+    if (typeof value !== "string")
+      throw new DecodeError(`json: cannot unmarshal ${jsonKind(value)} into Go value of type string`);
+    throw new DecodeError(`time: invalid duration ${JSON.stringify(value)}`);
+  }
+
+  #schemaOr(node: Extract<SchemaNode, { kind: "schemaOr" }>, value: unknown): unknown {
+    if (node.other === "boolean" && typeof value === "boolean") return value;
+    if (node.other === "boolean" && typeof value !== "object") throw new DecodeError("boolean or JSON schema expected");
+    if (Array.isArray(value)) {
+      if (node.other === "array") return this.#array(node.schema, value, node);
+      if (node.other === "strings") return this.#array({ kind: "string" }, value, node);
+    }
+    return this.object(node.schema, value, "");
+  }
+
+  #unknown(key: string): void {
+    if (this.unknown.length >= 100) return;
+    this.unknown.push(`unknown field "${fieldPath([...this.#path, key])}"`);
+  }
+
+  #mismatch(value: unknown, node: SchemaNode): never {
+    const names = this.#path.filter((part) => typeof part === "string");
+    const what = jsonKind(value);
+    if (names.length === 0) {
+      throw new DecodeError(`json: cannot unmarshal ${what} into Go value of type ${typeNameOf(node)}`);
+    }
+    const owner = this.#owner.slice(this.#owner.lastIndexOf(".") + 1);
+    throw new DecodeError(
+      `json: cannot unmarshal ${what} into Go struct field ${owner}.${names.join(".")} of type ${typeNameOf(node)}`,
+    );
+  }
+}
+
+/** `spec.containers[0].image`. */
+export function fieldPath(parts: readonly (string | number)[]): string {
+  let text = "";
+  for (const part of parts) {
+    if (typeof part === "number") text += `[${part}]`;
+    else text += text === "" ? part : `.${part}`;
+  }
+  return text;
+}
+
+function jsonKind(value: unknown): string {
+  if (Array.isArray(value)) return "array";
+  switch (typeof value) {
+    case "number":
+      return Number.isInteger(value) && Math.abs(value) < 2147483648 ? "number" : `number ${value}`;
+    case "boolean":
+      return "bool";
+    case "string":
+      return "string";
+    default:
+      return value === null ? "null" : "object";
+  }
+}
+
+function isZero(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return value === "" || value === 0 || value === false;
+  if (Array.isArray(value)) return value.length === 0;
+  for (const _ in value) return false;
+  return true;
+}
+
+/** What an absent member that always shows holds. */
+function filledValue(field: FieldSchema): unknown {
+  if (field.fill !== "object") return field.fill?.value;
+  const { type } = field;
+  const out: Draft = {};
+  if (type.kind === "object") for (const member of type.filled) out[member.name] = filledValue(member);
+  return out;
+}
