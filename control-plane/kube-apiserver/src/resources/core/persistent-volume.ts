@@ -1,0 +1,169 @@
+import type { PersistentVolume, PersistentVolumeSpec } from "@coracle/api/core/v1";
+import {
+  equalJson,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  required,
+  type FieldError,
+} from "@coracle/apimachinery";
+import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as, text, type Decoded } from "../validation/decoded.ts";
+import { oneOf, pushInvalid } from "../validation/field-values.ts";
+import { dns1123Subdomain } from "../validation/names.ts";
+import { ACCESS_MODES, validatePositiveQuantity, VOLUME_MODES } from "../validation/persistent-volume-claim-spec.ts";
+import { defaultVolumeSource, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
+import { validateNodeSelector } from "../validation/pod-scheduling.ts";
+import { keepStatus, statusUpdate } from "../validation/status.ts";
+import {
+  validateDriverName,
+  validateHostPath,
+  validateIscsi,
+  validateNfs,
+  validatePathNoBacksteps,
+} from "../validation/volumes.ts";
+
+const SOURCES = [
+  "hostPath",
+  "gcePersistentDisk",
+  "awsElasticBlockStore",
+  "glusterfs",
+  "flocker",
+  "nfs",
+  "rbd",
+  "quobyte",
+  "cephfs",
+  "iscsi",
+  "cinder",
+  "fc",
+  "flexVolume",
+  "azureFile",
+  "vsphereVolume",
+  "photonPersistentDisk",
+  "portworxVolume",
+  "azureDisk",
+  "scaleIO",
+  "local",
+  "storageos",
+  "csi",
+] as const;
+
+function validateSource(errors: FieldError[], spec: Decoded<PersistentVolumeSpec>): void {
+  let count = 0;
+  for (const source of SOURCES) {
+    if (spec[source] === undefined) continue;
+    count++;
+    const path = `spec.${source}`;
+    if (count > 1) {
+      errors.push(forbiddenField(path, "may not specify more than 1 volume type"));
+      continue;
+    }
+    if (spec.hostPath !== undefined && source === "hostPath") validateHostPath(errors, path, spec.hostPath);
+    else if (spec.nfs !== undefined && source === "nfs") validateNfs(errors, path, spec.nfs);
+    else if (spec.iscsi !== undefined && source === "iscsi")
+      validateIscsi(errors, path, { ...spec.iscsi, secretRef: undefined });
+    else if (spec.local !== undefined && source === "local") {
+      if (text(spec.local.path) === "") errors.push(required(`${path}.path`));
+      else validatePathNoBacksteps(errors, `${path}.path`, text(spec.local.path));
+    } else if (spec.csi !== undefined && source === "csi") {
+      validateDriverName(errors, `${path}.driver`, text(spec.csi.driver));
+      if (text(spec.csi.volumeHandle) === "") errors.push(required(`${path}.volumeHandle`));
+    }
+  }
+  if (count === 0) errors.push(required("spec", "must specify a volume type"));
+}
+
+function validate(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const spec = as<PersistentVolume>(object).spec ?? {};
+  const modes = spec.accessModes ?? [];
+  if (modes.length === 0) errors.push(required("spec.accessModes"));
+  for (const mode of modes)
+    if (!ACCESS_MODES.includes(mode)) errors.push(notSupported("spec.accessModes", mode, ACCESS_MODES));
+  if (modes.includes("ReadWriteOncePod") && modes.length > 1)
+    errors.push(forbiddenField("spec.accessModes", "may not use ReadWriteOncePod with other access modes"));
+  const capacity = spec.capacity ?? {};
+  if (Object.keys(capacity).length === 0) errors.push(required("spec.capacity"));
+  if (capacity["storage"] === undefined || Object.keys(capacity).length > 1)
+    errors.push(notSupported("spec.capacity", capacity, ["storage"]));
+  for (const [name, value] of Object.entries(capacity)) {
+    validatePositiveQuantity(errors, `spec.capacity[${name}]`, value);
+  }
+  if (text(spec.persistentVolumeReclaimPolicy) !== "")
+    oneOf(errors, "spec.persistentVolumeReclaimPolicy", spec.persistentVolumeReclaimPolicy, [
+      "Delete",
+      "Recycle",
+      "Retain",
+    ]);
+  if (spec.nodeAffinity !== undefined) {
+    if (spec.nodeAffinity.required === undefined)
+      errors.push(required("spec.nodeAffinity.required", "must specify required node constraints"));
+    else validateNodeSelector(errors, "spec.nodeAffinity.required", spec.nodeAffinity.required);
+  } else if (spec.local !== undefined) {
+    errors.push(required("spec.nodeAffinity", "Local volume requires node affinity"));
+  }
+  validateSource(errors, spec);
+  if (
+    spec.hostPath?.path !== undefined &&
+    spec.hostPath.path.replaceAll(/\/+/g, "/") === "/" &&
+    spec.persistentVolumeReclaimPolicy === "Recycle"
+  )
+    errors.push(
+      forbiddenField("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'"),
+    );
+  if (text(spec.storageClassName) !== "")
+    pushInvalid(errors, "spec.storageClassName", spec.storageClassName, dns1123Subdomain(text(spec.storageClassName)));
+  if (spec.volumeMode !== undefined) oneOf(errors, "spec.volumeMode", spec.volumeMode, VOLUME_MODES);
+  return errors;
+}
+
+const sourceOf = (spec: Decoded<PersistentVolumeSpec> | undefined): unknown =>
+  SOURCES.map((source) => spec?.[source] ?? null);
+
+export const persistentVolume: ResourceDefinition = {
+  group: "",
+  version: "v1",
+  plural: "persistentvolumes",
+  kind: "PersistentVolume",
+  defaults(draft) {
+    setDefault(draft, "spec", {});
+    setDefault(draft, "status", {});
+    const status = objectIn(draft, "status");
+    if (status !== undefined) setDefaultText(status, "phase", "Pending");
+    const spec = objectIn(draft, "spec");
+    if (spec === undefined) return;
+    setDefaultText(spec, "persistentVolumeReclaimPolicy", "Retain");
+    setDefault(spec, "volumeMode", "Filesystem");
+    defaultVolumeSource(spec);
+  },
+  prepareForCreate(draft) {
+    draft["status"] = { phase: "Pending" };
+  },
+  validate,
+  update: {
+    prepare: keepStatus,
+    validate(object, old) {
+      // The whole check is run a second time on updates, and its errors count twice.
+      const errors = validate(object);
+      const spec = as<PersistentVolume>(object).spec;
+      const before = as<PersistentVolume>(old).spec;
+      if (!equalJson(sourceOf(spec), sourceOf(before)))
+        errors.push(
+          forbiddenField("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation"),
+        );
+      if (!equalJson(spec?.volumeMode, before?.volumeMode))
+        errors.push(invalidValue("volumeMode", spec?.volumeMode, "field is immutable"));
+      if (before?.nodeAffinity !== undefined && !equalJson(spec?.nodeAffinity, before.nodeAffinity))
+        errors.push(
+          invalidValue(
+            "nodeAffinity",
+            spec?.nodeAffinity,
+            "field is immutable, except for updating from beta label to GA",
+          ),
+        );
+      return errors;
+    },
+  },
+  subresources: { status: statusUpdate },
+  selectableFields: { name: (o) => text(as<PersistentVolume>(o).metadata?.name) },
+};

@@ -1,0 +1,230 @@
+import type { Pod, PodSpec, Toleration } from "@coracle/api/core/v1";
+import { equalJson, forbiddenField, invalidValue, required, type Draft, type FieldError } from "@coracle/apimachinery";
+import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as, text, type Decoded } from "../validation/decoded.ts";
+import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
+import { validatePodSpec } from "../validation/pod-spec.ts";
+import { qosClass } from "../validation/pod-qos.ts";
+import { validateTokenVolumes } from "../validation/volumes.ts";
+import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { quantityNanos } from "../validation/quantity.ts";
+
+const MAX_GRACE = 2_147_483_647;
+
+function sameToleration(a: Decoded<Toleration>, b: Decoded<Toleration>): boolean {
+  return (
+    text(a.key) === text(b.key) &&
+    text(a.operator) === text(b.operator) &&
+    text(a.value) === text(b.value) &&
+    text(a.effect) === text(b.effect)
+  );
+}
+
+const gated = (spec: Decoded<PodSpec> | undefined): boolean => (spec?.schedulingGates?.length ?? 0) > 0;
+
+/** The part of a spec that no update may change, with what it may change taken from `old`. */
+function frozenPart(spec: Decoded<PodSpec>, old: Decoded<PodSpec>): Record<string, unknown> {
+  const out: Record<string, unknown> = { ...spec };
+  for (const list of ["containers", "initContainers"] as const) {
+    out[list] = spec[list]?.map((container, i) => ({ ...container, image: old[list]?.[i]?.image }));
+  }
+  out["activeDeadlineSeconds"] = old.activeDeadlineSeconds;
+  out["tolerations"] = old.tolerations;
+  out["schedulingGates"] = old.schedulingGates;
+  if (spec.terminationGracePeriodSeconds === 1 && (old.terminationGracePeriodSeconds ?? 0) < 0)
+    out["terminationGracePeriodSeconds"] = old.terminationGracePeriodSeconds;
+  if (gated(old)) {
+    const selector = old.nodeSelector ?? {};
+    if (Object.keys(selector).every((key) => spec.nodeSelector?.[key] === selector[key]))
+      out["nodeSelector"] = old.nodeSelector;
+    if (old.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution === undefined)
+      out["affinity"] = old.affinity;
+  }
+  return out;
+}
+
+function validateDeadlineUpdate(errors: FieldError[], spec: Decoded<PodSpec>, old: Decoded<PodSpec>): void {
+  const path = "spec.activeDeadlineSeconds";
+  const before = old.activeDeadlineSeconds;
+  const now = spec.activeDeadlineSeconds;
+  if (now !== undefined) {
+    if (now < 0 || now > MAX_GRACE)
+      errors.push(invalidValue(path, now, `must be between 0 and ${MAX_GRACE}, inclusive`));
+    else if (before !== undefined && before < now)
+      errors.push(invalidValue(path, now, "must be less than or equal to previous value"));
+  } else if (before !== undefined) {
+    errors.push(invalidValue(path, now, "must not update from a positive integer to nil value"));
+  }
+}
+
+function validateUpdate(object: ApiObject, before: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const spec = as<Pod>(object).spec ?? {};
+  const old = as<Pod>(before).spec ?? {};
+  for (const list of ["containers", "initContainers"] as const) {
+    if ((spec[list]?.length ?? 0) !== (old[list]?.length ?? 0)) {
+      errors.push(forbiddenField(`spec.${list}`, "pod updates may not add or remove containers"));
+      return errors;
+    }
+  }
+  for (const list of ["containers", "initContainers"] as const) {
+    const missing = (spec[list] ?? []).findIndex((container) => text(container.image) === "");
+    if (missing >= 0) {
+      errors.push(required(`spec.${list}[${missing}].image`));
+      return errors;
+    }
+  }
+  validateDeadlineUpdate(errors, spec, old);
+  if ((old.tolerations ?? []).some((t) => !(spec.tolerations ?? []).some((other) => sameToleration(t, other))))
+    errors.push(
+      forbiddenField("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"),
+    );
+  if (!equalJson(frozenPart(spec, old), old))
+    errors.push(
+      forbiddenField(
+        "spec",
+        "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+      ),
+    );
+  return errors;
+}
+
+function validate(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const pod = as<Pod>(object);
+  validatePodSpec(errors, "spec", pod.spec ?? {}, text(pod.metadata?.name));
+  // Templates may name the token's account later, pods no more.
+  validateTokenVolumes(errors, "spec.volumes", pod.spec ?? {});
+  return errors;
+}
+
+function ephemeralUpdate(object: ApiObject, before: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const now = as<Pod>(object).spec?.ephemeralContainers ?? [];
+  for (const container of as<Pod>(before).spec?.ephemeralContainers ?? []) {
+    const match = now.find((c) => c.name === container.name);
+    if (match === undefined)
+      errors.push(
+        forbiddenField(
+          "spec.ephemeralContainers",
+          `existing ephemeral containers ${JSON.stringify(container.name)} may not be removed\n`,
+        ),
+      );
+    else if (!equalJson(match, container))
+      errors.push(
+        forbiddenField(
+          "spec.ephemeralContainers",
+          `existing ephemeral containers ${JSON.stringify(container.name)} may not be changed\n`,
+        ),
+      );
+  }
+  return errors;
+}
+
+function prepareForCreate(draft: ApiDraft): void {
+  draft["status"] = { phase: "Pending", qosClass: qosClass(as<PodSpec>(draft["spec"] ?? {})) };
+  if (gated(as<PodSpec>(draft["spec"] ?? {}))) {
+    (draft["status"] as Draft)["conditions"] = [
+      {
+        type: "PodScheduled",
+        status: "False",
+        reason: "SchedulingGated",
+        message: "Scheduling is blocked due to non-empty scheduling gates",
+        lastProbeTime: null,
+        lastTransitionTime: null,
+      },
+    ];
+  }
+}
+
+/** Only the named part of the spec may change through a subresource. */
+function keepSpecExcept(draft: ApiDraft, old: ApiObject, apply: (from: Draft, to: Draft) => void): void {
+  const wanted = objectIn(draft, "spec") ?? {};
+  const kept = structuredClone(old["spec"]) as Draft;
+  apply(wanted, kept);
+  draft["spec"] = kept;
+  draft["status"] = old["status"];
+}
+
+function resizePart(from: Draft, to: Draft): void {
+  for (const list of ["containers", "initContainers"]) {
+    const wanted = Array.isArray(from[list]) ? (from[list] as Draft[]) : [];
+    const kept = Array.isArray(to[list]) ? (to[list] as Draft[]) : [];
+    for (const container of kept) {
+      const match = wanted.find((c) => c["name"] === container["name"]);
+      if (match === undefined) continue;
+      container["resources"] = match["resources"];
+      if (match["resizePolicy"] !== undefined) container["resizePolicy"] = match["resizePolicy"];
+    }
+  }
+}
+
+function validateResize(object: ApiObject, before: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const old = as<Pod>(before);
+  if (old.status?.qosClass !== undefined && qosClass(as<Pod>(object).spec ?? {}) !== old.status.qosClass)
+    errors.push(invalidValue("spec", old.status.qosClass, "Pod QOS Class may not change as a result of resizing"));
+  as<Pod>(object).spec?.containers?.forEach((container, i) => {
+    for (const name of Object.keys({ ...container.resources?.limits, ...container.resources?.requests })) {
+      const previous = old.spec?.containers?.[i]?.resources;
+      const changed = (["limits", "requests"] as const).some(
+        (kind) => quantityNanos(container.resources?.[kind]?.[name]) !== quantityNanos(previous?.[kind]?.[name]),
+      );
+      if (changed && name !== "cpu" && name !== "memory")
+        errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
+    }
+  });
+  return errors;
+}
+
+export const pod: ResourceDefinition = {
+  group: "",
+  version: "v1",
+  plural: "pods",
+  kind: "Pod",
+  defaults(draft) {
+    setDefault(draft, "spec", {});
+    const spec = objectIn(draft, "spec");
+    if (spec === undefined) return;
+    setDefault(spec, "enableServiceLinks", true);
+    defaultPodSpec(spec);
+    defaultRequests(spec);
+  },
+  prepareForCreate,
+  validate,
+  update: { prepare: keepStatus, validate: validateUpdate },
+  subresources: {
+    status: {
+      ...statusUpdate,
+      prepare(draft, old) {
+        const status = draft["status"];
+        statusUpdate.prepare?.(draft, old, undefined as never);
+        if (status !== undefined) draft["status"] = status;
+      },
+    },
+    ephemeralcontainers: {
+      prepare: (draft, old) =>
+        keepSpecExcept(draft, old, (from, to) => {
+          to["ephemeralContainers"] = from["ephemeralContainers"];
+        }),
+      validate: ephemeralUpdate,
+    },
+    resize: { prepare: (draft, old) => keepSpecExcept(draft, old, resizePart), validate: validateResize },
+  },
+  gracePeriodSeconds(object, asked) {
+    const { spec, status } = as<Pod>(object);
+    let seconds = asked ?? spec?.terminationGracePeriodSeconds ?? 30;
+    if (text(spec?.nodeName) === "" || status?.phase === "Failed" || status?.phase === "Succeeded") seconds = 0;
+    return seconds < 0 ? 1 : seconds;
+  },
+  selectableFields: {
+    "spec.nodeName": (o) => text(as<Pod>(o).spec?.nodeName),
+    "spec.restartPolicy": (o) => text(as<Pod>(o).spec?.restartPolicy),
+    "spec.schedulerName": (o) => text(as<Pod>(o).spec?.schedulerName),
+    "spec.serviceAccountName": (o) => text(as<Pod>(o).spec?.serviceAccountName),
+    "spec.hostNetwork": (o) => String(as<Pod>(o).spec?.hostNetwork ?? false),
+    "status.phase": (o) => text(as<Pod>(o).status?.phase),
+    "status.podIP": (o) => text(as<Pod>(o).status?.podIP),
+    "status.nominatedNodeName": (o) => text(as<Pod>(o).status?.nominatedNodeName),
+  },
+};

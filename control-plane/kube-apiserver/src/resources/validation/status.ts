@@ -1,0 +1,32 @@
+import type { ApiDraft, ApiObject, UpdateStrategy } from "../../registry/resource-definition.ts";
+
+/** For updates of the main resource: status is what it was. */
+export function keepStatus(draft: ApiDraft, old: ApiObject): void {
+  if (old["status"] === undefined) delete draft["status"];
+  else draft["status"] = old["status"];
+}
+
+/** For creates: clients may not set status. */
+export function clearStatus(draft: ApiDraft): void {
+  delete draft["status"];
+}
+
+/** For the status subresource: everything but status and metadata is what it was; labels and annotations too. */
+export function keepAllButStatus(draft: ApiDraft, old: ApiObject): void {
+  for (const field of Object.keys(draft)) {
+    if (
+      field !== "metadata" &&
+      field !== "status" &&
+      field !== "apiVersion" &&
+      field !== "kind" &&
+      old[field] === undefined
+    )
+      delete draft[field];
+  }
+  for (const field of Object.keys(old)) {
+    if (field !== "metadata" && field !== "status") draft[field] = old[field];
+  }
+}
+
+/** The status subresource of a kind without rules of its own. */
+export const statusUpdate: UpdateStrategy = { prepare: keepAllButStatus };
