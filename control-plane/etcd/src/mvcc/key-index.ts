@@ -36,11 +36,6 @@ const MAX_CHUNK = 256;
 /** All keys in byte order: a two-level sorted array, so that an insert moves at most one chunk. */
 export class KeyIndex {
   #chunks: KeyRecord[][] = [];
-  #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
 
   get(key: ByteKey): KeyRecord | undefined {
     const chunk = this.#chunks[this.#chunkOf(key)];
@@ -55,7 +50,6 @@ export class KeyIndex {
     if (chunk === undefined) {
       const record: KeyRecord = { key, newest: undefined };
       this.#chunks.push([record]);
-      this.#size++;
       return record;
     }
     const position = lowerBound(chunk, key);
@@ -63,7 +57,6 @@ export class KeyIndex {
     if (found !== undefined && found.key === key) return found;
     const record: KeyRecord = { key, newest: undefined };
     chunk.splice(position, 0, record);
-    this.#size++;
     if (chunk.length > MAX_CHUNK) {
       // Keys that only grow leave full chunks behind; others split in the middle.
       const cut = position === chunk.length - 1 ? chunk.length - 1 : chunk.length >> 1;
@@ -79,7 +72,6 @@ export class KeyIndex {
     const position = lowerBound(chunk, key);
     if (chunk[position]?.key !== key) return;
     chunk.splice(position, 1);
-    this.#size--;
     if (chunk.length === 0) this.#chunks.splice(at, 1);
   }
 
@@ -106,7 +98,6 @@ export class KeyIndex {
     const fill = (MAX_CHUNK * 3) >> 2;
     this.#chunks = [];
     for (let from = 0; from < records.length; from += fill) this.#chunks.push(records.slice(from, from + fill));
-    this.#size = records.length;
   }
 
   /** Index of the last chunk that begins at or before `key`; 0 when all begin after it. */

@@ -25,16 +25,9 @@ export class WatchHub {
   /** Watches of exactly one key, found without looking at the others. */
   readonly #byKey = new Map<ByteKey, Set<Watcher>>();
   readonly #ranges = new Set<Watcher>();
-  #pendingSlices = 0;
 
   constructor(mvcc: Mvcc) {
     this.#mvcc = mvcc;
-  }
-
-  get size(): number {
-    let size = this.#ranges.size;
-    for (const watchers of this.#byKey.values()) size += watchers.size;
-    return size;
   }
 
   /** Throws `compacted` when the start is no longer kept. What history holds may be delivered before this returns. */
@@ -71,11 +64,6 @@ export class WatchHub {
     for (const watcher of watchers) this.#end(watcher, reason);
   }
 
-  /** Whether some watch still reads history (for tests of idleness). */
-  get busy(): boolean {
-    return this.#pendingSlices > 0;
-  }
-
   #publishRevision(changes: readonly Version[], from: number, to: number, revision: Revision): void {
     let events: StoreEvent[] | undefined;
     const all = (): StoreEvent[] => (events ??= changes.slice(from, to).map((change) => this.#mvcc.event(change)));
@@ -109,9 +97,7 @@ export class WatchHub {
       const { modRevision } = history.at(at) as Version;
       if (looked >= SLICE) {
         watcher.next = modRevision;
-        this.#pendingSlices++;
         setImmediate(() => {
-          this.#pendingSlices--;
           if (this.#has(watcher)) this.#catchUp(watcher);
         });
         return;
