@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "./clock.ts";
 
 /** An AbortSignal that aborts with its parents, and can be let go of. */
@@ -12,6 +13,7 @@ export interface LinkedSignal extends Disposable {
  */
 export function linkSignal(...parents: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // one per request under way is no leak
   const unlink: (() => void)[] = [];
   for (const parent of parents) {
     if (parent === undefined) continue;

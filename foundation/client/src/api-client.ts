@@ -97,6 +97,6 @@ export interface ApiClient {
     method: string,
     path: string,
     body?: unknown,
-    options?: { readonly signal?: AbortSignal; readonly contentType?: string },
+    options?: { readonly signal?: AbortSignal; readonly contentType?: string; readonly accept?: string },
   ): Promise<unknown>;
 }

@@ -195,7 +195,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
     },
 
     async raw(method, path, body, opts) {
-      const response = await exchange({ method, path, body, contentType: opts?.contentType, signal: opts?.signal });
+      const response = await exchange({ method, path, body, ...opts });
       const text = (await collect(response.body)).toString("utf8");
       return String(response.headers["content-type"] ?? "").includes("json") ? (JSON.parse(text) as unknown) : text;
     },

@@ -3,6 +3,7 @@ export { slowStart } from "./batch/slow-start.ts";
 export {
   defineController,
   done,
+  isNamespaceTerminating,
   requeueAfter,
   type Controller,
   type ControllerDefinition,

@@ -1,8 +1,12 @@
 import { Deployment, ReplicaSet, type DeploymentCondition } from "@coracle/api/apps/v1";
 import { cloneJson, equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import { referenceTo } from "@coracle/client";
-import { controllerReference, isControlledBy, type ControllerDeps } from "@coracle/controller-kit";
-import { isNamespaceTerminating } from "../pods/pod-control.ts";
+import {
+  controllerReference,
+  isControlledBy,
+  isNamespaceTerminating,
+  type ControllerDeps,
+} from "@coracle/controller-kit";
 import { safeHash } from "../templates/hash.ts";
 import { fenceposts, newSetSize, surplusHistory, type Scaling } from "./plan.ts";
 import {

@@ -1,8 +1,15 @@
+import { readFileSync } from "node:fs";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
+import { createEndpointsController } from "../endpoints/index.ts";
+import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
+import { createNamespaceController } from "../namespace/index.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
+import { createRootCaPublisher } from "../rootca/index.ts";
+import { createServiceAccountController } from "../serviceaccount/index.ts";
 
 /** One controller of the manager. */
 export interface ControllerEntry {
@@ -16,6 +23,38 @@ export interface ControllerEntry {
 
 /** All controllers, in the order in which they start. */
 export const controllers: readonly ControllerEntry[] = [
+  {
+    name: "serviceaccount-controller",
+    identity: "service-account-controller",
+    create: (deps) => createServiceAccountController(deps),
+  },
+  {
+    name: "root-ca-certificate-publisher-controller",
+    identity: "root-ca-cert-publisher",
+    create: (deps, flags) =>
+      flags.rootCaFile === undefined ? undefined : createRootCaPublisher(deps, readFileSync(flags.rootCaFile, "utf8")),
+  },
+  {
+    name: "clusterrole-aggregation-controller",
+    identity: "clusterrole-aggregation-controller",
+    create: (deps) => createClusterRoleAggregationController(deps),
+  },
+  {
+    name: "namespace-controller",
+    identity: "namespace-controller",
+    create: (deps, flags) => createNamespaceController(deps, flags.concurrentNamespaceSyncs),
+  },
+  {
+    name: "endpointslice-controller",
+    identity: "endpointslice-controller",
+    create: (deps, flags) =>
+      createEndpointSliceController(deps, flags.concurrentServiceEndpointSyncs, flags.maxEndpointsPerSlice),
+  },
+  {
+    name: "endpoints-controller",
+    identity: "endpoint-controller",
+    create: (deps, flags) => createEndpointsController(deps, flags.concurrentEndpointSyncs),
+  },
   {
     name: "deployment-controller",
     identity: "deployment-controller",

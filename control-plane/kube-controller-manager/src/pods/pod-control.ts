@@ -1,9 +1,9 @@
 import type { KubeObject, ResourceType } from "@coracle/api";
 import { Pod, type PodTemplateSpec } from "@coracle/api/core/v1";
 import type { ObjectMeta } from "@coracle/api/meta/v1";
-import { isNotFound, isStatusError } from "@coracle/apimachinery";
+import { isNotFound } from "@coracle/apimachinery";
 import { referenceTo } from "@coracle/client";
-import { controllerReference, type ControllerDeps } from "@coracle/controller-kit";
+import { controllerReference, isNamespaceTerminating, type ControllerDeps } from "@coracle/controller-kit";
 
 /** A pod as `template` wants it, owned by `owner`; `generateName` is derived from the owner's name unless `metadata` names it. */
 export function podFromTemplate(
@@ -73,12 +73,4 @@ export async function deletePod(
     }
     throw error;
   }
-}
-
-/** Nothing can be created in the namespace any more, and nobody needs to be told. */
-export function isNamespaceTerminating(error: unknown): boolean {
-  return (
-    isStatusError(error, "Forbidden") &&
-    error.status.details?.causes?.some((cause) => cause.reason === "NamespaceTerminating") === true
-  );
 }

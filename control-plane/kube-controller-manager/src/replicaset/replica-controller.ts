@@ -11,6 +11,7 @@ import {
   createExpectations,
   defineController,
   done,
+  isNamespaceTerminating,
   labelsMatcher,
   matchingOrphans,
   owned,
@@ -19,7 +20,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
-import { createPod, deletePod, isNamespaceTerminating, podFromTemplate } from "../pods/pod-control.ts";
+import { createPod, deletePod, podFromTemplate } from "../pods/pod-control.ts";
 import { isFinished, nextAvailabilityMs } from "../pods/pod-state.ts";
 import { planReplicas, replicaStatus, sameStatus, type ReplicaFailure, type ReplicaPlan } from "./plan.ts";
 

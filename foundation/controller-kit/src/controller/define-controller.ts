@@ -125,6 +125,7 @@ export function defineController<T extends KubeObject>(
             if (expectations?.satisfied(key) === false) queue.addAfter(key, EXPECTATION_TTL_MS + 1000);
           } catch (error) {
             if (isAbort(error, signal)) return;
+            if (isNamespaceTerminating(error)) return queue.forget(key); // nothing can be made there any more
             const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable");
             log[expected ? "debug" : "warn"]("reconcile failed", {
               key,
@@ -138,4 +139,12 @@ export function defineController<T extends KubeObject>(
       );
     },
   };
+}
+
+/** The server refuses to create anything in a namespace that is being deleted; nobody needs to be told. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  return (
+    isStatusError(error, "Forbidden") &&
+    error.status.details?.causes?.some((cause) => cause.reason === "NamespaceTerminating") === true
+  );
 }

@@ -1,7 +1,7 @@
 import type { KubeObject, ResourceType } from "@coracle/api";
 import { apiVersionOf } from "@coracle/api";
 import type { LabelSelector } from "@coracle/api/meta/v1";
-import { cacheKeyOf, type CacheKey, type Informer, type InformerFactory } from "@coracle/client";
+import { cacheKeyOf, type CacheKey, type Informer, type InformerFactory, type InformerOptions } from "@coracle/client";
 import type { Expectations } from "../expectations/expectations.ts";
 import { byController, controllerOf } from "../ownership/ownership.ts";
 import { labelMatcher } from "../selector/label-selector.ts";
@@ -96,10 +96,11 @@ export function matchingOrphans<T extends KubeObject, O extends KubeObject>(
 export function mapped<T extends KubeObject>(
   type: ResourceType<T>,
   keysOf: (object: T, old: T | undefined, context: WatchContext) => readonly CacheKey[],
+  options?: InformerOptions<T>,
 ): Watch {
   return {
     start(context, cleanup) {
-      const informer = context.informers.informer(type);
+      const informer = context.informers.informer(type, options);
       const handle = (object: T, old?: T): void => {
         for (const key of keysOf(object, old, context)) context.enqueue(key);
       };

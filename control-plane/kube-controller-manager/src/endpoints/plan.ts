@@ -1,0 +1,119 @@
+import type { EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Pod, Service } from "@coracle/api/core/v1";
+import { equalJson } from "@coracle/apimachinery";
+import { isFinished, isReady } from "../pods/pod-state.ts";
+import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortIn, TRIGGER_TIME } from "../services/service-pods.ts";
+import { canonicalJson } from "../templates/hash.ts";
+
+const MANAGED_BY = "endpoints.kubernetes.io/managed-by";
+const OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity";
+const MAX_ADDRESSES = 1000;
+
+interface Subset {
+  readonly ports: readonly EndpointPort[];
+  readonly ready: EndpointAddress[];
+  readonly notReady: EndpointAddress[];
+}
+
+/** The service's Endpoints as they should be; undefined when `present` is that already. */
+export function planEndpoints(
+  service: Service,
+  pods: readonly Pod[],
+  present: Endpoints | undefined,
+  changedAt: string | undefined,
+): Endpoints | undefined {
+  const { subsets, isTruncated } = truncated(subsetsOf(service, pods));
+  const labels: Record<string, string> = {
+    ...service.metadata.labels,
+    ...(isHeadless(service) ? { [HEADLESS_LABEL]: "" } : {}),
+    [MANAGED_BY]: "endpoint-controller",
+  };
+  if (!isHeadless(service)) delete labels[HEADLESS_LABEL];
+  const { [OVER_CAPACITY]: wasTruncated, ...annotations } = present?.metadata.annotations ?? {};
+  const isSame =
+    present !== undefined &&
+    equalJson(present.subsets ?? [], subsets) &&
+    equalJson(present.metadata.labels ?? {}, labels) &&
+    (wasTruncated === "truncated") === isTruncated;
+  if (isSame) return undefined;
+  return {
+    ...present,
+    metadata: {
+      ...(present?.metadata ?? { name: service.metadata.name, namespace: service.metadata.namespace }),
+      labels,
+      annotations: {
+        ...annotations,
+        ...(changedAt === undefined ? {} : { [TRIGGER_TIME]: changedAt }),
+        ...(isTruncated ? { [OVER_CAPACITY]: "truncated" } : {}),
+      },
+    },
+    subsets,
+  };
+}
+
+function subsetsOf(service: Service, pods: readonly Pod[]): readonly Subset[] {
+  const publishNotReady = service.spec?.publishNotReadyAddresses === true;
+  const isIpv6 = service.spec?.ipFamilies?.[0] === "IPv6";
+  const subsets = new Map<string, Subset>();
+  for (const pod of pods) {
+    if (isFinished(pod) || (pod.metadata.deletionTimestamp !== undefined && !publishNotReady)) continue;
+    const ips = pod.status?.podIPs?.map((each) => each.ip) ?? [pod.status?.podIP];
+    const ip = ips.find((each) => each !== undefined && each !== "" && each.includes(":") === isIpv6);
+    if (ip === undefined) continue;
+    const ports: EndpointPort[] = [];
+    for (const port of service.spec?.ports ?? []) {
+      const number = targetPortIn(pod, port);
+      if (number === undefined) continue;
+      const { name, protocol = "TCP", appProtocol } = port;
+      ports.push({
+        ...(name === undefined || name === "" ? {} : { name }),
+        port: number,
+        protocol,
+        ...(appProtocol === undefined ? {} : { appProtocol }),
+      });
+    }
+    if (ports.length === 0 && (service.spec?.ports ?? []).length > 0) continue;
+    const key = canonicalJson(ports);
+    let subset = subsets.get(key);
+    if (subset === undefined) subsets.set(key, (subset = { ports, ready: [], notReady: [] }));
+    const hostname = hostnameIn(pod, service);
+    const { namespace, name, uid } = pod.metadata;
+    const address: EndpointAddress = {
+      ip,
+      ...(hostname === undefined ? {} : { hostname }),
+      ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
+      targetRef: { kind: "Pod", namespace, name, uid },
+    };
+    (publishNotReady || isReady(pod) ? subset.ready : subset.notReady).push(address);
+  }
+  return [...subsets].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, subset]) => subset);
+}
+
+/** In a fixed order, so that equal endpoints are equal data; with a thousand addresses at most, ready ones first. */
+function truncated(all: readonly Subset[]): {
+  readonly subsets: readonly EndpointSubset[];
+  readonly isTruncated: boolean;
+} {
+  const byAddress = (a: EndpointAddress, b: EndpointAddress): number =>
+    a.ip < b.ip ? -1 : a.ip > b.ip ? 1 : (a.targetRef?.uid ?? "") < (b.targetRef?.uid ?? "") ? -1 : 1;
+  let room = MAX_ADDRESSES;
+  let isTruncated = false;
+  const take = (addresses: readonly EndpointAddress[]): readonly EndpointAddress[] => {
+    const taken = addresses.toSorted(byAddress).slice(0, room);
+    isTruncated ||= taken.length < addresses.length;
+    room -= taken.length;
+    return taken;
+  };
+  const ready = all.map((subset) => take(subset.ready));
+  const notReady = all.map((subset) => take(subset.notReady));
+  const subsets = all
+    .map((subset, i): EndpointSubset => {
+      const [addresses = [], notReadyAddresses = []] = [ready[i], notReady[i]];
+      return {
+        ...(addresses.length === 0 ? {} : { addresses }),
+        ...(notReadyAddresses.length === 0 ? {} : { notReadyAddresses }),
+        ...(subset.ports.length === 0 ? {} : { ports: subset.ports }),
+      };
+    })
+    .filter((subset) => subset.addresses !== undefined || subset.notReadyAddresses !== undefined);
+  return { subsets, isTruncated };
+}

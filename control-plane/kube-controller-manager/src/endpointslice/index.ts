@@ -1,0 +1,93 @@
+import { Node, Pod, Service } from "@coracle/api/core/v1";
+import { EndpointSlice } from "@coracle/api/discovery/v1";
+import { isNotFound } from "@coracle/apimachinery";
+import type { CacheKey } from "@coracle/client";
+import {
+  defineController,
+  done,
+  mapped,
+  requeueAfter,
+  type Controller,
+  type ControllerDeps,
+} from "@coracle/controller-kit";
+import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { MANAGED_BY, MANAGER, planSlices, SERVICE_NAME } from "./plan.ts";
+
+const BY_SERVICE = "service";
+/** How long to wait for our own writes to come back before trusting the cache as it is. */
+const STALE_MS = 5000;
+
+/** Keeps every service's EndpointSlices equal to the pods that its selector matches. */
+export function createEndpointSliceController(deps: ControllerDeps, workers?: number, maxPerSlice = 100): Controller {
+  const { client, informers, clock } = deps;
+  const services = informers.informer(Service).lister;
+  const pods = informers.informer(Pod).lister;
+  const nodes = informers.informer(Node).lister;
+  const ours = (slice: EndpointSlice): readonly CacheKey[] => {
+    const { labels, namespace } = slice.metadata;
+    const name = labels?.[SERVICE_NAME];
+    return labels?.[MANAGED_BY] === MANAGER && name !== undefined ? [`${namespace}/${name}`] : [];
+  };
+  const slices = informers.informer(EndpointSlice, { indexes: { [BY_SERVICE]: ours } }).lister;
+
+  /** What was written and not seen yet: service → slice → generation (undefined: deleted). */
+  const written = new Map<CacheKey, { readonly at: number; readonly slices: Map<string, number | undefined> }>();
+
+  function staleFor(key: CacheKey): number {
+    const entry = written.get(key);
+    if (entry === undefined) return 0;
+    for (const [name, generation] of entry.slices) {
+      const seen = slices.byKey(name);
+      const isSeen = generation === undefined ? seen === undefined : (seen?.metadata.generation ?? -1) >= generation;
+      if (isSeen) entry.slices.delete(name);
+    }
+    const leftMs = entry.at + STALE_MS - clock.now();
+    if (entry.slices.size > 0 && leftMs > 0) return leftMs;
+    written.delete(key);
+    return 0;
+  }
+
+  return defineController<Service>(deps, {
+    name: "endpointslice",
+    for: Service,
+    watches: [
+      watchServicePods(services),
+      mapped(EndpointSlice, (slice, old) => (old === undefined ? ours(slice) : [...ours(slice), ...ours(old)])),
+      mapped(Node, () => []), // zones are read when a slice is written
+    ],
+    workers,
+    async reconcile(key, { signal }) {
+      const service = services.byKey(key);
+      if (service === undefined || service.metadata.deletionTimestamp !== undefined) return done;
+      if (!hasSelector(service) || service.spec?.type === "ExternalName") return done;
+      const staleMs = staleFor(key);
+      if (staleMs > 0) return requeueAfter(staleMs); // a slice's event brings us back earlier
+
+      const matching = podsOf(service, pods);
+      const existing = slices
+        .byIndex(BY_SERVICE, key)
+        .filter((slice) => slice.metadata.deletionTimestamp === undefined);
+      const changedAt = lastChange(service, matching);
+      const plan = planSlices(service, matching, existing, (name) => nodes.byKey(name), maxPerSlice, changedAt);
+      const seen = new Map<string, number | undefined>();
+      const note = ({ metadata: { namespace, name, generation } }: EndpointSlice): void =>
+        void seen.set(`${namespace}/${name}`, generation ?? 0);
+      try {
+        for (const slice of plan.create) note(await client.create(EndpointSlice, slice, { signal }));
+        for (const slice of plan.update) note(await client.update(EndpointSlice, slice, { signal }));
+        for (const { metadata } of plan.delete) {
+          const { namespace, name = "" } = metadata;
+          try {
+            await client.delete(EndpointSlice, { namespace, name }, { signal });
+          } catch (error) {
+            if (!isNotFound(error)) throw error;
+          }
+          seen.set(`${namespace}/${name}`, undefined);
+        }
+      } finally {
+        if (seen.size > 0) written.set(key, { at: clock.now(), slices: seen });
+      }
+      return done;
+    },
+  });
+}
