@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+import type { JsonObject } from "@coracle/apimachinery";
+import type { ApiRequest } from "../server/api-request.ts";
+import { parseAccept } from "../server/negotiation.ts";
+import { baseHeaders, jsonBytes, sendBytes, sendNotFoundPage } from "../server/responder.ts";
+import type { Catalog } from "./catalog.ts";
+import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./documents.ts";
+
+interface Document {
+  readonly body: Buffer;
+  readonly contentType: string;
+  readonly etag?: string;
+}
+
+/** Version of the aggregated form that the client prefers over the old one; undefined: the old one. */
+function aggregatedVersion(accept: string | undefined): string | undefined {
+  if (accept === undefined) return undefined;
+  for (const { type, parameters } of parseAccept(accept)) {
+    const isAggregated = parameters["g"] === "apidiscovery.k8s.io" && parameters["as"] === "APIGroupDiscoveryList";
+    const version = parameters["v"] ?? "";
+    if (type === "application/json" && isAggregated && (version === "v2" || version === "v2beta1")) return version;
+    if (type === "application/json" && parameters["as"] === undefined) return undefined;
+    if (type === "*/*" || type === "application/*") return undefined;
+  }
+  return undefined;
+}
+
+/** Serves what is above groups and versions. Documents are made once for each state of the catalog. */
+export function createDiscoveryRoutes(
+  catalog: Catalog,
+  serverAddress: () => string,
+): (request: ApiRequest) => Promise<void> | undefined {
+  const kept = new Map<string, Document>();
+  let revision = catalog.revision;
+
+  function document(key: string, request: ApiRequest, make: () => JsonObject | undefined): Document | undefined {
+    if (catalog.revision !== revision) {
+      kept.clear();
+      revision = catalog.revision;
+    }
+    let found = kept.get(key);
+    if (found === undefined) {
+      const value = make();
+      if (value === undefined) return undefined;
+      found = { body: jsonBytes(request, value), contentType: "application/json" };
+      if (key.length < 256 && request.query.size === 0) kept.set(key, found);
+    }
+    return found;
+  }
+
+  async function sendAggregated(request: ApiRequest, isCore: boolean, version: string): Promise<void> {
+    const found = document(`${isCore ? "api" : "apis"} ${version}`, request, () =>
+      aggregatedDiscovery(catalog, isCore, version),
+    )!;
+    const etag = `"${createHash("sha256").update(found.body).digest("hex").toUpperCase()}"`;
+    const contentType = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
+    if (request.exchange.header("if-none-match") === etag) {
+      request.exchange.send(304, { ...baseHeaders(request, contentType), etag }, undefined);
+      return;
+    }
+    // ETags are for the plain bytes: small enough to go uncompressed.
+    request.exchange.send(200, { ...baseHeaders(request, contentType), etag, vary: "Accept" }, found.body);
+  }
+
+  async function send(request: ApiRequest, key: string, make: () => JsonObject | undefined): Promise<void> {
+    const found = document(key, request, make);
+    if (found === undefined) sendNotFoundPage(request);
+    else await sendBytes(request, 200, found.contentType, found.body);
+  }
+
+  return (request) => {
+    const parts = request.info.path.split("/").filter((part) => part !== "");
+    const [root, first, second] = parts;
+    if (root !== "api" && root !== "apis") return undefined;
+    if (parts.length === 1) {
+      const version = aggregatedVersion(request.exchange.header("accept"));
+      if (version !== undefined) return sendAggregated(request, root === "api", version);
+      return send(request, root, () => (root === "api" ? apiVersions(serverAddress()) : apiGroupList(catalog)));
+    }
+    if (root === "api" && parts.length === 2) {
+      return send(request, `api/${first}`, () => apiResourceList(catalog, "", first!));
+    }
+    if (root === "apis" && parts.length === 2) return send(request, `apis/${first}`, () => apiGroup(catalog, first!));
+    if (root === "apis" && parts.length === 3) {
+      return send(request, `apis/${first}/${second}`, () => apiResourceList(catalog, first!, second!));
+    }
+    return undefined;
+  };
+}

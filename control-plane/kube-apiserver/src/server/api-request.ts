@@ -1,0 +1,36 @@
+import { randomUUID } from "node:crypto";
+import { anonymous, type UserInfo } from "../authentication/user.ts";
+import type { RequestContext } from "../registry/registry.ts";
+import type { Exchange } from "./exchange.ts";
+import { parseRequestInfo, type RequestInfo } from "./request-info.ts";
+
+const NO_QUERY = new URLSearchParams();
+
+/** One request on its way through the filters. */
+export class ApiRequest implements RequestContext {
+  readonly exchange: Exchange;
+  readonly query: URLSearchParams;
+  readonly info: RequestInfo;
+  readonly startedAt: number;
+  readonly auditId: string;
+  user: UserInfo = anonymous;
+  readonly warnings: string[] = [];
+  /** Undone in reverse order when the request is over, whatever its outcome. */
+  readonly onFinish: (() => void)[] = [];
+
+  constructor(exchange: Exchange, startedAt: number) {
+    this.exchange = exchange;
+    this.startedAt = startedAt;
+    this.query = exchange.query === "" ? NO_QUERY : new URLSearchParams(exchange.query);
+    this.info = parseRequestInfo(exchange.method, exchange.path, this.query);
+    this.auditId = exchange.header("audit-id") ?? randomUUID();
+  }
+
+  get signal(): AbortSignal {
+    return this.exchange.signal;
+  }
+
+  get userAgent(): string {
+    return this.exchange.header("user-agent") ?? "";
+  }
+}

@@ -1,0 +1,320 @@
+import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
+import type { Transport } from "@coracle/client";
+import { createAdmissionChain } from "../admission/chain.ts";
+import { createAdmissionPlugins, type AdmissionSettings } from "../admission/order.ts";
+import type { Authenticator, TokenAuthenticator } from "../authentication/authenticator.ts";
+import { createBearerTokenAuthenticator, tokenUnion } from "../authentication/bearer-token.ts";
+import { createCertificateAuthenticator, parseAuthorities } from "../authentication/client-certificate.ts";
+import { parseSigningKey, parseVerificationKeys } from "../authentication/json-web-token.ts";
+import { createOpenIdRoutes } from "../authentication/openid.ts";
+import { createRequestHeaderAuthenticator } from "../authentication/request-header.ts";
+import { selfSubjectReview, tokenReview } from "../authentication/reviews.ts";
+import { createServiceAccountAuthenticator, createTokenIssuer } from "../authentication/service-account-token.ts";
+import { createStaticTokenAuthenticator, parseTokenFile } from "../authentication/static-token.ts";
+import { tokenRequest } from "../authentication/token-request.ts";
+import { authenticateWith } from "../authentication/union.ts";
+import { authorizerUnion, ALLOW, type Authorizer } from "../authorization/authorizer.ts";
+import { createNodeAuthorizer } from "../authorization/node.ts";
+import { createRbacAuthorizer, type RbacAuthorizer } from "../authorization/rbac.ts";
+import {
+  localSubjectAccessReview,
+  selfSubjectAccessReview,
+  selfSubjectRulesReview,
+  subjectAccessReview,
+} from "../authorization/reviews.ts";
+import { bootstrap } from "../bootstrap/bootstrap.ts";
+import { publishKubernetesService } from "../bootstrap/kubernetes-service.ts";
+import { nodeRules } from "../bootstrap/rbac-policy.ts";
+import { firstServiceIp } from "../bootstrap/service-range.ts";
+import { loadBuiltInCatalog } from "../discovery/catalog.ts";
+import { createDiscoveryRoutes } from "../discovery/routes.ts";
+import { versionInfo } from "../discovery/version.ts";
+import { createRegistryReader } from "../registry/registry-reader.ts";
+import type { AdmissionChain, Registry } from "../registry/registry.ts";
+import { createConnectors } from "../streaming/connectors.ts";
+import { createDispatch, type PathRoutes } from "./dispatch.ts";
+import { createFilterChain } from "./filter-chain.ts";
+import { createHealthRoutes, type HealthCheck } from "./health.ts";
+import { listen, type Listener } from "./listener.ts";
+import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
+import { RequestMetrics } from "./metrics.ts";
+import { createResourceRoutes } from "./resource-routes.ts";
+import { baseHeaders, sendJson } from "./responder.ts";
+import type { WireCodecs } from "./wire-codec.ts";
+
+export type AuthorizationMode = "Node" | "RBAC" | "AlwaysAllow" | "AlwaysDeny";
+
+/** Settings of a server. Certificates and keys are PEM texts. */
+export interface ApiServerConfig {
+  readonly serviceClusterIpRanges: readonly string[];
+  /** Absent: the address that is listened on, or the host's first. */
+  readonly advertiseAddress: string;
+  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly anonymousAuth: boolean;
+  readonly clientCa?: string | undefined;
+  readonly requestHeader?:
+    | {
+        readonly ca: string;
+        readonly allowedNames: readonly string[];
+        readonly usernameHeaders: readonly string[];
+        readonly groupHeaders: readonly string[];
+        readonly uidHeaders: readonly string[];
+        readonly extraHeaderPrefixes: readonly string[];
+      }
+    | undefined;
+  /** Lines of `--token-auth-file`. */
+  readonly tokens?: string | undefined;
+  readonly serviceAccounts: {
+    /** The first issues; all are accepted. */
+    readonly issuers: readonly string[];
+    readonly signingKey: string;
+    /** Keys that tokens may be signed with; absent: the signing key's public half. */
+    readonly verificationKeys?: readonly string[] | undefined;
+    readonly apiAudiences?: readonly string[] | undefined;
+    readonly extendTokenExpiration: boolean;
+    readonly maxTokenSeconds?: number | undefined;
+  };
+  /** How this server proves itself to kubelets. */
+  readonly kubeletClient?:
+    | { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
+    | undefined;
+  readonly maxRequestsInflight: number;
+  readonly maxMutatingRequestsInflight: number;
+  readonly minRequestTimeoutSeconds: number;
+  readonly admission: AdmissionSettings;
+}
+
+export interface ApiServerDeps {
+  /** Opens the registry with this admission chain. The server disposes it when it ends. */
+  readonly openRegistry: (admission: AdmissionChain) => Promise<Registry & Partial<AsyncDisposable>>;
+  readonly codecs: WireCodecs;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly healthChecks?: readonly HealthCheck[];
+  /** Routes beside the server's own: OpenAPI. */
+  readonly routes?: readonly PathRoutes[];
+}
+
+/** A server without sockets: requests come by `transport` or through `serve`. */
+export interface ApiServer extends AsyncDisposable {
+  readonly registry: Registry;
+  /** A way in for the same process. It passes authentication, authorisation and admission like any other. */
+  transport(identity: MemoryIdentity): Transport;
+  /** Listens with TLS. The first port listened on is the one the `kubernetes` service leads to. */
+  serve(options: {
+    readonly host: string;
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+  }): Promise<{ readonly port: number }>;
+}
+
+const SHUTDOWN_GRACE_MS = 1_000;
+const DEFAULT_PORT = 6443;
+
+/** Members of system:masters are allowed everything. */
+const mastersAuthorizer: Authorizer = {
+  authorize: ({ user }) => (user.groups.includes("system:masters") ? ALLOW : { verdict: "noOpinion" }),
+};
+
+/** Opens the registry, writes a new cluster's first objects and answers requests from then on. */
+export async function createApiServer(config: ApiServerConfig, deps: ApiServerDeps): Promise<ApiServer> {
+  const { clock, logger, random, codecs } = deps;
+  let opened: Registry | undefined;
+  let authorizer: Authorizer = mastersAuthorizer;
+  const objects = createRegistryReader(() => {
+    if (opened === undefined) throw new Error("the registry is not open yet");
+    return opened;
+  });
+  const admission = createAdmissionChain(
+    createAdmissionPlugins(
+      { objects, clock, authorizer: { authorize: (a) => authorizer.authorize(a) }, rbac: () => rbac },
+      config.admission,
+    ),
+  );
+  let rbac: RbacAuthorizer | undefined;
+  const registry = await deps.openRegistry(admission);
+  opened = registry;
+
+  const hasRbac = config.authorizationModes.includes("RBAC");
+  if (hasRbac) rbac = createRbacAuthorizer(registry);
+  authorizer = authorizerUnion([mastersAuthorizer, ...config.authorizationModes.map((mode) => authorizerOf(mode))]);
+  function authorizerOf(mode: AuthorizationMode): Authorizer {
+    switch (mode) {
+      case "Node":
+        return createNodeAuthorizer(objects, nodeRules());
+      case "RBAC":
+        return rbac!;
+      case "AlwaysAllow":
+        return { authorize: () => ALLOW };
+      case "AlwaysDeny":
+        return { authorize: () => ({ verdict: "noOpinion", reason: "Everything is forbidden." }) };
+    }
+  }
+
+  const { serviceAccounts } = config;
+  const issuerName = serviceAccounts.issuers[0] ?? "https://kubernetes.default.svc.cluster.local";
+  const signingKey = parseSigningKey(serviceAccounts.signingKey);
+  const keys = (serviceAccounts.verificationKeys ?? [serviceAccounts.signingKey]).flatMap(parseVerificationKeys);
+  const apiAudiences = serviceAccounts.apiAudiences ?? [issuerName];
+  const tokens: TokenAuthenticator = tokenUnion([
+    ...(config.tokens === undefined ? [] : [createStaticTokenAuthenticator(parseTokenFile(config.tokens))]),
+    createServiceAccountAuthenticator({ issuers: serviceAccounts.issuers, keys, apiAudiences, objects, clock }),
+  ]);
+  const authenticators: Authenticator[] = [
+    ...(config.requestHeader === undefined
+      ? []
+      : [
+          createRequestHeaderAuthenticator({
+            ...config.requestHeader,
+            authorities: parseAuthorities(config.requestHeader.ca),
+            clock,
+          }),
+        ]),
+    ...(config.clientCa === undefined
+      ? []
+      : [createCertificateAuthenticator(parseAuthorities(config.clientCa), clock)]),
+    createBearerTokenAuthenticator(tokens, clock),
+  ];
+
+  let advertisedPort = DEFAULT_PORT;
+  let isReady = false;
+  let isStopping = false;
+  const catalog = loadBuiltInCatalog();
+  const metrics = new RequestMetrics();
+  const resources = createResourceRoutes({
+    catalog,
+    registry,
+    codecs,
+    clock,
+    random,
+    minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
+    connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer, logger }),
+    virtual: new Map([
+      ["authentication.k8s.io/tokenreviews", tokenReview(tokens, apiAudiences)],
+      ["authentication.k8s.io/selfsubjectreviews", selfSubjectReview(clock)],
+      ["authorization.k8s.io/subjectaccessreviews", subjectAccessReview(authorizer)],
+      ["authorization.k8s.io/localsubjectaccessreviews", localSubjectAccessReview(authorizer)],
+      ["authorization.k8s.io/selfsubjectaccessreviews", selfSubjectAccessReview(authorizer)],
+      [
+        "authorization.k8s.io/selfsubjectrulesreviews",
+        selfSubjectRulesReview(
+          rbac === undefined ? undefined : (user, namespace) => rbac!.rulesFor(user, namespace).rules,
+        ),
+      ],
+      [
+        "/serviceaccounts/token",
+        tokenRequest({
+          objects,
+          apiAudiences,
+          issuer: createTokenIssuer({ issuer: issuerName, key: signingKey, clock }),
+          extendsExpiration: serviceAccounts.extendTokenExpiration,
+          maxSeconds: serviceAccounts.maxTokenSeconds,
+        }),
+      ],
+    ]),
+  });
+  metrics.add(
+    () =>
+      `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
+  );
+  const serverAddress = (): string => `${config.advertiseAddress}:${advertisedPort}`;
+  const checks: HealthCheck[] = [
+    { name: "ping", check: () => undefined },
+    { name: "log", check: () => undefined },
+    ...(deps.healthChecks ?? []),
+    { name: "poststarthook/rbac/bootstrap-roles", check: () => (isReady ? undefined : "not finished") },
+    { name: "poststarthook/bootstrap-controller", check: () => (isReady ? undefined : "not finished") },
+    { name: "shutdown", isReadinessOnly: true, check: () => (isStopping ? "process is shutting down" : undefined) },
+  ];
+  const paths: readonly PathRoutes[] = [
+    createDiscoveryRoutes(catalog, serverAddress),
+    createHealthRoutes(checks),
+    (request) => (/^\/version\/?$/.test(request.info.path) ? sendJson(request, 200, versionInfo()) : undefined),
+    (request) => {
+      if (request.info.path !== "/metrics") return undefined;
+      const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
+      request.exchange.send(200, headers, Buffer.from(metrics.render()));
+      return Promise.resolve();
+    },
+    createOpenIdRoutes({ issuer: issuerName, jwksUri: () => `https://${serverAddress()}/openid/v1/jwks`, keys }),
+    ...(deps.routes ?? []),
+    rootRoutes(catalog),
+  ];
+  const handle = createFilterChain({
+    authenticate: authenticateWith(authenticators, config.anonymousAuth),
+    authorizer,
+    dispatch: createDispatch(resources, paths),
+    metrics,
+    clock,
+    logger,
+    maxRequestsInflight: config.maxRequestsInflight,
+    maxMutatingRequestsInflight: config.maxMutatingRequestsInflight,
+  });
+
+  await bootstrap({
+    objects,
+    hasRbac,
+    clientCa: config.clientCa,
+    requestHeader: config.requestHeader,
+    now: clock.now(),
+  });
+  await rbac?.synced;
+
+  const listeners: Listener[] = [];
+  const scope = new TaskScope();
+  return {
+    registry,
+    transport: (identity) => createMemoryTransport(handle, identity),
+    async serve({ host, port, cert, key }) {
+      const clientCa = [config.clientCa, config.requestHeader?.ca].filter((pem) => pem !== undefined);
+      const listener = await listen({ host, port, tls: { cert, key, clientCa }, handle, logger });
+      listeners.push(listener);
+      if (listeners.length === 1) {
+        advertisedPort = listener.port;
+        await publishKubernetesService({
+          objects,
+          serviceIp: firstServiceIp(config.serviceClusterIpRanges[0]!),
+          serviceCidrs: config.serviceClusterIpRanges,
+          advertiseAddress: config.advertiseAddress,
+          port: listener.port,
+        });
+        isReady = true;
+      }
+      return { port: listener.port };
+    },
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      resources.closeWatches();
+      await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
+      await scope[Symbol.asyncDispose]();
+      rbac?.[Symbol.dispose]();
+      await registry[Symbol.asyncDispose]?.();
+    },
+  };
+}
+
+/** `/`: the paths there are. */
+function rootRoutes(catalog: ReturnType<typeof loadBuiltInCatalog>): PathRoutes {
+  return (request) => {
+    if (request.info.path !== "/") return undefined;
+    const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"];
+    for (const group of catalog.groups) {
+      if (group.name === "") continue;
+      paths.push(`/apis/${group.name}`);
+      for (const version of group.versions) paths.push(`/apis/${group.name}/${version}`);
+    }
+    paths.push(
+      "/healthz",
+      "/livez",
+      "/metrics",
+      "/openapi/v2",
+      "/openapi/v3",
+      "/openid/v1/jwks",
+      "/readyz",
+      "/version",
+    );
+    return sendJson(request, 200, { paths });
+  };
+}

@@ -1,0 +1,27 @@
+import { statusError } from "@coracle/apimachinery";
+import type { ApiRequest } from "./api-request.ts";
+import type { ResourceRoutes } from "./resource-routes.ts";
+import { sendNotFoundPage } from "./responder.ts";
+
+/** Answers some paths; undefined: not its business. */
+export type PathRoutes = (request: ApiRequest) => Promise<void> | undefined;
+
+/** Resources go to their routes, other paths to the first that knows them. */
+export function createDispatch(
+  resources: ResourceRoutes,
+  paths: readonly PathRoutes[],
+): (request: ApiRequest) => Promise<void> {
+  return (request) => {
+    if (request.info.isResource) return resources.serve(request);
+    const { method } = request.exchange;
+    if (method !== "GET" && method !== "HEAD") {
+      throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    }
+    for (const routes of paths) {
+      const answer = routes(request);
+      if (answer !== undefined) return answer;
+    }
+    sendNotFoundPage(request);
+    return Promise.resolve();
+  };
+}

@@ -1,0 +1,131 @@
+import { tooManyRequests, StatusError } from "@coracle/apimachinery";
+import type { Clock, Logger } from "@coracle/base";
+import { authenticateImpersonation } from "../authentication/impersonation.ts";
+import type { UserInfo } from "../authentication/user.ts";
+import { attributesOf, refusal, type Authorizer } from "../authorization/authorizer.ts";
+import { ApiRequest } from "./api-request.ts";
+import type { Exchange } from "./exchange.ts";
+import type { RequestMetrics } from "./metrics.ts";
+import { isLongRunning } from "./request-info.ts";
+import { sendError } from "./responder.ts";
+
+/** One step of every request. Throws a StatusError to refuse. Only waits where it must. */
+export type Filter = (request: ApiRequest) => void | Promise<void>;
+
+export interface FilterChainOptions {
+  readonly authenticate: (exchange: Exchange) => UserInfo | Promise<UserInfo>;
+  readonly authorizer: Authorizer;
+  /** Answers the request: a resource, discovery, health … */
+  readonly dispatch: (request: ApiRequest) => Promise<void>;
+  readonly metrics: RequestMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0: no limit. */
+  readonly maxRequestsInflight: number;
+  readonly maxMutatingRequestsInflight: number;
+}
+
+/**
+ * The order in which a request passes: request info (made with the request) → authentication → impersonation →
+ * limits of requests in flight → authorisation → dispatch. Around all of them: the guard that turns any failure into
+ * a Status, and the counters.
+ */
+export function createFilterChain(options: FilterChainOptions): (exchange: Exchange) => void {
+  const { clock, metrics } = options;
+  const filters: readonly Filter[] = [
+    authentication(options),
+    (request) => authenticateImpersonation(request, options.authorizer),
+    inflightLimits(options),
+    authorization(options),
+    options.dispatch,
+  ];
+
+  async function run(request: ApiRequest): Promise<void> {
+    let code = 200;
+    try {
+      for (const filter of filters) {
+        const pending = filter(request);
+        if (pending !== undefined) await pending;
+      }
+    } catch (error) {
+      code = fail(request, error);
+    } finally {
+      for (const action of request.onFinish) action();
+      metrics.observe(request, code, (clock.monotonicMs() - request.startedAt) / 1000);
+    }
+  }
+
+  function fail(request: ApiRequest, error: unknown): number {
+    const failure = StatusError.from(error);
+    // Without a cause it is the server's own word; with one, something broke.
+    if (failure.code === 500 && failure.cause !== undefined && !request.signal.aborted) {
+      options.logger.error("request failed", {
+        method: request.exchange.method,
+        path: request.info.path,
+        error: failure.cause,
+      });
+    }
+    return sendError(request, failure);
+  }
+
+  return (exchange) => {
+    let request: ApiRequest;
+    try {
+      request = new ApiRequest(exchange, clock.monotonicMs());
+    } catch (error) {
+      options.logger.error("request refused", { error });
+      exchange.send(400, {}, undefined);
+      return;
+    }
+    void run(request);
+  };
+}
+
+function authentication(options: FilterChainOptions): Filter {
+  return (request) => {
+    const user = options.authenticate(request.exchange);
+    if (!(user instanceof Promise)) {
+      request.user = user;
+      return undefined;
+    }
+    return user.then((found) => {
+      request.user = found;
+    });
+  };
+}
+
+const READING = new Set(["get", "list", "watch"]);
+
+function inflightLimits(options: FilterChainOptions): Filter {
+  const { metrics } = options;
+  return (request) => {
+    if (isLongRunning(request.info)) return;
+    const isReading = request.info.isResource ? READING.has(request.info.verb) : true;
+    const limit = isReading ? options.maxRequestsInflight : options.maxMutatingRequestsInflight;
+    const current = isReading ? metrics.inflightReadOnly : metrics.inflightMutating;
+    if (limit > 0 && current >= limit && !request.user.groups.includes("system:masters")) {
+      throw tooManyRequests("Too many requests, please try again later.", 1);
+    }
+    if (isReading) metrics.inflightReadOnly += 1;
+    else metrics.inflightMutating += 1;
+    request.onFinish.push(() => {
+      if (isReading) metrics.inflightReadOnly -= 1;
+      else metrics.inflightMutating -= 1;
+    });
+  };
+}
+
+function authorization(options: FilterChainOptions): Filter {
+  const { authorizer } = options;
+  return (request) => {
+    const attributes = attributesOf(request.user, request.info, request.query.get("fieldSelector") ?? undefined);
+    const decision = authorizer.authorize(attributes);
+    if (decision instanceof Promise) {
+      return decision.then((found) => {
+        if (found.verdict !== "allow") throw refusal(attributes, found.reason ?? "");
+      });
+    }
+    if (decision.verdict !== "allow") throw refusal(attributes, decision.reason ?? "");
+    return undefined;
+  };
+}

@@ -1,0 +1,353 @@
+import { notFound, statusError, type Draft, type Json, type JsonObject, type StatusError } from "@coracle/apimachinery";
+import type { Clock, Random } from "@coracle/base";
+import type { Catalog, CatalogResource } from "../discovery/catalog.ts";
+import type { Answer, Registry, RequestContext, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
+import type { ApiRequest } from "./api-request.ts";
+import { sendList } from "./list-writer.ts";
+import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
+import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder.ts";
+import { readDeleteOptions, readObject, readPatch } from "./request-body.ts";
+import { deleteQuery, forceOf, listQuery, patchKindOf, watchQuery, writeQuery } from "./request-options.ts";
+import { baseHeaders, sendBytes, sendNotFoundPage } from "./responder.ts";
+import type { IncludeObject } from "./table/table.ts";
+import { FrameCache } from "./watch-frames.ts";
+import { FlushScheduler, WatchStream } from "./watch-stream.ts";
+import type { WireCodecs } from "./wire-codec.ts";
+
+/** Kinds that are answered, not stored: reviews, token requests. Keyed `GROUP/RESOURCE[/SUBRESOURCE]`. */
+export type VirtualResources = ReadonlyMap<string, VirtualResource>;
+/** Answers a create with the object that the client gets back. */
+export type VirtualResource = (
+  request: ApiRequest,
+  body: Draft,
+  where: { readonly namespace: string; readonly name: string; readonly dryRun: boolean },
+) => Promise<JsonObject>;
+
+/** Takes requests that are passed on to a kubelet or a pod. */
+export type Connector = (request: ApiRequest, resource: CatalogResource) => Promise<void>;
+
+export interface ResourceRoutesOptions {
+  readonly catalog: Catalog;
+  readonly registry: Registry;
+  readonly codecs: WireCodecs;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly virtual: VirtualResources;
+  /** By `RESOURCE/SUBRESOURCE` of the core group. */
+  readonly connectors: ReadonlyMap<string, Connector>;
+  readonly minRequestTimeoutMs: number;
+}
+
+/** Serves everything under a group and version. */
+export interface ResourceRoutes {
+  serve(request: ApiRequest): Promise<void>;
+  /** Ends all watches, properly. */
+  closeWatches(): void;
+  readonly watchCount: number;
+}
+
+function notAllowed(): StatusError {
+  return statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+}
+
+const METHOD_VERBS: Readonly<Record<string, string>> = {
+  get: "get",
+  list: "list",
+  watch: "watch",
+  create: "create",
+  update: "update",
+  patch: "patch",
+  delete: "delete",
+  deletecollection: "deletecollection",
+};
+
+export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRoutes {
+  const { catalog, registry, codecs, clock } = options;
+  const frames = new FrameCache();
+  const scheduler = new FlushScheduler();
+  const watches = new Set<WatchStream>();
+
+  function includeObjectOf(request: ApiRequest): IncludeObject {
+    const asked = request.query.get("includeObject");
+    return asked === "None" || asked === "Object" ? asked : "Metadata";
+  }
+
+  function formatOf(request: ApiRequest, resource: CatalogResource): Format {
+    const accept = request.exchange.header("accept");
+    return negotiate(accept, { protobuf: codecs.protobuf !== undefined && !resource.isCustom, transforms: true });
+  }
+
+  function encodeOptions(request: ApiRequest, resource: CatalogResource, format: Format): EncodeOptions {
+    return {
+      resource,
+      format,
+      codecs,
+      includeObject: format.as === "Table" ? includeObjectOf(request) : "Metadata",
+      now: format.as === "Table" ? clock.now() : 0,
+      isPretty: format.media === "json" && wantsPretty(request.query, request.userAgent),
+    };
+  }
+
+  async function sendAnswer(
+    request: ApiRequest,
+    resource: CatalogResource,
+    format: Format,
+    answer: Answer,
+  ): Promise<void> {
+    const encode = encodeOptions(request, resource, format);
+    const status = answer.type === "object" && answer.code !== undefined ? answer.code : answer.created ? 201 : 200;
+    const body =
+      answer.type === "stored"
+        ? encodeStored(answer.stored, encode)
+        : encodeObject(answer.object as JsonObject, encode);
+    await sendBytes(request, status, CONTENT_TYPES[format.media], body instanceof Promise ? await body : body);
+  }
+
+  /** Writes read their body first; a client that left is no failure of theirs. */
+  async function write(
+    request: ApiRequest,
+    resource: CatalogResource,
+    kind: string,
+    action: (body: Draft) => Promise<Answer>,
+  ): Promise<void> {
+    const format = formatOf(request, resource);
+    await sendAnswer(request, resource, format, await action(await readObject(request, kind, codecs)));
+  }
+
+  async function patch(
+    request: ApiRequest,
+    resource: CatalogResource,
+    target: Pick<ResourceHandler, "patch"> | { patch: NonNullable<SubresourceHandler["patch"]> },
+  ): Promise<void> {
+    const { info } = request;
+    const format = formatOf(request, resource);
+    const kind = patchKindOf(request.exchange.header("content-type"), resource.isCustom);
+    const query = { ...writeQuery(request, "PatchOptions"), force: forceOf(request) };
+    const body = (await readPatch(request, kind === "apply", codecs)) as Json;
+    await sendAnswer(
+      request,
+      resource,
+      format,
+      await target.patch(request, info.namespace, info.name, kind, body, query),
+    );
+  }
+
+  function serveWatch(request: ApiRequest, resource: CatalogResource, handler: ResourceHandler): void {
+    const { info } = request;
+    const format = formatOf(request, resource);
+    const query = watchQuery(request);
+    const namespace = info.namespace === "" ? undefined : info.namespace;
+    const isFromPresent =
+      query.resourceVersion === undefined || query.resourceVersion === "0" || query.sendInitialEvents === true;
+    const seconds =
+      query.timeoutSeconds !== undefined && query.timeoutSeconds > 0
+        ? query.timeoutSeconds
+        : (options.minRequestTimeoutMs / 1000) * (1 + options.random.next());
+    const type = CONTENT_TYPES[format.media];
+    const headers = baseHeaders(request, format.media === "json" ? type : `${type};stream=watch`);
+    // The first events come while the watch is being set up; what cannot be watched is refused before the answer begins.
+    const late = new LateWatcher();
+    const source = handler.watch(request, namespace, query, late);
+    const stream = new WatchStream(request.exchange.stream(200, headers), {
+      form: { resource, format, includeObject: includeObjectOf(request), codecs, now: () => clock.now() },
+      frames,
+      scheduler,
+      clock,
+      timeoutMs: seconds * 1000,
+      hasInitialEvents: isFromPresent && query.sendInitialEvents !== false,
+      marksInitialEnd: query.sendInitialEvents === true,
+      currentVersion: query.allowWatchBookmarks ? () => versionOf(request, handler, namespace) : undefined,
+    });
+    watches.add(stream);
+    stream.onEnd(() => watches.delete(stream));
+    stream.attach(source);
+    late.handTo(stream);
+  }
+
+  async function versionOf(
+    context: RequestContext,
+    handler: ResourceHandler,
+    namespace: string | undefined,
+  ): Promise<string> {
+    const list = await handler.list(context, namespace, { limit: 1, resourceVersion: "0" });
+    return list.metadata.resourceVersion;
+  }
+
+  async function serveCollection(
+    request: ApiRequest,
+    resource: CatalogResource,
+    handler: ResourceHandler,
+  ): Promise<void> {
+    const { info } = request;
+    const namespace = info.namespace === "" ? undefined : info.namespace;
+    switch (info.verb) {
+      case "list": {
+        const format = formatOf(request, resource);
+        const list = await handler.list(request, namespace, listQuery(request));
+        return sendList(request, list, encodeOptions(request, resource, format));
+      }
+      case "create": {
+        const query = writeQuery(request, "CreateOptions");
+        return write(request, resource, resource.kind, (body) => handler.create(request, info.namespace, body, query));
+      }
+      case "deletecollection": {
+        const format = formatOf(request, resource);
+        const query = deleteQuery(request, await readDeleteOptions(request, codecs));
+        return sendAnswer(
+          request,
+          resource,
+          format,
+          await handler.deleteCollection(request, namespace, listQuery(request), query),
+        );
+      }
+      default:
+        throw notAllowed();
+    }
+  }
+
+  async function serveObject(request: ApiRequest, resource: CatalogResource, handler: ResourceHandler): Promise<void> {
+    const { info } = request;
+    switch (info.verb) {
+      case "get": {
+        const format = formatOf(request, resource);
+        const resourceVersion = request.query.get("resourceVersion") ?? undefined;
+        const answer = await handler.get(request, info.namespace, info.name, { resourceVersion });
+        return sendAnswer(request, resource, format, answer);
+      }
+      case "update": {
+        const query = writeQuery(request, "UpdateOptions");
+        return write(request, resource, resource.kind, (body) =>
+          handler.update(request, info.namespace, info.name, body, query),
+        );
+      }
+      case "patch":
+        return patch(request, resource, handler);
+      case "delete": {
+        const format = formatOf(request, resource);
+        const query = deleteQuery(request, await readDeleteOptions(request, codecs));
+        return sendAnswer(request, resource, format, await handler.delete(request, info.namespace, info.name, query));
+      }
+      default:
+        throw notAllowed();
+    }
+  }
+
+  async function serveSubresource(
+    request: ApiRequest,
+    resource: CatalogResource,
+    handler: ResourceHandler | undefined,
+  ): Promise<void> {
+    const { info } = request;
+    const entry = resource.subresources.get(info.subresource);
+    if (entry === undefined) return sendNotFoundPage(request);
+    const connector = info.group === "" ? options.connectors.get(`${info.resource}/${info.subresource}`) : undefined;
+    if (connector !== undefined) return connector(request, resource);
+    if (!entry.verbs.includes(info.verb)) throw notAllowed();
+    const virtual = options.virtual.get(`${info.group}/${info.resource}/${info.subresource}`);
+    if (virtual !== undefined) return serveVirtual(request, resource, entry.kind, virtual);
+    const target = handler?.subresource(info.subresource);
+    const seen: CatalogResource = { ...resource, kind: entry.kind, group: entry.group, version: entry.version };
+    switch (info.verb) {
+      case "get": {
+        if (target?.get === undefined) break;
+        const format = formatOf(request, resource);
+        const resourceVersion = request.query.get("resourceVersion") ?? undefined;
+        return sendAnswer(
+          request,
+          resource,
+          format,
+          await target.get(request, info.namespace, info.name, { resourceVersion }),
+        );
+      }
+      case "create": {
+        const create = target?.create?.bind(target);
+        if (create === undefined) break;
+        const query = writeQuery(request, "CreateOptions");
+        return write(request, seen, entry.kind, (body) => create(request, info.namespace, info.name, body, query));
+      }
+      case "update": {
+        const update = target?.update?.bind(target);
+        if (update === undefined) break;
+        const query = writeQuery(request, "UpdateOptions");
+        return write(request, resource, entry.kind, (body) => update(request, info.namespace, info.name, body, query));
+      }
+      case "patch":
+        if (target?.patch === undefined) break;
+        return patch(request, resource, { patch: target.patch.bind(target) });
+    }
+    throw notAllowed();
+  }
+
+  async function serveVirtual(
+    request: ApiRequest,
+    resource: CatalogResource,
+    kind: string,
+    virtual: VirtualResource,
+  ): Promise<void> {
+    const { info } = request;
+    if (info.verb !== "create") throw notAllowed();
+    const format = formatOf(request, resource);
+    const { dryRun } = writeQuery(request, "CreateOptions");
+    const body = await readObject(request, kind, codecs);
+    const object = await virtual(request, body, { namespace: info.namespace, name: info.name, dryRun });
+    await sendAnswer(request, resource, { ...format, as: "" }, { type: "object", object, created: true });
+  }
+
+  return {
+    async serve(request) {
+      const { info } = request;
+      const resource = catalog.find(info.group, info.version, info.resource);
+      if (resource === undefined || METHOD_VERBS[info.verb] === undefined) return sendNotFoundPage(request);
+      const isInNamespace = info.namespace !== "" && info.resource !== "namespaces";
+      // A namespaced object has one URL; collections and cluster-scoped kinds have theirs.
+      if (resource.namespaced ? !isInNamespace && (info.isNamed || info.subresource !== "") : isInNamespace) {
+        return sendNotFoundPage(request);
+      }
+      const handler = registry.resource(info.group, info.version, info.resource);
+      if (info.subresource !== "") return serveSubresource(request, resource, handler);
+      const virtual = options.virtual.get(`${info.group}/${info.resource}`);
+      if (virtual !== undefined) return serveVirtual(request, resource, resource.kind, virtual);
+      if (!resource.verbs.includes(info.verb)) throw notAllowed();
+      if (resource.namespaced && !isInNamespace && info.verb !== "list" && info.verb !== "watch") throw notAllowed();
+      if (handler === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
+      if (info.verb === "watch") return serveWatch(request, resource, handler);
+      // Namespaces are cluster-scoped, though their URL reads like a namespace's.
+      return info.isNamed ? serveObject(request, resource, handler) : serveCollection(request, resource, handler);
+    },
+    closeWatches() {
+      for (const watch of watches) watch.end();
+    },
+    get watchCount() {
+      return watches.size;
+    },
+  };
+}
+
+type WatcherCall = (watcher: WatchStream) => void;
+
+/** Holds what a watch delivers before its stream exists, then passes through. */
+class LateWatcher {
+  #calls: WatcherCall[] | undefined = [];
+  #target: WatchStream | undefined;
+
+  handTo(target: WatchStream): void {
+    for (const call of this.#calls ?? []) call(target);
+    this.#calls = undefined;
+    this.#target = target;
+  }
+
+  event(...args: Parameters<WatchStream["event"]>): void {
+    if (this.#target !== undefined) this.#target.event(...args);
+    else this.#calls?.push((watcher) => watcher.event(...args));
+  }
+
+  initialDone(revision: number): void {
+    if (this.#target !== undefined) this.#target.initialDone(revision);
+    else this.#calls?.push((watcher) => watcher.initialDone(revision));
+  }
+
+  closed(reason: "expired" | "shutdown"): void {
+    if (this.#target !== undefined) this.#target.closed(reason);
+    else this.#calls?.push((watcher) => watcher.closed(reason));
+  }
+}
