@@ -1,15 +1,25 @@
 import type { Clock, Logger, Random } from "@coracle/base";
 import type { Store } from "@coracle/etcd";
+import { ConvertedStorage } from "../storage/converted-storage.ts";
 import { LeasePool } from "../storage/lease-pool.ts";
+import type { ObjectStorage } from "../storage/object-storage.ts";
 import { ResourceStorage } from "../storage/resource-storage.ts";
 import { StorageHub, type CachedResource } from "../storage/storage-hub.ts";
-import { createGenericHandler, objectSubresource } from "./generic-handler.ts";
+import type { ValueReader } from "../storage/stored-version.ts";
+import { createBindingHandler } from "./binding-handler.ts";
+import { createBuiltInSchemaPort } from "./built-in-schema.ts";
+import { conversionOf } from "./conversion/conversions.ts";
+import { fallbackDefinition } from "./fallback-definition.ts";
+import { createGenericHandler } from "./generic-handler.ts";
 import type { PatchPort } from "./patch-verb.ts";
-import type { AdmissionChain, Registry, ResourceHandler, SubresourceHandler } from "./registry.ts";
+import type { AdmissionChain, Registry, ResourceHandler } from "./registry.ts";
 import { readResourceCatalog, resourceKey, type ResourceEntry } from "./resource-catalog.ts";
-import type { ResourceCore } from "./resource-core.ts";
-import type { ResourceDefinition } from "./resource-definition.ts";
+import type { ResourceCore, WriteHooks } from "./resource-core.ts";
+import type { ApiDraft, ResourceDefinition } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
+import { openServiceAllocator } from "./service-networking.ts";
+import { selectorMatches } from "./subresources/selector-string.ts";
+import { subresourcesOf } from "./subresources/subresources.ts";
 
 const FRESHNESS_WAIT_MS = 3_000;
 const EVENT_TTL_SECONDS = 3_600;
@@ -23,8 +33,15 @@ export interface RegistryOptions {
   readonly admission: AdmissionChain;
   /** What is special about kinds; kinds without one are served from the tables alone. */
   readonly definitions: readonly ResourceDefinition[];
-  readonly schema: SchemaPort;
+  /** Absent: the schema engine over the API tables. */
+  readonly schema?: SchemaPort | undefined;
   readonly patches: PatchPort;
+  /** Absent: 10.96.0.0/16. Two blocks, separated by a comma, for two families. */
+  readonly serviceCidr?: string | undefined;
+  /** Absent: 30000-32767. */
+  readonly nodePortRange?: string | undefined;
+  /** Reads what is not our JSON: protobuf values that an upstream server left. */
+  readonly readValue?: ValueReader | undefined;
 }
 
 /** A running registry: its caches follow the store until it is disposed. */
@@ -33,9 +50,11 @@ export interface RunningRegistry extends Registry, AsyncDisposable {
   readonly catalog: readonly ResourceEntry[];
   /** How far its caches are. */
   readonly revision: number;
+  /** The address of the Service `default/kubernetes`. */
+  readonly kubernetesServiceIp: string;
 }
 
-/** Kinds whose `metadata.generation` counts changes of the spec. */
+/** Kinds whose `metadata.generation` counts changes of the spec, when their definition does not say. */
 const COUNTED: ReadonlySet<string> = new Set(
   (
     "pods replicationcontrollers podtemplates deployments replicasets statefulsets daemonsets jobs cronjobs " +
@@ -45,80 +64,114 @@ const COUNTED: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
+const keyOf = (entry: { readonly group: string; readonly version: string; readonly plural: string }): string =>
+  resourceKey(entry.group, entry.version, entry.plural);
+
 /** Opens the registry: reads the store's state once and follows it. */
 export async function createRegistry(options: RegistryOptions): Promise<RunningRegistry> {
-  const { store, clock, logger } = options;
+  const { store, clock, logger, random } = options;
   const catalog = readResourceCatalog();
-  const definitions = new Map(
-    options.definitions.map((definition) => [
-      resourceKey(definition.group, definition.version, definition.plural),
-      definition,
-    ]),
-  );
+  const entries = catalog.filter((entry) => entry.etcdPrefix !== undefined);
+  const known = new Map(options.definitions.map((definition) => [keyOf(definition), definition]));
   const definitionOf = (entry: ResourceEntry): ResourceDefinition =>
-    definitions.get(resourceKey(entry.group, entry.version, entry.plural)) ?? {
-      group: entry.group,
-      version: entry.version,
-      plural: entry.plural,
-      kind: entry.kind,
-    };
-  const hub = new StorageHub({ store, clock, logger });
-  const stored = catalog.filter((entry) => entry.etcdPrefix !== undefined);
-  const byPrefix = new Map<string, CachedResource>();
-  for (const entry of stored) {
-    const prefix = entry.etcdPrefix as string;
-    if (!byPrefix.has(prefix)) byPrefix.set(prefix, { prefix, indexes: definitionOf(entry).selectableFields });
-  }
-  await hub.start([...byPrefix.values()]);
-  const leases = new LeasePool(store, clock);
+    known.get(keyOf(entry)) ?? fallbackDefinition(entry);
+
+  const hub = new StorageHub({ store, clock, logger, read: options.readValue });
+  await hub.start(cachedResources(entries, definitionOf));
+  const storages = openStorages(hub, entries, definitionOf, options.readValue);
+  const storageOf = (group: string, version: string, plural: string): ObjectStorage => {
+    const storage = storages.get(resourceKey(group, version, plural));
+    if (storage === undefined) throw new Error(`the API tables have no ${plural}`);
+    return storage;
+  };
+
+  const services = await openServiceAllocator({
+    networking: {
+      serviceCidr: options.serviceCidr ?? "10.96.0.0/16",
+      nodePortRange: options.nodePortRange ?? "30000-32767",
+    },
+    services: storageOf("", "v1", "services"),
+    addresses: storageOf("networking.k8s.io", "v1", "ipaddresses"),
+    blocks: storageOf("networking.k8s.io", "v1", "servicecidrs"),
+    clock,
+    random,
+    logger,
+  });
+  const hooks: Readonly<Record<string, WriteHooks | undefined>> = { "/v1/services": services };
+  const schema = options.schema ?? createBuiltInSchemaPort();
+  const eviction = { budgets: storageOf("policy", "v1", "poddisruptionbudgets"), matches: selectorMatches };
+
   const handlers = new Map<string, ResourceHandler>();
-  for (const entry of stored) {
-    const cache = hub.cache(entry.etcdPrefix as string);
-    if (cache === undefined) continue;
-    const storage = new ResourceStorage({
-      hub,
-      cache,
-      leases,
-      resource: { group: entry.group, resource: entry.plural },
-    });
+  for (const entry of entries) {
     const definition = definitionOf(entry);
     const core: ResourceCore = {
       entry,
       definition,
-      storage,
-      schema: options.schema,
+      storage: storageOf(entry.group, entry.version, entry.plural),
+      schema,
       admission: options.admission,
       clock,
-      random: options.random,
+      random,
       logger,
       hasGeneration: definition.hasGeneration ?? COUNTED.has(entry.plural),
-      hooks: {},
+      hooks: hooks[keyOf(entry)] ?? NO_HOOKS,
       ttlSeconds: entry.plural === "events" ? EVENT_TTL_SECONDS : undefined,
       waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
     };
-    handlers.set(
-      resourceKey(entry.group, entry.version, entry.plural),
-      createGenericHandler(core, options.patches, subresourcesOf(core, options)),
-    );
+    const subresources = subresourcesOf(core, options.patches, eviction);
+    handlers.set(keyOf(entry), createGenericHandler(core, options.patches, subresources));
+    if (keyOf(entry) === "/v1/pods") handlers.set("/v1/bindings", createBindingHandler(core));
   }
   return {
     catalog,
     get revision() {
       return hub.revision;
     },
+    kubernetesServiceIp: services.kubernetesIp,
     resource: (group, version, plural) => handlers.get(resourceKey(group, version, plural)),
     [Symbol.asyncDispose]: () => hub[Symbol.asyncDispose](),
   };
 }
 
-function subresourcesOf(core: ResourceCore, options: RegistryOptions): ReadonlyMap<string, SubresourceHandler> {
-  const out = new Map<string, SubresourceHandler>();
-  for (const subresource of Object.keys(core.entry.subresources ?? {})) {
-    const strategy = core.definition.subresources?.[subresource];
-    if (strategy !== undefined || subresource === "status") {
-      const way = { subresource, strategy: strategy ?? {} };
-      out.set(subresource, objectSubresource(core, options.patches, way));
-    }
+const NO_HOOKS: WriteHooks = {};
+
+const isStoredVersion = (entry: ResourceEntry): boolean =>
+  (entry.storageVersion ?? "") === (entry.group === "" ? entry.version : `${entry.group}/${entry.version}`);
+
+/** One cache a prefix, with the indexes of the version that is stored. */
+function cachedResources(
+  entries: readonly ResourceEntry[],
+  definitionOf: (entry: ResourceEntry) => ResourceDefinition,
+): readonly CachedResource[] {
+  const byPrefix = new Map<string, CachedResource>();
+  for (const entry of entries) {
+    const prefix = entry.etcdPrefix as string;
+    if (byPrefix.has(prefix) && !isStoredVersion(entry)) continue;
+    byPrefix.set(prefix, { prefix, indexes: definitionOf(entry).selectableFields });
+  }
+  return [...byPrefix.values()];
+}
+
+/** A storage for each served version: the stored version's own, and views of it for the others. */
+function openStorages(
+  hub: StorageHub,
+  entries: readonly ResourceEntry[],
+  definitionOf: (entry: ResourceEntry) => ResourceDefinition,
+  read: ValueReader | undefined,
+): ReadonlyMap<string, ObjectStorage> {
+  const leases = new LeasePool(hub.store, hub.clock);
+  const out = new Map<string, ObjectStorage>();
+  for (const entry of entries) {
+    const cache = hub.cache(entry.etcdPrefix as string);
+    if (cache === undefined) continue;
+    const resource = { group: entry.group, resource: entry.plural };
+    const base = new ResourceStorage({ hub, cache, leases, resource, read });
+    const stored = entries.find((other) => other.etcdPrefix === entry.etcdPrefix && isStoredVersion(other));
+    const finish = (draft: ApiDraft): void => {
+      if (stored !== undefined) definitionOf(stored).defaults?.(draft);
+    };
+    const conversion = conversionOf(entry, finish);
+    out.set(keyOf(entry), conversion === undefined ? base : new ConvertedStorage(base, conversion));
   }
   return out;
 }

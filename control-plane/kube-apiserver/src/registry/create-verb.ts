@@ -77,7 +77,7 @@ export async function createDraft(
       return answerObject(draft, true);
     }
     const stored = await store(core, draft, generates ? stem : undefined);
-    reservation?.commit();
+    await reservation?.commit();
     return answerStored(stored, true);
   } catch (error) {
     reservation?.release();

@@ -1,4 +1,4 @@
-import { badRequest, cloneJson, isObject, type Draft } from "@coracle/apimachinery";
+import { badRequest, cloneJson, isObject, isStatusError, type Draft } from "@coracle/apimachinery";
 import { textOf } from "./json-text.ts";
 import type { FieldValidation, RequestContext } from "./registry.ts";
 import type { TypeName } from "./resource-catalog.ts";
@@ -25,7 +25,7 @@ export function decodeAs(
   const kind = value.kind === undefined || value.kind === "" ? type.kind : value.kind;
   const fail = (why: string): never => {
     throw badRequest(
-      `${textOf(kind)} in version ${JSON.stringify(apiVersion)} cannot be handled as a ${type.kind}: ${why}`,
+      `${textOf(kind)} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: ${why}`,
     );
   };
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
@@ -41,6 +41,7 @@ export function decodeAs(
   try {
     decoded = schema.decode(type, value);
   } catch (error) {
+    if (isStatusError(error)) throw error;
     return fail(error instanceof Error ? error.message : String(error));
   }
   if (decoded.strict.length > 0 && validation === "Strict") {

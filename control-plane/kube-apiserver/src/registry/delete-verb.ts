@@ -166,7 +166,7 @@ async function carryOut(
       if (isDryRun) return answerGone(core, previous.object);
       const removed = await core.storage.remove(previous);
       if (removed === undefined) return undefined;
-      core.hooks.deleted?.(removed.object);
+      await core.hooks.deleted?.(removed.object);
       return answerGone(core, removed.object);
     }
   }

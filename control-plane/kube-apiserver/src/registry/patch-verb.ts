@@ -1,5 +1,5 @@
 import { conflict, notFound, unsupportedMediaType, type Draft, type Json } from "@coracle/apimachinery";
-import { checkName, decodeObject, draftOf, settleNamespace } from "./decode.ts";
+import { checkName, decodeObject, settleNamespace } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
 import { resourceOf, type ResourceCore } from "./resource-core.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
@@ -34,7 +34,7 @@ export async function patchObject(
   if (core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
   const next = (old: ApiObject): ApiDraft => {
     const patched = patches(kind as Exclude<PatchKind, "apply">, core.entry, old, patch.body) as Draft;
-    const draft = decodeObject(core, draftOf(core, patched), query.fieldValidation, context);
+    const draft = decodeObject(core, patched, query.fieldValidation, context);
     settleNamespace(core, draft, namespace);
     checkName(draft, name);
     // The patch itself asked for another version: no retry will help.

@@ -8,7 +8,8 @@ import type { SchemaPort } from "./schema-port.ts";
 
 /** Something taken for a write (an address, a port), that is kept when the write is stored and given back otherwise. */
 export interface Reservation {
-  commit(): void;
+  /** The write is stored. Does not fail. */
+  commit(): Promise<void> | void;
   release(): void;
 }
 
@@ -17,7 +18,7 @@ export interface WriteHooks {
   /** After `prepare`, before validation; may change the draft. `old`: undefined at create. */
   reserve?(draft: ApiDraft, old: ApiObject | undefined, isDryRun: boolean): Promise<Reservation | undefined>;
   /** The object is gone. */
-  deleted?(object: ApiObject): void;
+  deleted?(object: ApiObject): Promise<void> | void;
 }
 
 /** All that the verbs on one resource share. */

@@ -35,9 +35,9 @@ export interface UpdateStrategy {
  * generation, resourceVersion, finalizers, deletion, structural decoding, the schema's declared defaults) is the
  * registry's business.
  *
- * Order for a create: decode (structure, unknown fields) → `defaults` → `prepareForCreate` → admission → `validate`
- * (metadata checks first) → store. For an update: decode → `defaults` → `update.prepare` → admission →
- * `validate(object)` and `update.validate(object, old)` → store.
+ * Order for a create: decode (structure, unknown fields) → `defaults` → mutating admission → `prepareForCreate` →
+ * `validate` (metadata checks first) → validating admission → store. For an update: decode → `defaults` → mutating
+ * admission → `update.prepare` → `validate(object)` and `update.validate(object, old)` → validating admission → store.
  */
 export interface ResourceDefinition {
   readonly group: string;

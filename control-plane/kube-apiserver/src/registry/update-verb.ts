@@ -23,8 +23,10 @@ export interface UpdateWay {
   /** `""` for the object itself. */
   readonly subresource: string;
   readonly strategy: UpdateStrategy;
-  /** Of the object that admission sees, when it is not the resource's. */
-  readonly admissionKind?: string;
+  /** Whether the kind's rules for the whole object apply. Absent: for the object itself only. */
+  readonly validatesAsMain?: boolean;
+  /** What admission sees instead of the object: another kind (Scale). It cannot change the object then. */
+  readonly admissionView?: { readonly kind: string; of(object: ApiObject): ApiObject };
 }
 
 /** The object itself. */
@@ -41,7 +43,7 @@ export interface UpdatePlan {
   next(old: ApiObject): ApiDraft;
   readonly query: WriteQuery;
   readonly way: UpdateWay;
-  /** Whether the new object's resourceVersion must be the stored one's when given. Absent: true. */
+  /** The new object's resourceVersion says nothing: another precondition was checked by `next`. */
   readonly isUnconditional?: boolean;
 }
 
@@ -116,20 +118,22 @@ async function updateOnce(
   previous: StoredObject,
 ): Promise<Answer | undefined> {
   const { query, way, namespace, name } = plan;
+  const view = way.admissionView;
   const old = previous.object;
   const draft = plan.next(old);
   checkVersion(core, draft, old, plan);
+  const { validatesAsMain = way.subresource === "" } = way;
   const call = {
     operation: "UPDATE",
     subresource: way.subresource,
     namespace,
     name,
-    object: draft,
-    oldObject: old,
+    object: view === undefined ? draft : (view.of(draft as ApiObject) as ApiDraft),
+    oldObject: view === undefined ? old : view.of(old),
     options: undefined,
     isDryRun: query.dryRun,
     context,
-    ...(way.admissionKind === undefined ? {} : { kind: way.admissionKind }),
+    ...(view === undefined ? {} : { kind: view.kind }),
   } as const;
   await admit(core, "admit", call);
   keepOldMeta(draft, old);
@@ -139,12 +143,12 @@ async function updateOnce(
   const reservation = way.subresource === "" ? await core.hooks.reserve?.(draft, old, query.dryRun) : undefined;
   try {
     const object = draft as ApiObject;
-    checkUpdate(core, object, old, way, strategy);
+    checkUpdate(core, object, old, validatesAsMain, way, strategy);
     warn(context, way.strategy.warnings?.(object, old));
     await admit(core, "validate", call);
     const answer = await write(core, draft, previous, query);
     if (answer === undefined || query.dryRun) reservation?.release();
-    else reservation?.commit();
+    else await reservation?.commit();
     return answer;
   } catch (error) {
     reservation?.release();
@@ -167,12 +171,12 @@ async function write(
   if (isLast) {
     const removed = await core.storage.remove(previous);
     if (removed === undefined) return undefined;
-    core.hooks.deleted?.(removed.object);
+    await core.hooks.deleted?.(removed.object);
     return answerObject({ ...draft, metadata: { ...draft.metadata, resourceVersion: String(removed.revision) } });
   }
   draft.metadata.resourceVersion = old.metadata.resourceVersion;
   if (equalJson(draft, old)) return answerStored(previous);
-  const stored = await core.storage.replace(previous, draft);
+  const stored = await core.storage.replace(previous, draft, { ttlSeconds: core.ttlSeconds });
   return stored === undefined ? undefined : answerStored(stored);
 }
 
@@ -213,12 +217,13 @@ function checkUpdate(
   core: ResourceCore,
   object: ApiObject,
   old: ApiObject,
+  validatesAsMain: boolean,
   way: UpdateWay,
   strategy: ReturnType<typeof strategyContext>,
 ): void {
   const errors = validateMetaUpdate(object, old);
   errors.push(...validateMeta(object, core.entry.namespaced, anyName));
-  if (way.subresource === "") errors.push(...(core.definition.validate?.(object, strategy) ?? []));
+  if (validatesAsMain) errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
   if (errors.length > 0) throw invalid(core.entry, textOf(object.metadata.name), errors);
 }

@@ -83,7 +83,11 @@ export interface ObjectStorage {
   /** Throws `alreadyExists`. */
   create(object: ApiDraft, options?: { readonly ttlSeconds?: number | undefined }): Promise<StoredObject>;
   /** Replaces that very version. Undefined: it was changed or deleted meanwhile; read again. */
-  replace(previous: StoredObject, object: ApiDraft): Promise<StoredObject | undefined>;
+  replace(
+    previous: StoredObject,
+    object: ApiDraft,
+    options?: { readonly ttlSeconds?: number | undefined },
+  ): Promise<StoredObject | undefined>;
   /** Deletes that very version; undefined as above. Answers the last state with the deletion's resourceVersion. */
   remove(previous: StoredObject): Promise<StoredObject | undefined>;
   /** Throws `expired` (410) when `since` is no longer kept. */

@@ -1,0 +1,98 @@
+import { badRequest, conflict, invalid, invalidValue, isObject, notFound, type Draft } from "@coracle/apimachinery";
+import { decodeAs, draftOf } from "../decode.ts";
+import { textOf } from "../json-text.ts";
+import { refuseApply, type PatchPort } from "../patch-verb.ts";
+import type { Answer, SubresourceHandler, WriteQuery } from "../registry.ts";
+import { answerObject, resourceOf, type ResourceCore } from "../resource-core.ts";
+import type { ApiDraft, ApiObject } from "../resource-definition.ts";
+import { carryOutUpdate, type UpdatePlan, type UpdateWay } from "../update-verb.ts";
+import { selectorText } from "./selector-string.ts";
+
+const SCALE = { group: "autoscaling", version: "v1", kind: "Scale" } as const;
+
+/** The Scale of a workload: its wished and seen number of replicas. */
+export function scaleOf(object: ApiObject): ApiObject {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const spec = object.spec as Draft | undefined;
+  const status = object.status as Draft | undefined;
+  const replicas = (spec?.replicas as number | undefined) ?? 0;
+  return {
+    kind: "Scale",
+    apiVersion: "autoscaling/v1",
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: replicas === 0 ? {} : { replicas },
+    status: { replicas: (status?.replicas as number | undefined) ?? 0, selector: selectorText(spec?.selector) },
+  } as ApiObject;
+}
+
+function scaleAnswer(answer: Answer): Answer {
+  return answerObject(scaleOf(answer.type === "stored" ? answer.stored.object : (answer.object as ApiObject)));
+}
+
+/** The `scale` subresource of kinds with `spec.replicas` and `status.replicas`. */
+export function createScaleSubresource(core: ResourceCore, patches: PatchPort): SubresourceHandler {
+  const main = core.definition.update ?? {};
+  const way: UpdateWay = {
+    subresource: "scale",
+    strategy: main,
+    validatesAsMain: true,
+    admissionView: { kind: "Scale", of: scaleOf },
+  };
+  const current = (namespace: string, name: string): ApiObject => {
+    const found = core.storage.get(namespace, name);
+    if (found === undefined) throw notFound(resourceOf(core), name);
+    return found.object;
+  };
+  const plan = (namespace: string, name: string, query: WriteQuery, wanted: (old: ApiObject) => Draft): UpdatePlan => ({
+    name,
+    namespace,
+    query,
+    way,
+    isUnconditional: true,
+    next: (old) => applyScale(core, old, wanted(old), name),
+  });
+  return {
+    // oxlint-disable-next-line require-await
+    get: async (_context, namespace, name) => answerObject(scaleOf(current(namespace, name))),
+    update: async (context, namespace, name, body, query) => {
+      const scale = decodeAs(core.schema, SCALE, body, query.fieldValidation, context);
+      return scaleAnswer(
+        await carryOutUpdate(
+          core,
+          context,
+          plan(namespace, name, query, () => scale),
+        ),
+      );
+    },
+    patch: async (context, namespace, name, kind, body, query) => {
+      if (kind === "apply") refuseApply();
+      const wanted = (old: ApiObject): Draft => {
+        const patched = patches(kind as Exclude<typeof kind, "apply">, SCALE, scaleOf(old), body) as Draft;
+        return decodeAs(core.schema, SCALE, patched, query.fieldValidation, context);
+      };
+      return scaleAnswer(await carryOutUpdate(core, context, plan(namespace, name, query, wanted)));
+    },
+  };
+}
+
+function applyScale(core: ResourceCore, old: ApiObject, scale: Draft, name: string): ApiDraft {
+  const metadata = isObject(scale.metadata) ? scale.metadata : {};
+  const given = textOf(metadata.name);
+  if (given !== "" && given !== name) {
+    throw badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);
+  }
+  const version = textOf(metadata.resourceVersion);
+  if (version !== "" && version !== old.metadata.resourceVersion) throw conflict(resourceOf(core), name);
+  const uid = textOf(metadata.uid);
+  if (uid !== "" && uid !== old.metadata.uid) {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${textOf(old.metadata.uid)}`;
+    throw conflict(resourceOf(core), name, why);
+  }
+  const replicas = isObject(scale.spec) ? ((scale.spec.replicas as number | undefined) ?? 0) : 0;
+  if (replicas < 0) {
+    throw invalid(SCALE, name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
+  }
+  const draft = draftOf(core, old);
+  draft.spec = { ...(draft.spec as Draft | undefined), replicas };
+  return draft;
+}
