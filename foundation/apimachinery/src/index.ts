@@ -121,3 +121,27 @@ export {
 export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/schema-engine.ts";
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./schema/time.ts";
+export { parseJson, parseJsonStrict, type ParsedJson } from "./json/parse-json.ts";
+export { applyJsonPatch, MAX_JSON_PATCH_OPERATIONS } from "./patch/json-patch.ts";
+export { applyMergePatch, createMergePatch } from "./patch/merge-patch.ts";
+export { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
+export { IntOrStringError, scaledValue } from "./quantity/int-or-string.ts";
+export {
+  checkFieldLabels,
+  fieldSelectorOf,
+  parseFieldSelector,
+  type FieldRequirement,
+  type FieldSelector,
+} from "./selector/field-selector.ts";
+export {
+  compileLabelSelector,
+  everything,
+  nothing,
+  parseLabelSelector,
+  selectorFromLabels,
+  selectorOf,
+  validateLabelSelector,
+  type Labels,
+  type Requirement,
+  type Selector,
+} from "./selector/label-selector.ts";

@@ -1,0 +1,244 @@
+import { badRequest, type StatusError } from "../errors/status-error.ts";
+import { cloneJson, equalJson, isObject, type Draft } from "../json/json.ts";
+import type { FieldSchema, ObjectSchema, SchemaNode } from "../schema/schema-node.ts";
+import { setMember } from "./merge-patch.ts";
+
+const DIRECTIVE = "$patch";
+const RETAIN_KEYS = "$retainKeys";
+const DELETE_PRIMITIVES = "$deleteFromPrimitiveList/";
+const ELEMENT_ORDER = "$setElementOrder/";
+
+/**
+ * Applies a strategic merge patch to a copy of `original`, an object of the type. Lists merge by the keys that the
+ * tables declare; `$patch`, `$retainKeys`, `$deleteFromPrimitiveList` and `$setElementOrder` are obeyed.
+ * Throws a StatusError of code 400 for a patch of the wrong form.
+ */
+export function applyStrategicMergePatch(schema: ObjectSchema, original: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) throw badRequest("invalid JSON document: a strategic merge patch is an object");
+  return mergeMap(isObject(original) ? (cloneJson(original) as Draft) : {}, patch, schema);
+}
+
+/** Merges `patch` into `original`, which belongs to the caller and may be changed. */
+function mergeMap(original: Draft, patch: Draft, schema: SchemaNode | undefined): Draft {
+  const directive = patch[DIRECTIVE];
+  if (directive === "replace") return withoutDirectives(patch) as Draft;
+  if (directive === "delete") return {};
+  if (directive !== undefined && directive !== "merge") throw badDirective(directive);
+
+  retainKeys(original, patch);
+  const orders: ElementOrder[] = [];
+  for (const key of Object.keys(patch)) {
+    if (!key.startsWith(ELEMENT_ORDER)) continue;
+    const name = key.slice(ELEMENT_ORDER.length);
+    const before = original[name];
+    orders.push({ name, order: patch[key], before: Array.isArray(before) ? before : [] });
+  }
+  for (const key of Object.keys(patch)) {
+    if (key.startsWith(DELETE_PRIMITIVES)) deletePrimitives(original, key.slice(DELETE_PRIMITIVES.length), patch[key]);
+  }
+  for (const key of Object.keys(patch)) {
+    if (isDirective(key)) continue;
+    const value = patch[key];
+    if (value === null) {
+      delete original[key];
+      continue;
+    }
+    const field = fieldOf(schema, key);
+    const before = Object.hasOwn(original, key) ? original[key] : undefined;
+    setMember(original, key, mergeValue(before, value, field));
+  }
+  for (const each of orders) orderElements(original, each, patch[each.name], fieldOf(schema, each.name).field);
+  return original;
+}
+
+function isDirective(key: string): boolean {
+  return key === DIRECTIVE || key === RETAIN_KEYS || key.startsWith(DELETE_PRIMITIVES) || key.startsWith(ELEMENT_ORDER);
+}
+
+function badDirective(directive: unknown): StatusError {
+  return badRequest(`unknown patch type: ${JSON.stringify(directive)}`);
+}
+
+interface Member {
+  readonly type: SchemaNode | undefined;
+  readonly field: FieldSchema | undefined;
+}
+
+function fieldOf(schema: SchemaNode | undefined, key: string): Member {
+  if (schema?.kind === "object") {
+    const field = schema.fields.get(key);
+    return { type: field?.type, field };
+  }
+  return { type: schema?.kind === "map" ? schema.values : undefined, field: undefined };
+}
+
+function mergeValue(before: unknown, value: unknown, { type, field }: Member): unknown {
+  if (isObject(value)) {
+    if (field?.patchReplaces === true && value[DIRECTIVE] === undefined) return withoutDirectives(value);
+    // What was not there is merged into nothing, so that directives and nulls inside the patch are obeyed too.
+    return mergeMap(isObject(before) ? before : {}, value, type);
+  }
+  if (Array.isArray(value) && field?.patchMerges === true) {
+    return mergeList(Array.isArray(before) ? before : [], value, field);
+  }
+  return withoutDirectives(value);
+}
+
+/** The patch's own value, where there is nothing to merge it with. */
+function withoutDirectives(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value
+      .filter((item) => !isObject(item) || item[DIRECTIVE] === undefined || item[DIRECTIVE] === "merge")
+      .map(withoutDirectives);
+  }
+  if (!isObject(value)) return value;
+  const out: Draft = {};
+  for (const key of Object.keys(value)) {
+    if (!isDirective(key) && value[key] !== null) setMember(out, key, withoutDirectives(value[key]));
+  }
+  return out;
+}
+
+function retainKeys(original: Draft, patch: Draft): void {
+  const kept = patch[RETAIN_KEYS];
+  if (kept === undefined) return;
+  if (!Array.isArray(kept)) throw badRequest(`invalid patch format of ${RETAIN_KEYS}`);
+  for (const key of Object.keys(patch)) {
+    if (!isDirective(key) && patch[key] !== null && !kept.includes(key)) {
+      throw badRequest(`${RETAIN_KEYS} list doesn't contain the key ${key} that the patch sets`);
+    }
+  }
+  for (const key of Object.keys(original)) if (!kept.includes(key)) delete original[key];
+}
+
+function deletePrimitives(original: Draft, key: string, deleted: unknown): void {
+  if (!Array.isArray(deleted)) throw badRequest("invalid patch format of primitive list");
+  const list = original[key];
+  if (Array.isArray(list)) original[key] = list.filter((item) => !deleted.some((other) => equalJson(item, other)));
+}
+
+function mergeList(original: readonly unknown[], patch: readonly unknown[], field: FieldSchema): unknown[] {
+  const sample = patch.find((item) => item !== null) ?? original[0];
+  if (!isObject(sample)) {
+    if (Array.isArray(sample)) throw badRequest("lists of lists are not supported");
+    return inPatchOrder(mergePrimitives(original, patch), patch, original, undefined);
+  }
+  const { patchMergeKey: mergeKey, type } = field;
+  if (mergeKey === undefined) throw badRequest(`cannot merge lists without merge key for ${field.name}`);
+  const items = type.kind === "array" ? type.items : undefined;
+
+  const additions: Draft[] = [];
+  const merged = [...original];
+  let isReplaced = false;
+  for (const item of patch) {
+    if (!isObject(item)) throw badRequest("expected all elements in the slice to be of the same type");
+    const directive = item[DIRECTIVE];
+    if (directive === "replace") {
+      isReplaced = true;
+      if (item[mergeKey] !== undefined) additions.push(item);
+    } else if (directive === "delete") {
+      const key = item[mergeKey];
+      if (key === undefined) throw missingMergeKey(item, mergeKey);
+      for (let i = merged.length - 1; i >= 0; i--) if (hasKey(merged[i], mergeKey, key)) merged.splice(i, 1);
+    } else if (directive === "merge") {
+      throw badRequest("merging lists cannot yet be specified in the patch");
+    } else if (directive !== undefined) {
+      throw badDirective(directive);
+    } else additions.push(item);
+  }
+  if (isReplaced) return additions.map((item) => withoutDirectives(item));
+  for (const item of additions) {
+    const key = item[mergeKey];
+    if (key === undefined) throw missingMergeKey(item, mergeKey);
+    const at = merged.findIndex((other) => hasKey(other, mergeKey, key));
+    if (at === -1) merged.push(mergeMap({}, item, items));
+    else merged[at] = mergeMap(merged[at] as Draft, item, items);
+  }
+  return inPatchOrder(merged, additions, original, mergeKey);
+}
+
+function missingMergeKey(item: Draft, mergeKey: string): StatusError {
+  return badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+}
+
+const hasKey = (item: unknown, mergeKey: string, key: unknown): boolean =>
+  isObject(item) && equalJson(item[mergeKey], key);
+
+function mergePrimitives(original: readonly unknown[], patch: readonly unknown[]): unknown[] {
+  const merged: unknown[] = [];
+  for (const item of [...original, ...patch]) if (!merged.includes(item)) merged.push(item);
+  return merged;
+}
+
+/** Position of the element in the list, by merge key where there is one; -1 for none. */
+function positionIn(list: readonly unknown[], item: unknown, mergeKey: string | undefined): number {
+  if (mergeKey === undefined) return list.findIndex((other) => equalJson(other, item));
+  const key = isObject(item) ? item[mergeKey] : undefined;
+  return list.findIndex((other) => hasKey(other, mergeKey, key));
+}
+
+/**
+ * Orders a merged list: elements of `order` as they stand there, the others as they stood before, and the two interleaved
+ * by where their elements stood before.
+ */
+function inPatchOrder(
+  merged: readonly unknown[],
+  order: readonly unknown[],
+  original: readonly unknown[],
+  mergeKey: string | undefined,
+): unknown[] {
+  const place = (list: readonly unknown[]) => (item: unknown) => positionIn(list, item, mergeKey);
+  const inOrder = place(order);
+  const before = place(original);
+  const listed = merged.filter((item) => inOrder(item) !== -1).sort((a, b) => inOrder(a) - inOrder(b));
+  const others = merged.filter((item) => inOrder(item) === -1).sort((a, b) => before(a) - before(b));
+  const result: unknown[] = [];
+  let next = 0;
+  for (const item of listed) {
+    const position = before(item);
+    while (next < others.length && position !== -1) {
+      const other = before(others[next]);
+      if (other === -1 || other >= position) break;
+      result.push(others[next++]);
+    }
+    result.push(item);
+  }
+  result.push(...others.slice(next));
+  return result;
+}
+
+interface ElementOrder {
+  readonly name: string;
+  readonly order: unknown;
+  /** The list as it stood before the patch. */
+  readonly before: readonly unknown[];
+}
+
+function orderElements(
+  result: Draft,
+  { name, order, before }: ElementOrder,
+  patched: unknown,
+  field: FieldSchema | undefined,
+): void {
+  if (!Array.isArray(order)) throw badRequest(`invalid patch format of ${ELEMENT_ORDER} list`);
+  const list = result[name];
+  if (!Array.isArray(list)) return;
+  const mergeKey = isObject(list[0]) ? field?.patchMergeKey : undefined;
+  if (Array.isArray(patched)) checkOrder(patched, order, mergeKey);
+  result[name] = inPatchOrder(list, order, before, mergeKey);
+}
+
+/** The patch's elements must stand in the order that the patch asks for. */
+function checkOrder(patched: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): void {
+  let last = -1;
+  for (const item of patched) {
+    if (isObject(item) && item[DIRECTIVE] !== undefined) continue;
+    const at = positionIn(order, item, mergeKey);
+    if (at <= last) {
+      throw badRequest(
+        `The order in patch list:\n${JSON.stringify(patched)}\n doesn't match ${ELEMENT_ORDER} list:\n${JSON.stringify(order)}\n`,
+      );
+    }
+    last = at;
+  }
+}
