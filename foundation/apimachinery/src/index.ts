@@ -145,3 +145,11 @@ export {
   type Requirement,
   type Selector,
 } from "./selector/label-selector.ts";
+export {
+  MAX_ANNOTATION_BYTES,
+  validateAnnotations,
+  validateLabels,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+  type NameRule,
+} from "./validation/object-meta.ts";
