@@ -1,1 +1,2 @@
-export {};
+/** Places pods on nodes: a framework of plugins under upstream's names, a queue, and the cycle between them. */
+export { runScheduler, type SchedulerOptions } from "./run-scheduler.ts";

@@ -1,0 +1,103 @@
+import type { Pod } from "@coracle/api/core/v1";
+import type { NodeState } from "../state/node-state.ts";
+
+/** What happened in the cluster: decides which waiting pods are worth another try. */
+export type ClusterEvent =
+  | "node-added"
+  | "node-changed"
+  | "assigned-pod-added"
+  | "assigned-pod-changed"
+  | "assigned-pod-deleted"
+  | "pod-changed"
+  | "other";
+
+/** A node does not fit, and why; `isFinal`: removing pods from it would not help. */
+export interface Unfit {
+  readonly reasons: readonly string[];
+  readonly isFinal: boolean;
+}
+
+/** What plugins of one cycle keep for one another, by plugin name. */
+export type CycleState = Map<string, unknown>;
+
+/** Nodes of the cycle. */
+export interface Snapshot {
+  nodes(): readonly NodeState[];
+  node(name: string): NodeState | undefined;
+}
+
+/** What a pod could not pass. */
+export interface Rejection {
+  readonly plugin: string;
+  readonly reasons: readonly string[];
+}
+
+/**
+ * One scheduling plugin. The names of the members are upstream's extension points; a plugin has those it needs.
+ * Members must be fast and must not throw for an ordinary "no": they return it.
+ */
+export interface Plugin {
+  readonly name: string;
+  /** Events after which a pod that this plugin rejected may fit. Absent: all. */
+  readonly events?: readonly ClusterEvent[];
+  /** A reason to keep the pod out of the queue; undefined lets it in. */
+  preEnqueue?(pod: Pod): string | undefined;
+  /** Negative: `a` goes first. */
+  queueSort?(a: QueuedPod, b: QueuedPod): number;
+  /** Prepares for `filter`; may name the only nodes worth looking at, or reject the pod everywhere. */
+  preFilter?(
+    state: CycleState,
+    pod: Pod,
+    snapshot: Snapshot,
+  ):
+    | { readonly nodes?: ReadonlySet<string>; readonly rejected?: readonly string[]; readonly skip?: boolean }
+    | undefined;
+  filter?(state: CycleState, pod: Pod, node: NodeState): Unfit | undefined;
+  /** Called when no node fits; may make room. */
+  postFilter?(
+    state: CycleState,
+    pod: Pod,
+    unfit: ReadonlyMap<string, Unfit>,
+  ): Promise<{ readonly message: string } | undefined>;
+  /** Prepares for `score`; `skip`: this plugin has nothing to say about the pod. */
+  preScore?(
+    state: CycleState,
+    pod: Pod,
+    nodes: readonly NodeState[],
+    snapshot: Snapshot,
+  ): { readonly skip: boolean } | undefined;
+  /** Higher is better; 0 to 100 after `normalize`. */
+  score?(state: CycleState, pod: Pod, node: NodeState): number;
+  normalize?(state: CycleState, pod: Pod, scores: number[], nodes: readonly NodeState[]): void;
+  /** Sets something aside on the chosen node; undone by `unreserve`. */
+  reserve?(state: CycleState, pod: Pod, nodeName: string): Promise<string | undefined>;
+  unreserve?(state: CycleState, pod: Pod, nodeName: string): void;
+  /** May hold the pod back until others arrive. */
+  permit?(state: CycleState, pod: Pod, nodeName: string): Promise<string | undefined>;
+  preBind?(state: CycleState, pod: Pod, nodeName: string): Promise<void>;
+  /** True: bound, no further bind plugin is asked. */
+  bind?(state: CycleState, pod: Pod, nodeName: string): Promise<boolean>;
+  postBind?(state: CycleState, pod: Pod, nodeName: string): void;
+}
+
+/** A pod on its way through the queue. */
+export interface QueuedPod {
+  readonly pod: Pod;
+  /** When it first came, epoch milliseconds. */
+  readonly since: number;
+  /** Failed attempts so far. */
+  readonly attempts: number;
+  /** Plugins that rejected it last time. */
+  readonly rejectedBy: ReadonlySet<string>;
+}
+
+export const MAX_NODE_SCORE = 100;
+
+/** Scales raw scores to 0..100 by the largest; `reverse`: small raw scores are good. */
+export function normalizeScores(scores: number[], reverse: boolean): void {
+  const max = Math.max(0, ...scores);
+  for (let i = 0; i < scores.length; i++) {
+    const score = max === 0 ? (reverse ? MAX_NODE_SCORE : 0) : Math.floor((MAX_NODE_SCORE * (scores[i] ?? 0)) / max);
+    scores[i] = max === 0 ? score : reverse ? MAX_NODE_SCORE - score : score;
+  }
+}

@@ -1,0 +1,42 @@
+import type { Plugin } from "../framework/plugin.ts";
+import { balancedAllocation } from "./balanced-allocation.ts";
+import { createDefaultBinder, type Binder } from "./default-binder.ts";
+import { imageLocality } from "./image-locality.ts";
+import { interPodAffinity } from "./inter-pod-affinity.ts";
+import { nodeAffinity } from "./node-affinity.ts";
+import { nodeName } from "./node-name.ts";
+import { nodePorts } from "./node-ports.ts";
+import { nodeResourcesFit } from "./node-resources-fit.ts";
+import { nodeUnschedulable } from "./node-unschedulable.ts";
+import { createPodTopologySpread, type SpreadOwners } from "./pod-topology-spread.ts";
+import { prioritySort } from "./priority-sort.ts";
+import { schedulingGates } from "./scheduling-gates.ts";
+import { taintToleration } from "./taint-toleration.ts";
+
+export interface PluginEntry {
+  readonly plugin: Plugin;
+  /** Multiplies its scores. */
+  readonly weight: number;
+}
+
+/** The plugins of the default profile, in calling order. */
+export function defaultPlugins(deps: {
+  readonly binder: Binder;
+  readonly owners: SpreadOwners;
+}): readonly PluginEntry[] {
+  return [
+    { plugin: schedulingGates, weight: 0 },
+    { plugin: prioritySort, weight: 0 },
+    { plugin: nodeUnschedulable, weight: 0 },
+    { plugin: nodeName, weight: 0 },
+    { plugin: taintToleration, weight: 3 },
+    { plugin: nodeAffinity, weight: 2 },
+    { plugin: nodePorts, weight: 0 },
+    { plugin: nodeResourcesFit, weight: 1 },
+    { plugin: createPodTopologySpread(deps.owners), weight: 2 },
+    { plugin: interPodAffinity, weight: 2 },
+    { plugin: balancedAllocation, weight: 1 },
+    { plugin: imageLocality, weight: 1 },
+    { plugin: createDefaultBinder(deps.binder), weight: 0 },
+  ];
+}

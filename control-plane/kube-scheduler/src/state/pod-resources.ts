@@ -1,0 +1,72 @@
+import { quantityMilliValue, quantityValue } from "@coracle/apimachinery";
+import type { Container, Pod } from "@coracle/api/core/v1";
+
+/** Amounts by resource name; cpu in milli units, everything else in units. */
+export type ResourceAmounts = ReadonlyMap<string, number>;
+
+/** What a pod that says nothing counts as when nodes are compared (not when they are filtered). */
+export const DEFAULT_CPU_MILLIS = 100;
+export const DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024;
+
+/** The amount of one quantity in the units of ResourceAmounts. */
+export function amountOf(resource: string, text: string): number {
+  return resource === "cpu" ? quantityMilliValue(text) : quantityValue(text);
+}
+
+export function amountsOf(list: Readonly<Record<string, string>> | undefined): Map<string, number> {
+  const amounts = new Map<string, number>();
+  for (const [name, text] of Object.entries(list ?? {})) amounts.set(name, amountOf(name, text));
+  return amounts;
+}
+
+function addTo(total: Map<string, number>, more: ResourceAmounts): void {
+  for (const [name, amount] of more) total.set(name, (total.get(name) ?? 0) + amount);
+}
+
+function raiseTo(total: Map<string, number>, other: ResourceAmounts): void {
+  for (const [name, amount] of other) total.set(name, Math.max(total.get(name) ?? 0, amount));
+}
+
+/** With defaults for what a container leaves out, as far as `defaults` has them. */
+function requestsOf(container: Container, defaults?: ResourceAmounts): Map<string, number> {
+  const amounts = amountsOf(container.resources?.requests);
+  for (const [name, amount] of defaults ?? []) if (!amounts.has(name)) amounts.set(name, amount);
+  return amounts;
+}
+
+/**
+ * What a pod needs at any one time: its containers together, or one init container at its turn (with the restartable
+ * ones started before it), whichever is more; plus overhead. Pod-level requests replace the sum where given.
+ */
+export function podRequests(pod: Pod, defaults?: ResourceAmounts): ResourceAmounts {
+  const total = new Map<string, number>();
+  for (const container of pod.spec.containers) addTo(total, requestsOf(container, defaults));
+  const sidecars = new Map<string, number>();
+  const initPeak = new Map<string, number>();
+  for (const container of pod.spec.initContainers ?? []) {
+    const own = requestsOf(container, defaults);
+    if (container.restartPolicy === "Always") {
+      addTo(total, own);
+      addTo(sidecars, own);
+      raiseTo(initPeak, sidecars);
+    } else {
+      const atItsTurn = new Map(sidecars);
+      addTo(atItsTurn, own);
+      raiseTo(initPeak, atItsTurn);
+    }
+  }
+  raiseTo(total, initPeak);
+  for (const [name, amount] of amountsOf(pod.spec.resources?.requests)) total.set(name, amount);
+  addTo(total, amountsOf(pod.spec.overhead));
+  return total;
+}
+
+const SCORING_DEFAULTS: ResourceAmounts = new Map([
+  ["cpu", DEFAULT_CPU_MILLIS],
+  ["memory", DEFAULT_MEMORY_BYTES],
+]);
+
+/** As podRequests, but a container without cpu or memory request counts as a small one. */
+export function scoringRequests(pod: Pod): ResourceAmounts {
+  return podRequests(pod, SCORING_DEFAULTS);
+}
