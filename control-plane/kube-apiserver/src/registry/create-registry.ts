@@ -7,7 +7,7 @@ import { ResourceStorage } from "../storage/resource-storage.ts";
 import { StorageHub, type CachedResource } from "../storage/storage-hub.ts";
 import type { ValueReader } from "../storage/stored-version.ts";
 import { createBindingHandler } from "./binding-handler.ts";
-import { createBuiltInSchemaPort } from "./built-in-schema.ts";
+import { builtInPatches, createBuiltInSchemaPort } from "./built-in-types.ts";
 import { conversionOf } from "./conversion/conversions.ts";
 import { fallbackDefinition } from "./fallback-definition.ts";
 import { createGenericHandler } from "./generic-handler.ts";
@@ -18,7 +18,6 @@ import type { ResourceCore, WriteHooks } from "./resource-core.ts";
 import type { ApiDraft, ResourceDefinition } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
 import { openServiceAllocator } from "./service-networking.ts";
-import { selectorMatches } from "./subresources/selector-string.ts";
 import { subresourcesOf } from "./subresources/subresources.ts";
 
 const FRESHNESS_WAIT_MS = 3_000;
@@ -35,7 +34,8 @@ export interface RegistryOptions {
   readonly definitions: readonly ResourceDefinition[];
   /** Absent: the schema engine over the API tables. */
   readonly schema?: SchemaPort | undefined;
-  readonly patches: PatchPort;
+  /** Absent: patches of built-in kinds. */
+  readonly patches?: PatchPort | undefined;
   /** Absent: 10.96.0.0/16. Two blocks, separated by a comma, for two families. */
   readonly serviceCidr?: string | undefined;
   /** Absent: 30000-32767. */
@@ -98,8 +98,9 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     logger,
   });
   const hooks: Readonly<Record<string, WriteHooks | undefined>> = { "/v1/services": services };
+  const patches = options.patches ?? builtInPatches;
   const schema = options.schema ?? createBuiltInSchemaPort();
-  const eviction = { budgets: storageOf("policy", "v1", "poddisruptionbudgets"), matches: selectorMatches };
+  const eviction = { budgets: storageOf("policy", "v1", "poddisruptionbudgets") };
 
   const handlers = new Map<string, ResourceHandler>();
   for (const entry of entries) {
@@ -118,8 +119,8 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       ttlSeconds: entry.plural === "events" ? EVENT_TTL_SECONDS : undefined,
       waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
     };
-    const subresources = subresourcesOf(core, options.patches, eviction);
-    handlers.set(keyOf(entry), createGenericHandler(core, options.patches, subresources));
+    const subresources = subresourcesOf(core, patches, eviction);
+    handlers.set(keyOf(entry), createGenericHandler(core, patches, subresources));
     if (keyOf(entry) === "/v1/pods") handlers.set("/v1/bindings", createBindingHandler(core));
   }
   return {

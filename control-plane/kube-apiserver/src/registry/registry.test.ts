@@ -28,8 +28,6 @@ beforeEach(async () => {
     logger: silentLogger,
     admission: { admit: () => Promise.resolve(), validate: () => Promise.resolve() },
     definitions: [],
-    schema: { decode: (_type, value) => ({ object: value, strict: [] }) },
-    patches: (_kind, _type, value, patch) => ({ ...(value as object), ...(patch as object) }),
   });
 });
 afterEach(async () => {

@@ -1,9 +1,8 @@
-import { badRequest, type JsonObject } from "@coracle/apimachinery";
+import { badRequest, parseFieldSelector, parseLabelSelector, type Labels } from "@coracle/apimachinery";
 import type { ObjectPredicate } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import type { ResourceCore } from "./resource-core.ts";
 import type { ApiObject } from "./resource-definition.ts";
-import { parseFieldSelector, parseLabelSelector } from "./selector-text.ts";
 
 /** What a label and a field selector ask for, split into what is looked up and what is tested. */
 export interface Selection {
@@ -25,11 +24,11 @@ export function compileSelection(
   if (labelSelector === "" && fieldSelector === "") return NOTHING_SELECTED;
   const tests: ObjectPredicate[] = [];
   if (labelSelector !== "") {
-    const matches = parseLabelSelector(labelSelector);
-    tests.push((object) => matches((object.metadata.labels as JsonObject | undefined) ?? NO_LABELS));
+    const selector = parseLabelSelector(labelSelector);
+    tests.push((object) => selector.matches(object.metadata.labels as Labels | undefined));
   }
   let { name, namespace, index } = NOTHING_SELECTED;
-  for (const term of fieldSelector === "" ? [] : parseFieldSelector(fieldSelector)) {
+  for (const term of fieldSelector === "" ? [] : parseFieldSelector(fieldSelector).requirements) {
     const of = fieldOf(core, term.field);
     if (term.operator === "=") {
       if (term.field === "metadata.name" && name === undefined) name = term.value;
@@ -42,8 +41,6 @@ export function compileSelection(
   }
   return { name, namespace, index, predicate: allOf(tests) };
 }
-
-const NO_LABELS: JsonObject = {};
 
 function allOf(tests: readonly ObjectPredicate[]): ObjectPredicate | undefined {
   const [only] = tests;

@@ -1,5 +1,7 @@
+import type { LabelSelector } from "@coracle/api/meta/v1";
 import {
   badRequest,
+  compileLabelSelector,
   conflict,
   forbidden,
   internalError,
@@ -8,6 +10,7 @@ import {
   StatusError,
   tooManyRequests,
   type Draft,
+  type Labels,
 } from "@coracle/apimachinery";
 import type { ObjectStorage, StoredObject } from "../../storage/object-storage.ts";
 import { decodeAs, draftOf, settleNamespace } from "../decode.ts";
@@ -25,14 +28,10 @@ const VIOLATES = "Cannot evict pod as it would violate the pod's disruption budg
 const MAX_TRIES = 20;
 const MAX_DISRUPTED_PODS = 2_000;
 
-/** Matches a LabelSelector against labels; an empty one matches everything. */
-export type SelectorMatch = (selector: unknown, labels: unknown) => boolean;
-
 /** What `pods/eviction` works with. */
 export interface EvictionDeps {
   readonly pods: ResourceCore;
   readonly budgets: ObjectStorage;
-  readonly matches: SelectorMatch;
 }
 
 /** Deletes a pod when its disruption budget allows it. */
@@ -90,9 +89,7 @@ async function takeFromBudget(deps: EvictionDeps, namespace: string, pod: ApiObj
   const name = textOf(pod.metadata.name);
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const { items } = await deps.budgets.list({ namespace });
-    const found = items.filter((item) =>
-      deps.matches((item.object.spec as Draft | undefined)?.selector, pod.metadata.labels ?? {}),
-    );
+    const found = items.filter((item) => selects(item.object, pod.metadata.labels as Labels | undefined));
     const [budget] = found;
     if (budget === undefined) return;
     if (found.length > 1) {
@@ -105,6 +102,11 @@ async function takeFromBudget(deps: EvictionDeps, namespace: string, pod: ApiObj
     if (isDryRun || (await deps.budgets.replace(budget, draft)) !== undefined) return;
   }
   throw tooManyRequests(VIOLATES, 10);
+}
+
+function selects(budget: ApiObject, labels: Labels | undefined): boolean {
+  const selector = (budget.spec as Draft | undefined)?.selector as LabelSelector | undefined;
+  return compileLabelSelector(selector).matches(labels);
 }
 
 function unhealthyMayGo(budget: ApiObject): boolean {

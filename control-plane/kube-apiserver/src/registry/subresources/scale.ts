@@ -1,4 +1,16 @@
-import { badRequest, conflict, invalid, invalidValue, isObject, notFound, type Draft } from "@coracle/apimachinery";
+import type { LabelSelector } from "@coracle/api/meta/v1";
+import {
+  badRequest,
+  compileLabelSelector,
+  conflict,
+  invalid,
+  invalidValue,
+  isObject,
+  notFound,
+  selectorFromLabels,
+  type Draft,
+  type Labels,
+} from "@coracle/apimachinery";
 import { decodeAs, draftOf } from "../decode.ts";
 import { textOf } from "../json-text.ts";
 import { refuseApply, type PatchPort } from "../patch-verb.ts";
@@ -6,9 +18,15 @@ import type { Answer, SubresourceHandler, WriteQuery } from "../registry.ts";
 import { answerObject, resourceOf, type ResourceCore } from "../resource-core.ts";
 import type { ApiDraft, ApiObject } from "../resource-definition.ts";
 import { carryOutUpdate, type UpdatePlan, type UpdateWay } from "../update-verb.ts";
-import { selectorText } from "./selector-string.ts";
 
 const SCALE = { group: "autoscaling", version: "v1", kind: "Scale" } as const;
+
+/** ReplicationControllers select by a map, the others by a LabelSelector. */
+function selectorText(object: ApiObject): string {
+  const selector = (object.spec as Draft | undefined)?.selector;
+  if (object.kind === "ReplicationController") return selectorFromLabels(selector as Labels | undefined).toString();
+  return compileLabelSelector(selector as LabelSelector | undefined).toString();
+}
 
 /** The Scale of a workload: its wished and seen number of replicas. */
 export function scaleOf(object: ApiObject): ApiObject {
@@ -21,7 +39,7 @@ export function scaleOf(object: ApiObject): ApiObject {
     apiVersion: "autoscaling/v1",
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
     spec: replicas === 0 ? {} : { replicas },
-    status: { replicas: (status?.replicas as number | undefined) ?? 0, selector: selectorText(spec?.selector) },
+    status: { replicas: (status?.replicas as number | undefined) ?? 0, selector: selectorText(object) },
   } as ApiObject;
 }
 

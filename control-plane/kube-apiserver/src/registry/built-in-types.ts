@@ -1,0 +1,35 @@
+import {
+  applyJsonPatch,
+  applyMergePatch,
+  applyStrategicMergePatch,
+  builtInSchema,
+  type Json,
+} from "@coracle/apimachinery";
+import type { PatchPort } from "./patch-verb.ts";
+import type { SchemaPort } from "./schema-port.ts";
+
+/** The schema engine over the API tables, as the registry uses it. Compiles types as they are met. */
+export function createBuiltInSchemaPort(): SchemaPort {
+  const engine = builtInSchema();
+  return {
+    decode(type, value) {
+      const { object, unknownFields } = engine.decodeKind(type, value);
+      return { object, strict: unknownFields };
+    },
+  };
+}
+
+/** Patches of built-in kinds. */
+export const builtInPatches: PatchPort = (kind, type, value, patch) => {
+  switch (kind) {
+    case "json":
+      return applyJsonPatch(value, patch) as Json;
+    case "merge":
+      return applyMergePatch(value, patch) as Json;
+    case "strategic": {
+      const schema = builtInSchema().findKind(type);
+      if (schema === undefined) throw new Error(`the API tables have no type ${type.kind}`);
+      return applyStrategicMergePatch(schema, value, patch) as Json;
+    }
+  }
+};
