@@ -1,53 +1,26 @@
-import { createFakeClock, createSeededRandom, silentLogger } from "@coracle/base";
-import { createMemoryStore, type Store } from "@coracle/etcd";
-import { isStatusError, type Draft } from "@coracle/apimachinery";
+import type { Draft } from "@coracle/apimachinery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { StorageEvent } from "../storage/object-storage.ts";
-import { createRegistry, type RunningRegistry } from "./create-registry.ts";
-import type { Answer, RequestContext, ResourceHandler, WriteQuery } from "./registry.ts";
+import {
+  admin as context,
+  failureOf as failure,
+  metaOf,
+  objectOf,
+  openRegistryFixture,
+  strictWrite as write,
+  type RegistryFixture,
+} from "./registry-fixture.ts";
+import type { ResourceHandler } from "./registry.ts";
 
-const context: RequestContext = {
-  user: { name: "admin", groups: ["system:masters"] },
-  signal: new AbortController().signal,
-  warnings: [],
-  userAgent: "test",
-};
-const write: WriteQuery = { dryRun: false, fieldManager: "test", fieldValidation: "Strict" };
 const plain = { options: {} };
-
-let store: Store;
-let registry: RunningRegistry;
-const clock = createFakeClock();
-
+let fixture: RegistryFixture;
 beforeEach(async () => {
-  store = createMemoryStore({ clock });
-  registry = await createRegistry({
-    store,
-    clock,
-    random: createSeededRandom(1),
-    logger: silentLogger,
-    admission: { admit: () => Promise.resolve(), validate: () => Promise.resolve() },
-    definitions: [],
-  });
+  fixture = await openRegistryFixture();
 });
-afterEach(async () => {
-  await registry[Symbol.asyncDispose]();
-  await store[Symbol.asyncDispose]();
-});
+afterEach(() => fixture[Symbol.asyncDispose]());
 
-const configMaps = (): ResourceHandler => registry.resource("", "v1", "configmaps") as ResourceHandler;
-const objectOf = (answer: Answer): Draft => (answer.type === "stored" ? answer.stored.object : answer.object) as Draft;
-const metaOf = (answer: Answer): Draft => objectOf(answer).metadata as Draft;
+const configMaps = (): ResourceHandler => fixture.handler("configmaps");
 const configMap = (name: string, more: Draft = {}): Draft => ({ metadata: { name, ...more }, data: { a: "1" } });
-const failure = async (promise: Promise<unknown>): Promise<{ code: number; message: string; reason: string }> => {
-  try {
-    await promise;
-  } catch (error) {
-    if (isStatusError(error)) return { code: error.code, message: error.message, reason: error.reason };
-    throw error;
-  }
-  throw new Error("did not fail");
-};
 
 describe("a kind from the tables alone", () => {
   it("is created, read, replaced and deleted", async () => {
@@ -179,7 +152,7 @@ describe("lists", () => {
 
   it("of a future version time out", async () => {
     const waiting = failure(configMaps().list(context, undefined, { resourceVersion: "99999" }));
-    await clock.advance(3_000);
+    await fixture.clock.advance(3_000);
     expect(await waiting).toMatchObject({ code: 504, reason: "Timeout" });
   });
 });
@@ -230,7 +203,7 @@ describe("watches", () => {
     using _watch = configMaps().watch(context, undefined, { allowWatchBookmarks: false, resourceVersion }, watcher);
     expect(seen).toEqual(["ADDED two"]);
     for (let i = 0; i < 300; i++) await configMaps().create(context, "default", configMap(`x${i}`), write);
-    await clock.advance(80_000);
+    await fixture.clock.advance(80_000);
     await configMaps().create(context, "default", configMap("last"), write);
     expect(
       await failure(
