@@ -1,6 +1,6 @@
 /** The only door to the host: processes, mounts, cgroups, namespaces, network tools. */
 export { CommandError, run, type RunOptions, type RunResult } from "./process/run.ts";
-export { exitCodeOf, spawnChild, type Child, type SpawnChildOptions } from "./process/spawn-child.ts";
+export { exitCodeOf, spawnChild, spawnDetached, type Child, type SpawnChildOptions } from "./process/spawn-child.ts";
 export { ensureMountPoint, mount, mountsBelow, unmount, unmountTree, type MountRequest } from "./mount/mount.ts";
 export { listMounts, parseMountInfo, type MountInfo } from "./mount/mountinfo.ts";
 export {

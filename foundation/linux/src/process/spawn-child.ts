@@ -65,3 +65,25 @@ export function spawnChild(command: string, args: readonly string[], options: Sp
     });
   });
 }
+
+/**
+ * Runs a program that leaves a process behind: its end is what is waited for, not the end of the streams, which the
+ * process it leaves would hold open. Its complaints come through a file descriptor that nobody waits on.
+ */
+export function spawnDetached(command: string, args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], detached: true });
+    let complaint = "";
+    child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString("utf8")));
+    child.once("error", (cause) => reject(new CommandError(command, undefined, cause.message, { cause })));
+    child.once("exit", (code, signal) => {
+      const status = exitCodeOf(code, signal);
+      // What the program itself wrote is in the pipe by now.
+      setImmediate(() => {
+        child.stderr.destroy();
+        if (status === 0) resolve();
+        else reject(new CommandError(command, status, complaint));
+      });
+    });
+  });
+}
