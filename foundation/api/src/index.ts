@@ -13,3 +13,16 @@ export {
 export { createGrpcCodec, type GrpcCodec, type GrpcMethod, type GrpcService } from "./proto/grpc-codec.ts";
 export { ProtoError } from "./proto/wire.ts";
 export { openLineTable, parseTable, readTable, type LineTable, type TableName } from "./tables.ts";
+export {
+  decodeKubernetes,
+  decodeWatchFrame,
+  encodeKubernetes,
+  encodeKubernetesMessage,
+  encodeWatchFrame,
+  hasKubernetesMessage,
+  isKubernetesProtobuf,
+  joinKubernetesList,
+  KUBERNETES_PROTOBUF,
+  wrapKubernetesMessage,
+} from "./proto/kubernetes-codec.ts";
+export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./time/time.ts";

@@ -120,7 +120,7 @@ export {
 } from "./schema/definitions.ts";
 export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/schema-engine.ts";
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
-export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./schema/time.ts";
+export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "@coracle/api";
 export { parseJson, parseJsonStrict, type ParsedJson } from "./json/parse-json.ts";
 export { applyJsonPatch, MAX_JSON_PATCH_OPERATIONS } from "./patch/json-patch.ts";
 export { applyMergePatch, createMergePatch } from "./patch/merge-patch.ts";

@@ -50,6 +50,7 @@ describe("the gRPC codec", () => {
 
   it("steps over unknown fields and refuses wrong wire types", () => {
     expect(cri.decode("runtime.v1.VersionRequest", Buffer.from("f801010a0161", "hex"))).toEqual({ version: "a" });
+    expect(cri.decode("runtime.v1.VersionRequest", Buffer.from("fa0102ffff0a0161", "hex"))).toEqual({ version: "a" });
     expect(() => cri.decode("runtime.v1.VersionRequest", Buffer.from("0801", "hex"))).toThrow(ProtoError);
   });
 

@@ -124,9 +124,11 @@ export class ProtoReader {
         this.#need(8);
         this.position += 8;
         return;
-      case 2:
-        this.position += this.length();
+      case 2: {
+        const length = this.length();
+        this.position += length;
         return;
+      }
       case 3:
         if (depth > 100) throw new ProtoError("proto: groups are nested too deeply");
         for (;;) {

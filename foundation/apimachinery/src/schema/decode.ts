@@ -1,8 +1,8 @@
+import { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime } from "@coracle/api";
 import { badRequest, type StatusError } from "../errors/status-error.ts";
 import type { Draft } from "../json/json.ts";
 import { canonicalQuantity, QuantityError } from "../quantity/quantity.ts";
 import { typeNameOf, type FieldSchema, type ObjectSchema, type SchemaNode } from "./schema-node.ts";
-import { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime } from "./time.ts";
 
 /** JSON that the type cannot hold. */
 export class DecodeError extends Error {
