@@ -14,6 +14,20 @@ import { pod } from "./core/pod.ts";
 import { podTemplate } from "./core/pod-template.ts";
 import { replicationController } from "./core/replication-controller.ts";
 import { resourceQuota } from "./core/resource-quota.ts";
+import { service } from "./core/service.ts";
+import { configMap } from "./core/config-map.ts";
+import { secret } from "./core/secret.ts";
+import { serviceAccount } from "./core/service-account.ts";
+import { namespace } from "./core/namespace.ts";
+import { node } from "./core/node.ts";
+import { event } from "./core/event.ts";
+import { flowSchema } from "./flowcontrol/flow-schema.ts";
+import { priorityLevelConfiguration } from "./flowcontrol/priority-level-configuration.ts";
+import { networkPolicy } from "./networking/network-policy.ts";
+import { ingress } from "./networking/ingress.ts";
+import { ingressClass } from "./networking/ingress-class.ts";
+import { endpointSlice } from "./discovery/endpoint-slice.ts";
+import { horizontalPodAutoscaler, horizontalPodAutoscalerV1 } from "./autoscaling/horizontal-pod-autoscaler.ts";
 
 /** What is special about each kind the API server serves. */
 export const resourceDefinitions: readonly ResourceDefinition[] = [
@@ -32,4 +46,19 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   controllerRevision,
   job,
   cronJob,
+  service,
+  configMap,
+  secret,
+  serviceAccount,
+  namespace,
+  node,
+  event,
+  flowSchema,
+  priorityLevelConfiguration,
+  networkPolicy,
+  ingress,
+  ingressClass,
+  endpointSlice,
+  horizontalPodAutoscaler,
+  horizontalPodAutoscalerV1,
 ];

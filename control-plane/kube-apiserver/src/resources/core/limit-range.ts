@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { LimitRange, LimitRangeItem } from "@coracle/api/core/v1";
 import { duplicate, forbiddenField, invalidValue, isObject, type Draft, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
@@ -134,8 +135,8 @@ export const limitRange: ResourceDefinition = {
       fill(item, "defaultRequest", objectIn(item, "min"));
     }
   },
-  prepareForCreate(draft, { random }) {
-    if ((draft.metadata["name"] ?? "") === "") draft.metadata["name"] = random.uuid();
+  prepareForCreate(draft) {
+    if ((draft.metadata["name"] ?? "") === "") draft.metadata["name"] = randomUUID();
   },
   validate(object) {
     const errors: FieldError[] = [];

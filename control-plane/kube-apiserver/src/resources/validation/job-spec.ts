@@ -24,7 +24,7 @@ export function defaultJobSpec(spec: Draft, isJob: boolean): void {
     if (bothMissing) spec["completions"] = 1;
     setDefault(spec, "parallelism", 1);
     setDefault(spec, "backoffLimit", spec["backoffLimitPerIndex"] === undefined ? 6 : 2_147_483_647);
-    setDefaultText(spec, "completionMode", "NonIndexed");
+    setDefault(spec, "completionMode", "NonIndexed");
     setDefault(spec, "suspend", false);
     setDefault(spec, "manualSelector", false);
     setDefault(spec, "podReplacementPolicy", spec["podFailurePolicy"] === undefined ? "TerminatingOrFailed" : "Failed");
@@ -89,7 +89,7 @@ function validatePolicies(errors: FieldError[], path: string, spec: Decoded<JobS
   const failure = spec.podFailurePolicy;
   if (failure !== undefined) {
     const at = `${path}.podFailurePolicy`;
-    if (spec.template?.spec?.restartPolicy !== "Never")
+    if (spec.template?.spec?.restartPolicy === "OnFailure")
       errors.push(
         invalidValue(
           `${path}.template.spec.restartPolicy`,

@@ -1,16 +1,14 @@
-import type { Draft } from "@coracle/apimachinery";
+import { builtInSchema, isStatusError, type Draft } from "@coracle/apimachinery";
 import type { Decode } from "./verdict.ts";
 
-function tidy(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    const sample: unknown = value.find((v) => v !== null);
-    return value.map((v) => (v === null ? (typeof sample === "string" ? "" : {}) : tidy(v)));
+/** Reads an object as the registry does under fieldValidation=Strict: what it refuses there is undefined here. */
+export const decodeStrictly: Decode = (definition, value) => {
+  try {
+    const { group, version, kind } = definition;
+    const decoded = builtInSchema().decodeKind({ group, version, kind }, value);
+    return decoded.unknownFields.length > 0 ? undefined : (decoded.object as Draft);
+  } catch (error) {
+    if (isStatusError(error)) return undefined;
+    throw error;
   }
-  if (typeof value !== "object" || value === null) return value;
-  const out: Draft = {};
-  for (const [k, v] of Object.entries(value)) if (v !== null) out[k] = tidy(v);
-  return out;
-}
-
-/** Interim: takes nulls away. */
-export const decodeStrictly: Decode = (_definition, value) => tidy(value) as Draft;
+};

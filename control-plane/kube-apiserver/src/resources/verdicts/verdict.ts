@@ -126,13 +126,18 @@ export function judge(
     errors.push(...(definition.validate?.(object, context) ?? []));
     return errors.length > 0 ? refusal(errors) : { code: 201, causes: [], object: draft };
   }
-  const old = structuredClone(seed.answer) as unknown as ApiObject;
+  const stored = decode(definition, seed.answer);
+  if (stored === undefined) throw new Error(`the stored ${seed.seed} does not decode`);
+  definition.defaults?.(stored as ApiDraft);
+  const old = stored as unknown as ApiObject;
   const oldMeta = old.metadata as Draft;
   if (draft.metadata["name"] !== oldMeta["name"]) return BAD_REQUEST;
   oldMeta["resourceVersion"] = "1";
   for (const field of ["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"])
     if (oldMeta[field] === undefined) delete draft.metadata[field];
     else draft.metadata[field] = oldMeta[field];
+  if (definition.allowUnconditionalUpdate === false)
+    return { code: 422, causes: [["FieldValueInvalid", "metadata.resourceVersion"]] };
   admit(definition, draft, old);
   definition.update?.prepare?.(draft, old, context);
   validateObjectMeta(errors, "metadata", as(draft.metadata), rules);

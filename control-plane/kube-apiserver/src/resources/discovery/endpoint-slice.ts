@@ -1,0 +1,87 @@
+import type { Endpoint, EndpointSlice } from "@coracle/api/discovery/v1";
+import { isIPv4, isIPv6 } from "node:net";
+import { duplicate, invalidValue, notSupported, required, tooMany, type FieldError } from "@coracle/apimachinery";
+import type { ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as, text, type Decoded } from "../validation/decoded.ts";
+import { oneOf, pushInvalid } from "../validation/field-values.ts";
+import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from "../validation/names.ts";
+import { validateImmutable, validateLabels } from "../validation/object-meta.ts";
+import { objectsIn, setDefault } from "../validation/pod-defaults.ts";
+import { validateNonSpecialIp } from "../core/endpoints.ts";
+
+const TYPES = ["FQDN", "IPv4", "IPv6"];
+
+function validateEndpoint(errors: FieldError[], path: string, endpoint: Decoded<Endpoint>, type: string): void {
+  const addresses = endpoint.addresses ?? [];
+  if (addresses.length === 0) errors.push(required(`${path}.addresses`, "must contain at least 1 address"));
+  else if (addresses.length > 100) errors.push(tooMany(`${path}.addresses`, addresses.length, 100));
+  addresses.forEach((address, i) => {
+    const at = `${path}.addresses[${i}]`;
+    if (type === "IPv4" && !isIPv4(address)) errors.push(invalidValue(at, address, "must be a valid IPv4 address"));
+    else if (type === "IPv6" && !isIPv6(address))
+      errors.push(invalidValue(at, address, "must be a valid IPv6 address"));
+    else if (type === "FQDN") pushInvalid(errors, at, address, dns1123Subdomain(address));
+    else if (type === "IPv4" || type === "IPv6") validateNonSpecialIp(errors, at, address);
+  });
+  if (endpoint.nodeName !== undefined)
+    pushInvalid(errors, `${path}.nodeName`, endpoint.nodeName, dns1123Subdomain(endpoint.nodeName));
+  validateLabels(errors, `${path}.deprecatedTopology`, endpoint.deprecatedTopology);
+  if (endpoint.hostname !== undefined)
+    pushInvalid(errors, `${path}.hostname`, endpoint.hostname, dns1123Label(endpoint.hostname));
+  for (const [list, check] of [
+    ["forZones", labelValue],
+    ["forNodes", dns1123Subdomain],
+  ] as const) {
+    const hints = endpoint.hints?.[list] ?? [];
+    if (hints.length > 8) errors.push(tooMany(`${path}.hints.${list}`, hints.length, 8));
+    hints.forEach((hint, i) => {
+      const at = `${path}.hints.${list}[${i}].name`;
+      const name = text(hint.name);
+      if (hints.findIndex((h) => h.name === hint.name) !== i) errors.push(duplicate(at, name));
+      pushInvalid(errors, at, name, check(name));
+    });
+  }
+}
+
+export const endpointSlice: ResourceDefinition = {
+  group: "discovery.k8s.io",
+  version: "v1",
+  plural: "endpointslices",
+  kind: "EndpointSlice",
+  defaults(draft) {
+    for (const port of objectsIn(draft, "ports")) {
+      setDefault(port, "name", "");
+      setDefault(port, "protocol", "TCP");
+    }
+  },
+  validate(object) {
+    const errors: FieldError[] = [];
+    const slice = as<EndpointSlice>(object);
+    const type = text(slice.addressType);
+    if (type === "") errors.push(required("addressType"));
+    else if (!TYPES.includes(type)) errors.push(notSupported("addressType", type, TYPES));
+    const endpoints = slice.endpoints ?? [];
+    if (endpoints.length > 1000) errors.push(tooMany("endpoints", endpoints.length, 1000));
+    else endpoints.forEach((endpoint, i) => validateEndpoint(errors, `endpoints[${i}]`, endpoint, type));
+    const names = new Set<string>();
+    slice.ports?.forEach((port, i) => {
+      const path = `ports[${i}]`;
+      const name = text(port.name);
+      if (name !== "") pushInvalid(errors, `${path}.name`, name, dns1123Label(name));
+      if (names.has(name)) errors.push(duplicate(`${path}.name`, name));
+      names.add(name);
+      if (port.protocol === undefined) errors.push(required(`${path}.protocol`));
+      else oneOf(errors, `${path}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+      if (port.appProtocol !== undefined)
+        pushInvalid(errors, `${path}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol));
+    });
+    return errors;
+  },
+  update: {
+    validate(object, old) {
+      const errors: FieldError[] = [];
+      validateImmutable(errors, "addressType", object["addressType"], old["addressType"]);
+      return errors;
+    },
+  },
+};
