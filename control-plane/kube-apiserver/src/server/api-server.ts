@@ -46,8 +46,10 @@ export type AuthorizationMode = "Node" | "RBAC" | "AlwaysAllow" | "AlwaysDeny";
 
 /** Settings of a server. Certificates and keys are PEM texts. */
 export interface ApiServerConfig {
+  /** One range, or two for dual stack. */
   readonly serviceClusterIpRanges: readonly string[];
-  /** Absent: the address that is listened on, or the host's first. */
+  readonly serviceNodePortRange: string;
+  /** Where pods and nodes reach this server. */
   readonly advertiseAddress: string;
   readonly authorizationModes: readonly AuthorizationMode[];
   readonly anonymousAuth: boolean;
@@ -190,7 +192,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     clock,
     random,
     minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
-    connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer, logger }),
+    connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer }),
     virtual: new Map([
       ["authentication.k8s.io/tokenreviews", tokenReview(tokens, apiAudiences)],
       ["authentication.k8s.io/selfsubjectreviews", selfSubjectReview(clock)],

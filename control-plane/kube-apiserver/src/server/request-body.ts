@@ -1,4 +1,4 @@
-import { badRequest, isObject, unsupportedMediaType, type Draft } from "@coracle/apimachinery";
+import { badRequest, isObject, parseJsonStrict, unsupportedMediaType, type Draft } from "@coracle/apimachinery";
 import type { ApiRequest } from "./api-request.ts";
 import { bodyMediaType, CONTENT_TYPES, type MediaType } from "./negotiation.ts";
 import type { WireCodecs } from "./wire-codec.ts";
@@ -33,6 +33,20 @@ async function parseYamlBody(body: Buffer, codecs: WireCodecs): Promise<unknown>
   }
 }
 
+/** Members that occur twice in the text are warned of, or refused, as the request wishes. */
+function checkDuplicates(request: ApiRequest, body: Buffer, kind: string): void {
+  const wish = request.query.get("fieldValidation");
+  if (wish === "Ignore") return;
+  const { duplicateFields } = parseJsonStrict(body.toString("utf8"));
+  if (duplicateFields.length === 0) return;
+  if (wish !== "Strict") request.warnings.push(...duplicateFields);
+  else {
+    throw badRequest(
+      `${kind} in version ${JSON.stringify(request.info.version)} cannot be handled as a ${kind}: strict decoding error: ${duplicateFields.join(", ")}`,
+    );
+  }
+}
+
 async function parseBody(media: MediaType, body: Buffer, kind: string, codecs: WireCodecs): Promise<unknown> {
   if (media === "json") return parseJsonBody(body, kind);
   if (media === "yaml") return parseYamlBody(body, codecs);
@@ -52,6 +66,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
   }
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   const value = await parseBody(media, body, kind, codecs);
+  if (media === "json") checkDuplicates(request, body, kind);
   if (!isObject(value)) {
     throw badRequest(
       `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? "array" : typeof value} into Go value of type struct { APIVersion string; Kind string } (${quoted(body)})`,

@@ -1,0 +1,277 @@
+import { networkInterfaces } from "node:os";
+import { readFileSync } from "node:fs";
+import type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
+
+/** The server's command line, under upstream's names. Files are named, not read. */
+export interface ApiServerFlags {
+  readonly bindAddress: string;
+  readonly securePort: number;
+  readonly advertiseAddress: string;
+  readonly etcdServers: readonly string[];
+  /** Where the embedded store keeps its files; ours, not upstream's. */
+  readonly dataDir: string;
+  readonly serviceClusterIpRange: string;
+  readonly serviceNodePortRange: string;
+  readonly serviceAccountIssuers: readonly string[];
+  readonly serviceAccountKeyFiles: readonly string[];
+  readonly serviceAccountSigningKeyFile: string;
+  readonly serviceAccountExtendTokenExpiration: boolean;
+  readonly serviceAccountMaxTokenSeconds: number | undefined;
+  readonly apiAudiences: readonly string[];
+  readonly clientCaFile: string;
+  readonly tlsCertFile: string;
+  readonly tlsPrivateKeyFile: string;
+  readonly authorizationMode: readonly AuthorizationMode[];
+  readonly anonymousAuth: boolean;
+  readonly tokenAuthFile: string;
+  readonly requestheaderClientCaFile: string;
+  readonly requestheaderAllowedNames: readonly string[];
+  readonly requestheaderUsernameHeaders: readonly string[];
+  readonly requestheaderGroupHeaders: readonly string[];
+  readonly requestheaderUidHeaders: readonly string[];
+  readonly requestheaderExtraHeadersPrefix: readonly string[];
+  readonly kubeletClientCertificate: string;
+  readonly kubeletClientKey: string;
+  readonly kubeletCertificateAuthority: string;
+  readonly enableAdmissionPlugins: readonly string[];
+  readonly disableAdmissionPlugins: readonly string[];
+  readonly maxRequestsInflight: number;
+  readonly maxMutatingRequestsInflight: number;
+  readonly minRequestTimeout: number;
+  readonly verbosity: number;
+}
+
+const MODES: readonly AuthorizationMode[] = ["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"];
+
+/** Accepted and without effect here: their subject has another form in this server. */
+const IGNORED = new Set([
+  "allow-privileged",
+  "etcd-cafile",
+  "etcd-certfile",
+  "etcd-keyfile",
+  "etcd-prefix",
+  "cert-dir",
+  "storage-backend",
+  "storage-media-type",
+  "enable-bootstrap-token-auth",
+  "kubelet-preferred-address-types",
+  "proxy-client-cert-file",
+  "proxy-client-key-file",
+  "profiling",
+  "feature-gates",
+  "runtime-config",
+  "enable-priority-and-fairness",
+  "event-ttl",
+  "endpoint-reconciler-type",
+  "service-account-lookup",
+  "service-account-jwks-uri",
+  "logging-format",
+  "tls-cipher-suites",
+  "tls-min-version",
+  "watch-cache",
+  "shutdown-delay-duration",
+]);
+
+type Values = Map<string, string[]>;
+
+/** Problem of a command line, for one line on the terminal. */
+export class FlagError extends Error {
+  override readonly name = "FlagError";
+}
+
+const BOOLEANS = new Set([
+  "anonymous-auth",
+  "service-account-extend-token-expiration",
+  "allow-privileged",
+  "profiling",
+]);
+
+function collect(argv: readonly string[]): Values {
+  const values: Values = new Map();
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i]!;
+    if (!word.startsWith("-") || word === "-" || word === "--")
+      throw new FlagError(`unknown command ${JSON.stringify(word)}`);
+    const body = word.replace(/^--?/, "");
+    const mark = body.indexOf("=");
+    const name = mark === -1 ? body : body.slice(0, mark);
+    let value = mark === -1 ? undefined : body.slice(mark + 1);
+    const next = argv[i + 1];
+    if (value === undefined && BOOLEANS.has(name)) value = "true";
+    else if (value === undefined) {
+      if (next === undefined) throw new FlagError(`flag needs an argument: --${name}`);
+      value = next;
+      i += 1;
+    }
+    const list = values.get(name);
+    if (list === undefined) values.set(name, [value]);
+    else list.push(value);
+  }
+  return values;
+}
+
+/** `1h30m`, `90s`, `500ms` in seconds. */
+function seconds(name: string, text: string): number {
+  const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
+  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) throw invalidValue(name, text, "not a duration");
+  let total = 0;
+  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) total += Number(count) * units[unit!]!;
+  return total;
+}
+
+const invalidValue = (name: string, text: string, why: string): FlagError =>
+  new FlagError(`invalid argument ${JSON.stringify(text)} for "--${name}" flag: ${why}`);
+
+/** Reads a command line. Throws a FlagError (exit code 2, one line) for what it does not know. */
+export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
+  const values = collect(argv);
+  const take = (name: string, fallback: string): string => {
+    const list = values.get(name);
+    values.delete(name);
+    return list?.at(-1) ?? fallback;
+  };
+  const takeList = (name: string, fallback: readonly string[] = []): string[] => {
+    const list = values.get(name);
+    values.delete(name);
+    return list === undefined ? [...fallback] : list.flatMap((text) => text.split(",")).filter((text) => text !== "");
+  };
+  const takeNumber = (name: string, fallback: number): number => {
+    const text = take(name, String(fallback));
+    if (!/^-?\d+$/.test(text)) throw invalidValue(name, text, "not a number");
+    return Number(text);
+  };
+  const takeBoolean = (name: string, fallback: boolean): boolean => {
+    const text = take(name, String(fallback));
+    if (text !== "true" && text !== "false") throw invalidValue(name, text, "not true or false");
+    return text === "true";
+  };
+  const modes = takeList("authorization-mode", ["AlwaysAllow"]);
+  for (const mode of modes) {
+    if (!(MODES as readonly string[]).includes(mode)) {
+      throw new FlagError(`authorization-mode: ${JSON.stringify(mode)} is not one of ${MODES.join(", ")}`);
+    }
+  }
+  const maxToken = take("service-account-max-token-expiration", "");
+  const bindAddress = take("bind-address", "0.0.0.0");
+  const flags: ApiServerFlags = {
+    bindAddress,
+    securePort: takeNumber("secure-port", 6443),
+    advertiseAddress: take("advertise-address", ""),
+    etcdServers: takeList("etcd-servers"),
+    dataDir: take("data-dir", ""),
+    serviceClusterIpRange: take("service-cluster-ip-range", "10.0.0.0/24"),
+    serviceNodePortRange: take("service-node-port-range", "30000-32767"),
+    serviceAccountIssuers: takeList("service-account-issuer"),
+    serviceAccountKeyFiles: takeList("service-account-key-file"),
+    serviceAccountSigningKeyFile: take("service-account-signing-key-file", ""),
+    serviceAccountExtendTokenExpiration: takeBoolean("service-account-extend-token-expiration", true),
+    serviceAccountMaxTokenSeconds:
+      maxToken === "" ? undefined : seconds("service-account-max-token-expiration", maxToken),
+    apiAudiences: takeList("api-audiences"),
+    clientCaFile: take("client-ca-file", ""),
+    tlsCertFile: take("tls-cert-file", ""),
+    tlsPrivateKeyFile: take("tls-private-key-file", ""),
+    authorizationMode: modes as AuthorizationMode[],
+    anonymousAuth: takeBoolean("anonymous-auth", true),
+    tokenAuthFile: take("token-auth-file", ""),
+    requestheaderClientCaFile: take("requestheader-client-ca-file", ""),
+    requestheaderAllowedNames: takeList("requestheader-allowed-names"),
+    requestheaderUsernameHeaders: takeList("requestheader-username-headers", ["X-Remote-User"]),
+    requestheaderGroupHeaders: takeList("requestheader-group-headers", ["X-Remote-Group"]),
+    requestheaderUidHeaders: takeList("requestheader-uid-headers"),
+    requestheaderExtraHeadersPrefix: takeList("requestheader-extra-headers-prefix", ["X-Remote-Extra-"]),
+    kubeletClientCertificate: take("kubelet-client-certificate", ""),
+    kubeletClientKey: take("kubelet-client-key", ""),
+    kubeletCertificateAuthority: take("kubelet-certificate-authority", ""),
+    enableAdmissionPlugins: takeList("enable-admission-plugins"),
+    disableAdmissionPlugins: takeList("disable-admission-plugins"),
+    maxRequestsInflight: takeNumber("max-requests-inflight", 400),
+    maxMutatingRequestsInflight: takeNumber("max-mutating-requests-inflight", 200),
+    minRequestTimeout: takeNumber("min-request-timeout", 1800),
+    verbosity: takeNumber("v", 0),
+  };
+  for (const name of values.keys()) {
+    if (!IGNORED.has(name)) throw new FlagError(`unknown flag: --${name}`);
+  }
+  if (flags.serviceAccountIssuers.length === 0) throw new FlagError("service-account-issuer is a required flag");
+  if (flags.serviceAccountSigningKeyFile === "")
+    throw new FlagError("service-account-signing-key-file is a required flag");
+  if (flags.tlsCertFile === "" || flags.tlsPrivateKeyFile === "") {
+    throw new FlagError("tls-cert-file and tls-private-key-file are required");
+  }
+  return flags;
+}
+
+function hostAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address, family, internal } of addresses ?? []) if (family === "IPv4" && !internal) return address;
+  }
+  return "127.0.0.1";
+}
+
+const WILDCARDS = new Set(["0.0.0.0", "::", ""]);
+
+/** Reads the files that flags name. Throws with the file's name when one cannot be read. */
+export function readApiServerConfig(flags: ApiServerFlags): {
+  readonly config: ApiServerConfig;
+  readonly listen: { readonly host: string; readonly port: number; readonly cert: string; readonly key: string };
+} {
+  const read = (path: string): string => readFileSync(path, "utf8");
+  const optional = (path: string): string | undefined => (path === "" ? undefined : read(path));
+  const advertised =
+    flags.advertiseAddress !== ""
+      ? flags.advertiseAddress
+      : WILDCARDS.has(flags.bindAddress)
+        ? hostAddress()
+        : flags.bindAddress;
+  const requestHeaderCa = optional(flags.requestheaderClientCaFile);
+  const config: ApiServerConfig = {
+    serviceClusterIpRanges: flags.serviceClusterIpRange.split(","),
+    serviceNodePortRange: flags.serviceNodePortRange,
+    advertiseAddress: advertised,
+    authorizationModes: flags.authorizationMode,
+    anonymousAuth: flags.anonymousAuth,
+    clientCa: optional(flags.clientCaFile),
+    requestHeader:
+      requestHeaderCa === undefined
+        ? undefined
+        : {
+            ca: requestHeaderCa,
+            allowedNames: flags.requestheaderAllowedNames,
+            usernameHeaders: flags.requestheaderUsernameHeaders,
+            groupHeaders: flags.requestheaderGroupHeaders,
+            uidHeaders: flags.requestheaderUidHeaders,
+            extraHeaderPrefixes: flags.requestheaderExtraHeadersPrefix,
+          },
+    tokens: optional(flags.tokenAuthFile),
+    serviceAccounts: {
+      issuers: flags.serviceAccountIssuers,
+      signingKey: read(flags.serviceAccountSigningKeyFile),
+      verificationKeys: flags.serviceAccountKeyFiles.length === 0 ? undefined : flags.serviceAccountKeyFiles.map(read),
+      apiAudiences: flags.apiAudiences.length === 0 ? undefined : flags.apiAudiences,
+      extendTokenExpiration: flags.serviceAccountExtendTokenExpiration,
+      maxTokenSeconds: flags.serviceAccountMaxTokenSeconds,
+    },
+    kubeletClient:
+      flags.kubeletClientCertificate === ""
+        ? undefined
+        : {
+            cert: read(flags.kubeletClientCertificate),
+            key: read(flags.kubeletClientKey),
+            ca: optional(flags.kubeletCertificateAuthority),
+          },
+    maxRequestsInflight: flags.maxRequestsInflight,
+    maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
+    minRequestTimeoutSeconds: flags.minRequestTimeout,
+    admission: { enable: flags.enableAdmissionPlugins, disable: flags.disableAdmissionPlugins },
+  };
+  return {
+    config,
+    listen: {
+      host: flags.bindAddress,
+      port: flags.securePort,
+      cert: read(flags.tlsCertFile),
+      key: read(flags.tlsPrivateKeyFile),
+    },
+  };
+}

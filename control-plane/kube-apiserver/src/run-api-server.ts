@@ -1,0 +1,85 @@
+import { aborted, type Clock, type Logger, type Random } from "@coracle/base";
+import type { Store } from "@coracle/etcd";
+import type { Transport } from "@coracle/client";
+import { createRegistry } from "./registry/create-registry.ts";
+import { resourceDefinitions } from "./resources/index.ts";
+import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
+import type { MemoryIdentity } from "./server/memory-exchange.ts";
+import { loadWireCodecs } from "./server/wire-codecs.ts";
+
+export interface ApiServerOptions {
+  readonly config: ApiServerConfig;
+  /** Where objects are kept. Belongs to the caller, who closes it after the server. */
+  readonly store: Store;
+  /** Absent: no socket; requests come by `transport`. Port 0: any free one. */
+  readonly listen?:
+    | { readonly host: string; readonly port: number; readonly cert: string; readonly key: string }
+    | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** A server that answers requests, until it is disposed. */
+export interface RunningApiServer extends AsyncDisposable {
+  /** 0 when it listens nowhere. */
+  readonly port: number;
+  /** A way in for the same process: no socket, the same authentication, authorisation and admission. */
+  transport(identity: MemoryIdentity): Transport;
+}
+
+/** Starts a server; resolves when it is ready. Throws when the port is taken or the store cannot be read. */
+export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
+  const { config, store, clock, random } = options;
+  const logger = options.logger.child({ component: "kube-apiserver" });
+  const server = await createApiServer(config, {
+    openRegistry: (admission) =>
+      createRegistry({
+        store,
+        clock,
+        random,
+        logger,
+        admission,
+        definitions: resourceDefinitions,
+        serviceCidr: config.serviceClusterIpRanges.join(","),
+        nodePortRange: config.serviceNodePortRange,
+      }),
+    codecs: loadWireCodecs(),
+    healthChecks: [
+      {
+        name: "etcd",
+        check: async () => {
+          await store.revision();
+          return undefined;
+        },
+      },
+    ],
+    clock,
+    random,
+    logger,
+  });
+  try {
+    const { port } = options.listen === undefined ? { port: 0 } : await server.serve(options.listen);
+    logger.info("serving", { port });
+    return {
+      port,
+      transport: (identity) => server.transport(identity),
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Runs a server until the signal aborts; settles when everything of it has ended. */
+export async function runApiServer(
+  options: ApiServerOptions & {
+    readonly signal: AbortSignal;
+    readonly onReady?: (server: RunningApiServer) => void;
+  },
+): Promise<void> {
+  await using server = await startApiServer(options);
+  options.onReady?.(server);
+  await aborted(options.signal);
+}
