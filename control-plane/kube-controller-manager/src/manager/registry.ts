@@ -5,7 +5,12 @@ import { createDeploymentController } from "../deployment/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
+import { createGarbageCollector } from "../garbage-collector/index.ts";
 import { createNamespaceController } from "../namespace/index.ts";
+import { createNodeIpamController } from "../node-ipam/index.ts";
+import { createNodeLifecycleController } from "../node-lifecycle/index.ts";
+import { createPodGcController } from "../pod-gc/index.ts";
+import { createTaintEvictionController } from "../taint-eviction/index.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
@@ -64,6 +69,32 @@ export const controllers: readonly ControllerEntry[] = [
     name: "replicaset-controller",
     identity: "replicaset-controller",
     create: (deps, flags) => createReplicaSetController(deps, flags.concurrentReplicasetSyncs),
+  },
+  {
+    name: "node-ipam-controller",
+    identity: "node-controller",
+    create: (deps, flags) =>
+      flags.allocateNodeCidrs && flags.clusterCidr.length > 0 ? createNodeIpamController(deps, flags) : undefined,
+  },
+  {
+    name: "node-lifecycle-controller",
+    identity: "node-controller",
+    create: (deps, flags) => createNodeLifecycleController(deps, flags),
+  },
+  {
+    name: "taint-eviction-controller",
+    identity: "node-controller",
+    create: (deps) => createTaintEvictionController(deps),
+  },
+  {
+    name: "pod-garbage-collector-controller",
+    identity: "pod-garbage-collector",
+    create: (deps, flags) => createPodGcController(deps, flags.terminatedPodGcThreshold),
+  },
+  {
+    name: "garbage-collector-controller",
+    identity: "generic-garbage-collector",
+    create: (deps, flags) => createGarbageCollector(deps, flags.concurrentGcSyncs),
   },
   {
     name: "replicationcontroller-controller",

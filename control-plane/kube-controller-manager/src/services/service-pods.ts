@@ -1,4 +1,4 @@
-import { Pod, Service, type ServicePort } from "@coracle/api/core/v1";
+import { Pod, type Service, type ServicePort } from "@coracle/api/core/v1";
 import type { CacheKey, Lister } from "@coracle/client";
 import { labelsMatcher, mapped, type Watch } from "@coracle/controller-kit";
 import { isFinished, isReady } from "../pods/pod-state.ts";

@@ -126,7 +126,7 @@ export function defineController<T extends KubeObject>(
           } catch (error) {
             if (isAbort(error, signal)) return;
             if (isNamespaceTerminating(error)) return queue.forget(key); // nothing can be made there any more
-            const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable");
+            const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable", "NotFound");
             log[expected ? "debug" : "warn"]("reconcile failed", {
               key,
               tries: queue.failures(key) + 1,

@@ -1,0 +1,285 @@
+import type { KubeObject } from "@coracle/api";
+import { isNotFound, isConflict, isStatusError } from "@coracle/apimachinery";
+import { Cleanup, isAbort, sleep, TaskScope, type Logger } from "@coracle/base";
+import { createInformer, createWorkQueue, type OwnedInformer } from "@coracle/client";
+import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
+import { graphNode, isOrphaning, ORPHAN, OwnerGraph, type GraphNode, type Verdict } from "./graph.ts";
+
+/** Kinds that own nothing and are owned by nobody, and come in numbers. */
+const IGNORED: ReadonlySet<string> = new Set(["/events", "events.k8s.io/events"]);
+/** Kinds whose changes may mean that other kinds are served now. */
+const SERVED_BY: ReadonlySet<string> = new Set([
+  "apiextensions.k8s.io/customresourcedefinitions",
+  "apiregistration.k8s.io/apiservices",
+]);
+const RESYNC_MS = 1000;
+
+const idOf = (type: DiscoveredResource): string => `${type.group}/${type.plural}`;
+const isMonitorable = (type: DiscoveredResource): boolean =>
+  ["list", "watch", "delete"].every((verb) => type.verbs.has(verb)) && !IGNORED.has(idOf(type));
+
+/**
+ * Deletes what has owners and none of them exists any more, holds back what is deleted in the foreground until its
+ * dependents are gone, and lets dependents go where that was asked for. Watches the metadata of everything.
+ */
+export function createGarbageCollector(deps: ControllerDeps, workers = 20): Controller {
+  return {
+    name: "garbage-collector",
+    async run(signal) {
+      const log = deps.logger.child({ controller: "garbage-collector" });
+      await using scope = new TaskScope(signal);
+      await using monitors = new Monitors(deps, log);
+      const queue = createWorkQueue<string>({ clock: deps.clock, maxDelayMs: 30_000 });
+      monitors.look = (uids) => {
+        for (const uid of uids) queue.add(uid);
+      };
+      scope.run(async (running) => monitors.follow(running));
+      await monitors.ready(scope.signal);
+      await queue.run(
+        workers,
+        async (uid) => {
+          try {
+            await collect(deps, monitors, uid, (other) => queue.add(other), scope.signal);
+            queue.forget(uid);
+          } catch (error) {
+            if (isAbort(error, scope.signal)) return;
+            const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable");
+            log[expected ? "debug" : "warn"]("object not collected", { uid, error: (error as Error).message });
+            queue.addRateLimited(uid);
+          }
+        },
+        scope.signal,
+      );
+      await scope.join();
+    },
+  };
+}
+
+async function collect(
+  deps: ControllerDeps,
+  monitors: Monitors,
+  uid: string,
+  look: (uid: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { graph } = monitors;
+  const node = graph.get(uid);
+  if (node === undefined) return;
+  if (isOrphaning(node)) return await orphanDependents(deps, graph, node, signal);
+  let verdict: Verdict = graph.decide(uid);
+  if (verdict.action === "ask") {
+    for (const owner of verdict.owners) {
+      const type = monitors.typeOf(owner.apiVersion, owner.kind);
+      if (type === undefined) throw new Error(`no resource is served for ${owner.apiVersion} ${owner.kind}`);
+      if (!(await exists(deps, type, node, owner.name, owner.uid, signal))) graph.markAbsent(owner.uid);
+      else if (graph.get(owner.uid) === undefined) return; // it will be seen, and what it owns looked at again
+    }
+    verdict = graph.decide(uid);
+  }
+  switch (verdict.action) {
+    case "none":
+    case "ask":
+      return;
+    case "collectDependents":
+      for (const dependent of verdict.uids) look(dependent);
+      return;
+    case "removeFinalizer":
+      return await removeFinalizer(deps, node, verdict.finalizer, signal);
+    case "removeOwners":
+      return await removeOwners(deps, node, new Set(verdict.uids), signal);
+    case "delete":
+      return await ignoreGone(
+        deps.client.delete(node.type, node, {
+          propagationPolicy: verdict.policy,
+          // If it changed meanwhile it may have found another owner.
+          preconditions: { uid: node.uid, resourceVersion: node.resourceVersion },
+          signal,
+        }),
+      );
+  }
+}
+
+async function exists(
+  deps: ControllerDeps,
+  type: DiscoveredResource,
+  dependent: GraphNode,
+  name: string,
+  uid: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (type.namespaced && dependent.namespace === undefined) return false;
+  try {
+    const namespace = type.namespaced ? dependent.namespace : undefined;
+    const owner = await deps.client.get(type, { namespace, name }, { metadataOnly: true, signal });
+    return owner.metadata.uid === uid;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+async function orphanDependents(
+  deps: ControllerDeps,
+  graph: OwnerGraph,
+  node: GraphNode,
+  signal: AbortSignal,
+): Promise<void> {
+  await Promise.all(
+    graph.dependentsOf(node.uid).map(async (each) => removeOwners(deps, each, new Set([node.uid]), signal)),
+  );
+  await removeFinalizer(deps, node, ORPHAN, signal);
+}
+
+/** A merge patch works on custom resources too; the resourceVersion guards the lists, which it replaces. */
+async function patchMetadata(
+  deps: ControllerDeps,
+  node: GraphNode,
+  metadata: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = { metadata: { ...metadata, uid: node.uid, resourceVersion: node.resourceVersion } };
+  await ignoreGone(deps.client.patch(node.type, node, "merge", body, { signal }));
+}
+
+async function removeOwners(
+  deps: ControllerDeps,
+  node: GraphNode,
+  uids: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  const left = node.owners.filter((owner) => !uids.has(owner.uid));
+  await patchMetadata(deps, node, { ownerReferences: left.length === 0 ? null : left }, signal);
+}
+
+async function removeFinalizer(
+  deps: ControllerDeps,
+  node: GraphNode,
+  finalizer: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const left = node.finalizers.filter((each) => each !== finalizer);
+  await patchMetadata(deps, node, { finalizers: left.length === 0 ? null : left }, signal);
+}
+
+async function ignoreGone(request: Promise<unknown>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+/** One metadata watch per served resource, kept in step with what is served; feeds the graph. */
+class Monitors implements AsyncDisposable {
+  readonly graph = new OwnerGraph();
+  look: (uids: readonly string[]) => void = () => {};
+  readonly #deps: ControllerDeps;
+  readonly #log: Logger;
+  readonly #informers = new Map<string, OwnedInformer<KubeObject>>();
+  readonly #kinds = new Map<string, DiscoveredResource>();
+  readonly #retired: PromiseLike<void>[] = [];
+  #wake: (() => void) | undefined;
+  #isStale = false;
+  #firstDone: (() => void) | undefined;
+  readonly #first = new Promise<void>((resolve) => (this.#firstDone = resolve));
+
+  constructor(deps: ControllerDeps, log: Logger) {
+    this.#deps = deps;
+    this.#log = log;
+  }
+
+  typeOf(apiVersion: string, kind: string): DiscoveredResource | undefined {
+    const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
+    return this.#kinds.get(`${group}/${kind}`);
+  }
+
+  /** Resolves when everything served at first was listed. */
+  async ready(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await Promise.race([this.#first, stopped]);
+    for (const informer of this.#informers.values())
+      await Promise.race([informer.waitForSync(signal).catch(() => {}), stopped]);
+  }
+
+  /** Discovers, and again whenever a definition of resources changed. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    while (!signal.aborted) {
+      this.#isStale = false;
+      try {
+        this.#apply((await discoverResources(this.#deps.client, signal)).resources);
+        this.#firstDone?.();
+      } catch (error) {
+        if (isAbort(error, signal)) throw error;
+        this.#log.debug("discovery failed", { error: (error as Error).message });
+        this.#isStale = true;
+      }
+      if (!this.#isStale)
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      this.#wake = undefined;
+      await sleep(clock, RESYNC_MS, signal); // definitions come in groups, and are served a moment later
+    }
+  }
+
+  #apply(resources: readonly DiscoveredResource[]): void {
+    const monitored = resources.filter(isMonitorable);
+    const served = new Set(monitored.map(idOf));
+    this.#kinds.clear();
+    for (const type of resources) {
+      const id = `${type.group}/${type.kind}`;
+      if (!type.plural.includes("/") && !this.#kinds.has(id)) this.#kinds.set(id, type);
+    }
+    for (const type of monitored)
+      if (!this.#informers.has(idOf(type))) this.#informers.set(idOf(type), this.#watch(type));
+    for (const [id, informer] of this.#informers) {
+      if (served.has(id)) continue;
+      this.#informers.delete(id);
+      for (const uid of this.graph.ofType((type) => idOf(type) === id)) this.look(this.graph.remove(uid));
+      this.#retired.push(informer[Symbol.asyncDispose]());
+    }
+  }
+
+  #watch(type: DiscoveredResource): OwnedInformer<KubeObject> {
+    const { clock, random } = this.#deps;
+    const informer = createInformer({ client: this.#deps.client, clock, random }, type, {
+      metadataOnly: true,
+      transform: slim,
+    });
+    const definesResources = SERVED_BY.has(idOf(type));
+    const changed = (): void => {
+      if (!definesResources || !informer.synced) return;
+      this.#isStale = true;
+      this.#wake?.();
+    };
+    const put = (object: KubeObject): void => {
+      this.look(this.graph.upsert(graphNode(type, object)));
+      changed();
+    };
+    informer.addHandlers({
+      added: put,
+      updated: (_, object) => put(object),
+      deleted: (object) => {
+        this.look(this.graph.remove(object.metadata.uid ?? ""));
+        changed();
+      },
+    });
+    return informer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await using cleanup = new Cleanup();
+    for (const informer of this.#informers.values()) cleanup.use(informer);
+    this.#informers.clear();
+    await Promise.all(this.#retired);
+  }
+}
+
+/** The graph holds what matters; the cache behind it keeps as little as it can. */
+function slim({ metadata }: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
+  return { metadata: { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } };
+}

@@ -1,0 +1,131 @@
+import { Node, Pod } from "@coracle/api/core/v1";
+import { isNotFound } from "@coracle/apimachinery";
+import type { Instant } from "@coracle/base";
+import { cacheKeyOf } from "@coracle/client";
+import {
+  defineController,
+  done,
+  mapped,
+  requeueAfter,
+  type Controller,
+  type ControllerDeps,
+} from "@coracle/controller-kit";
+import { podsByNode } from "../node-lifecycle/index.ts";
+import { isFinished } from "../pods/pod-state.ts";
+import { byAge, timestamp } from "../time/timestamp.ts";
+
+/** A node may be seen after its pods: so long a pod without node is given. */
+const QUARANTINE_MS = 40_000;
+const OUT_OF_SERVICE = "node.kubernetes.io/out-of-service";
+
+/** Removes pods that nobody else will: of nodes that are gone, never started ones that were deleted, and too many finished ones. */
+export function createPodGcController(deps: ControllerDeps, terminatedThreshold: number): Controller {
+  const { client, informers, clock } = deps;
+  const nodes = informers.informer(Node).lister;
+  const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
+  const orphanSince = new Map<string, Instant>();
+
+  async function remove(pod: Pod, reason: string | undefined, signal: AbortSignal): Promise<void> {
+    const { namespace, name = "", uid } = pod.metadata;
+    try {
+      if (!isFinished(pod)) {
+        const now = timestamp(clock.now());
+        const conditions =
+          reason === undefined
+            ? []
+            : [
+                {
+                  type: "DisruptionTarget",
+                  status: "True",
+                  reason: "DeletionByPodGC",
+                  message: reason,
+                  lastTransitionTime: now,
+                },
+              ];
+        const status = { phase: "Failed", ...(conditions.length === 0 ? {} : { conditions }) };
+        await client.patch(
+          Pod,
+          { namespace, name },
+          "strategic",
+          { metadata: { uid }, status },
+          { subresource: "status", signal },
+        );
+      }
+      await client.delete(Pod, { namespace, name }, { gracePeriodSeconds: 0, preconditions: { uid }, signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** The oldest finished pods beyond the threshold. */
+  function surplus(): readonly Pod[] {
+    if (terminatedThreshold <= 0) return [];
+    const finished = pods.list().filter((pod) => isFinished(pod) && pod.metadata.deletionTimestamp === undefined);
+    const count = finished.length - terminatedThreshold;
+    return count <= 0 ? [] : finished.toSorted(byAge).slice(0, count);
+  }
+
+  return defineController<Pod>(deps, {
+    name: "pod-garbage-collector",
+    for: Pod,
+    changed: (pod, old) =>
+      old === undefined ||
+      old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
+      old.spec.nodeName !== pod.spec.nodeName ||
+      isFinished(old) !== isFinished(pod),
+    watches: [
+      mapped(Node, (node) => {
+        const { name = "" } = node.metadata;
+        const isTroubled = nodes.byKey(name) === undefined || isOutOfService(node);
+        return isTroubled ? pods.byIndex("node", name).map(cacheKeyOf) : [];
+      }),
+    ],
+    workers: 2,
+    async reconcile(key, { signal }) {
+      const pod = pods.byKey(key);
+      if (pod === undefined) {
+        orphanSince.delete(key);
+        return done;
+      }
+      const { nodeName = "" } = pod.spec;
+      const isDeleted = pod.metadata.deletionTimestamp !== undefined;
+      if (nodeName === "") {
+        if (isDeleted) await remove(pod, undefined, signal);
+        else if (isFinished(pod)) for (const each of surplus()) await remove(each, undefined, signal);
+        return done;
+      }
+      const node = nodes.byKey(nodeName);
+      if (node === undefined) {
+        const since = orphanSince.get(key) ?? clock.now();
+        orphanSince.set(key, since);
+        const leftMs = since + QUARANTINE_MS - clock.now();
+        if (leftMs > 0) return requeueAfter(leftMs);
+        if (await isNodeThere(nodeName, signal)) return done;
+        await remove(pod, "PodGC: node no longer exists", signal);
+        return done;
+      }
+      orphanSince.delete(key);
+      if (isDeleted && isOutOfService(node) && !isReadyNode(node)) await remove(pod, undefined, signal);
+      else if (isFinished(pod)) for (const each of surplus()) await remove(each, undefined, signal);
+      return done;
+    },
+  });
+
+  async function isNodeThere(name: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      await client.get(Node, { name }, { signal });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+}
+
+function isOutOfService(node: Node): boolean {
+  return (node.spec?.taints ?? []).some((taint) => taint.key === OUT_OF_SERVICE);
+}
+
+function isReadyNode(node: Node): boolean {
+  return node.status?.conditions?.find((condition) => condition.type === "Ready")?.status === "True";
+}

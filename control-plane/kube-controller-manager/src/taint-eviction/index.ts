@@ -1,0 +1,66 @@
+import { Node, Pod } from "@coracle/api/core/v1";
+import { isNotFound } from "@coracle/apimachinery";
+import { cacheKeyOf, referenceTo } from "@coracle/client";
+import {
+  defineController,
+  done,
+  mapped,
+  requeueAfter,
+  type Controller,
+  type ControllerDeps,
+} from "@coracle/controller-kit";
+import { podsByNode } from "../node-lifecycle/index.ts";
+import { timestamp } from "../time/timestamp.ts";
+import { msUntilEviction } from "./plan.ts";
+
+/** Deletes pods from nodes whose NoExecute taints they do not tolerate, or no longer. */
+export function createTaintEvictionController(deps: ControllerDeps): Controller {
+  const { client, informers, clock, recorder } = deps;
+  const nodes = informers.informer(Node).lister;
+  const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
+  const drives = (node: Node | undefined): boolean =>
+    (node?.spec?.taints ?? []).some((taint) => taint.effect === "NoExecute");
+
+  return defineController<Pod>(deps, {
+    name: "taint-eviction",
+    for: Pod,
+    changed: (pod) => pod.spec.nodeName !== undefined && drives(nodes.byKey(pod.spec.nodeName)),
+    watches: [
+      mapped(Node, (node, old) => {
+        if (!drives(node) || (old !== undefined && old.spec?.taints === node.spec?.taints)) return [];
+        return pods.byIndex("node", node.metadata.name ?? "").map(cacheKeyOf);
+      }),
+    ],
+    workers: 8,
+    async reconcile(key, { signal }) {
+      const pod = pods.byKey(key);
+      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return done;
+      const taints = nodes.byKey(pod.spec.nodeName ?? "")?.spec?.taints ?? [];
+      const now = clock.now();
+      const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now);
+      if (ms === undefined || ms > 0) return requeueAfter(ms);
+      const { namespace, name = "", uid } = pod.metadata;
+      recorder.event(
+        referenceTo(Pod, pod),
+        "Normal",
+        "TaintManagerEviction",
+        `Marking for deletion Pod ${namespace}/${name}`,
+      );
+      const condition = {
+        type: "DisruptionTarget",
+        status: "True",
+        reason: "DeletionByTaintManager",
+        message: "Taint manager: deleting due to NoExecute taint",
+        lastTransitionTime: timestamp(now),
+      };
+      try {
+        const body = { metadata: { uid }, status: { conditions: [condition] } };
+        await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
+        await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+      return done;
+    },
+  });
+}
