@@ -1,1 +1,10 @@
-export {};
+/**
+ * Machines, registries, images and clusters for tests. What is made here is real, lives in a network namespace without
+ * a way out, and is gone when it is disposed of.
+ */
+export { busyboxImage, nodeImage, type ImageFiles } from "./image/built-images.ts";
+export { imageArchive, makeImage, makeLayer, type Image, type ImageConfig, type Layer } from "./image/image.ts";
+export { tarArchive, type TarMember } from "./image/tar-archive.ts";
+export { hostLeftovers, snapshotHost, type HostSnapshot } from "./host/host-snapshot.ts";
+export { createTestHost, programPath, type HostProcess, type TestHost } from "./host/test-host.ts";
+export { startRegistry, type Registry } from "./registry/registry.ts";
