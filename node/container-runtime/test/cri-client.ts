@@ -6,10 +6,7 @@ type Methods = RuntimeServiceMethods & ImageServiceMethods;
 
 /** A CRI client for tests. */
 export interface CriClient extends Disposable {
-  call<Name extends keyof Methods & string>(
-    name: Name,
-    request: Methods[Name]["request"],
-  ): Promise<Methods[Name]["response"]>;
+  call<Name extends keyof Methods>(name: Name, request: Methods[Name]["request"]): Promise<Methods[Name]["response"]>;
   events(): ClientReadableStream<ContainerEventResponse>;
 }
 
