@@ -1,14 +1,23 @@
-import type { Clock } from "@coracle/base";
+import type { Random } from "@coracle/base";
 import type { Authorizer } from "../authorization/authorizer.ts";
 import type { RbacAuthorizer } from "../authorization/rbac.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
+import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
+import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeRestriction } from "./node-restriction.ts";
+import { priority } from "./priority.ts";
+import { rbacEscalation } from "./rbac-escalation.ts";
+import { runtimeClass } from "./runtime-class.ts";
+import { serviceAccount } from "./service-account.ts";
+import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
+import { taintNodesByCondition } from "./taint-nodes-by-condition.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 
 /** What plugins may use. */
 export interface AdmissionDeps {
   readonly objects: RegistryReader;
-  readonly clock: Clock;
+  readonly random: Random;
   readonly authorizer: Authorizer;
   /** Undefined while RBAC is off. */
   readonly rbac: () => RbacAuthorizer | undefined;
@@ -28,6 +37,16 @@ interface Entry {
 /** Every plugin, in the order in which they run. */
 const ORDER: readonly Entry[] = [
   { name: "NamespaceLifecycle", isOnByDefault: true, make: ({ objects }) => namespaceLifecycle(objects) },
+  { name: "ServiceAccount", isOnByDefault: true, make: ({ objects, random }) => serviceAccount(objects, random) },
+  { name: "NodeRestriction", isOnByDefault: false, make: ({ objects }) => nodeRestriction(objects) },
+  { name: "TaintNodesByCondition", isOnByDefault: true, make: () => taintNodesByCondition },
+  { name: "Priority", isOnByDefault: true, make: ({ objects }) => priority(objects) },
+  { name: "DefaultTolerationSeconds", isOnByDefault: true, make: () => defaultTolerationSeconds },
+  { name: "DefaultStorageClass", isOnByDefault: true, make: ({ objects }) => defaultStorageClass(objects) },
+  { name: "StorageObjectInUseProtection", isOnByDefault: true, make: () => storageObjectInUseProtection },
+  { name: "RuntimeClass", isOnByDefault: true, make: ({ objects }) => runtimeClass(objects) },
+  { name: "DefaultIngressClass", isOnByDefault: true, make: ({ objects }) => defaultIngressClass(objects) },
+  { name: "RBACEscalation", isOnByDefault: true, make: ({ authorizer, rbac }) => rbacEscalation(authorizer, rbac) },
 ];
 
 /** The plugins of a server with these settings. */

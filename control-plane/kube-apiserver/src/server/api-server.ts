@@ -131,7 +131,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   });
   const admission = createAdmissionChain(
     createAdmissionPlugins(
-      { objects, clock, authorizer: { authorize: (a) => authorizer.authorize(a) }, rbac: () => rbac },
+      { objects, random, authorizer: { authorize: (a) => authorizer.authorize(a) }, rbac: () => rbac },
       config.admission,
     ),
   );
@@ -191,6 +191,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     codecs,
     clock,
     random,
+    admission,
     minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
     connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer }),
     virtual: new Map([

@@ -1,7 +1,16 @@
 import { notFound, statusError, type Draft, type Json, type JsonObject, type StatusError } from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
 import type { Catalog, CatalogResource } from "../discovery/catalog.ts";
-import type { Answer, Registry, RequestContext, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
+import type {
+  AdmissionAttributes,
+  AdmissionChain,
+  Answer,
+  Registry,
+  RequestContext,
+  ResourceHandler,
+  SubresourceHandler,
+} from "../registry/registry.ts";
+import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
@@ -33,6 +42,8 @@ export interface ResourceRoutesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly virtual: VirtualResources;
+  /** What virtual resources pass; stored ones pass it in the registry. */
+  readonly admission: AdmissionChain;
   /** By `RESOURCE/SUBRESOURCE` of the core group. */
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly minRequestTimeoutMs: number;
@@ -289,6 +300,23 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const format = formatOf(request, resource);
     const { dryRun } = writeQuery(request, "CreateOptions");
     const body = await readObject(request, kind, codecs);
+    const attributes: AdmissionAttributes = {
+      operation: "CREATE",
+      group: info.group,
+      version: info.version,
+      resource: info.resource,
+      kind,
+      subresource: info.subresource,
+      namespace: info.namespace,
+      name: info.name,
+      object: { metadata: {}, ...body } as ApiDraft,
+      oldObject: undefined,
+      options: undefined,
+      isDryRun: dryRun,
+      context: request,
+    };
+    await options.admission.admit(attributes);
+    await options.admission.validate(attributes);
     const object = await virtual(request, body, { namespace: info.namespace, name: info.name, dryRun });
     await sendAnswer(request, resource, { ...format, as: "" }, { type: "object", object, created: true });
   }

@@ -1,0 +1,88 @@
+import { forbidden } from "@coracle/apimachinery";
+import type { PolicyRule, RoleRef } from "@coracle/api/rbac/v1";
+import { MASTERS_GROUP } from "../authentication/user.ts";
+import type { AuthorizationAttributes, Authorizer } from "../authorization/authorizer.ts";
+import { printRule, uncovered } from "../authorization/policy-rule.ts";
+import type { RbacAuthorizer } from "../authorization/rbac.ts";
+import type { AdmissionAttributes } from "../registry/registry.ts";
+import type { AdmissionPlugin } from "./plugin.ts";
+
+const GROUP = "rbac.authorization.k8s.io";
+
+/**
+ * Nobody grants more than he has: a role's or binding's rules must be covered by the writer's own, unless he holds
+ * the verbs `escalate` (roles) or `bind` (bindings). Upstream does this in the storage of these kinds; here it runs
+ * last in the chain, so it sees what will be stored.
+ */
+export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorizer | undefined): AdmissionPlugin {
+  async function may(attributes: AdmissionAttributes, verb: string, resource: string, name: string): Promise<boolean> {
+    const question: AuthorizationAttributes = {
+      user: attributes.context.user,
+      verb,
+      isResource: true,
+      group: GROUP,
+      version: "v1",
+      resource,
+      subresource: "",
+      namespace: attributes.namespace,
+      name,
+      path: "",
+    };
+    return (await authorizer.authorize(question)).verdict === "allow";
+  }
+
+  function refuse(
+    attributes: AdmissionAttributes,
+    index: RbacAuthorizer,
+    wanted: readonly PolicyRule[],
+  ): Error | undefined {
+    const { user } = attributes.context;
+    const { rules, missingRoles } = index.rulesFor(user, attributes.namespace);
+    const missing = uncovered(rules, wanted);
+    if (missing.length === 0) return undefined;
+    const groups = `[${user.groups.map((group) => JSON.stringify(group)).join(" ")}]`;
+    const resolution = missingRoles.length === 0 ? "" : `; resolution errors: [${missingRoles.join(", ")}]`;
+    return forbidden(
+      { group: GROUP, resource: attributes.resource },
+      attributes.name,
+      `user ${JSON.stringify(user.name)} (groups=${groups}) is attempting to grant RBAC permissions not currently held:\n${missing.map(printRule).join("\n")}${resolution}`,
+    );
+  }
+
+  return {
+    name: "RBACEscalation",
+    scope: {
+      operations: ["CREATE", "UPDATE"],
+      resources: ["roles", "clusterroles", "rolebindings", "clusterrolebindings"].map((plural) => `${GROUP}/${plural}`),
+    },
+    async validate(attributes) {
+      const index = rbac();
+      const { object, resource } = attributes;
+      if (index === undefined || object === undefined) return;
+      if (attributes.context.user.groups.includes(MASTERS_GROUP)) return;
+      let wanted: readonly PolicyRule[];
+      if (resource === "roles" || resource === "clusterroles") {
+        const old = attributes.oldObject?.["rules"];
+        wanted = (object["rules"] ?? []) as readonly PolicyRule[];
+        if (old !== undefined && JSON.stringify(old) === JSON.stringify(wanted)) return;
+        if (await may(attributes, "escalate", resource, attributes.name)) return;
+      } else {
+        const { roleRef } = object as unknown as { readonly roleRef: RoleRef };
+        const role = roleRef.kind === "ClusterRole" ? "clusterroles" : "roles";
+        if (await may(attributes, "bind", role, roleRef.name)) return;
+        // Binding a role that does not exist grants nothing yet; only those who may bind can do it.
+        const rules = index.roleRules(roleRef, attributes.namespace);
+        if (rules === undefined) {
+          throw forbidden(
+            { group: GROUP, resource },
+            attributes.name,
+            `${role.slice(0, -1)}.${GROUP} ${JSON.stringify(roleRef.name)} not found`,
+          );
+        }
+        wanted = rules;
+      }
+      const refusal = refuse(attributes, index, wanted);
+      if (refusal !== undefined) throw refusal;
+    },
+  };
+}
