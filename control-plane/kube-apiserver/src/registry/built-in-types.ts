@@ -1,3 +1,4 @@
+import { decodeKubernetes, isKubernetesProtobuf } from "@coracle/api";
 import {
   applyJsonPatch,
   applyMergePatch,
@@ -5,7 +6,9 @@ import {
   builtInSchema,
   type Json,
 } from "@coracle/apimachinery";
+import { readJsonValue, type ValueReader } from "../storage/stored-version.ts";
 import type { PatchPort } from "./patch-verb.ts";
+import type { ApiDraft } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
 
 /** The schema engine over the API tables, as the registry uses it. Compiles types as they are met. */
@@ -33,3 +36,17 @@ export const builtInPatches: PatchPort = (kind, type, value, patch) => {
     }
   }
 };
+
+/** Reads our JSON values, and the binary ones that an upstream server left. */
+export const readBuiltInValue: ValueReader = (value) => {
+  if (!isKubernetesProtobuf(value)) return readJsonValue(value);
+  const object = decodeKubernetes(value);
+  const [group, version] = splitVersion(String(object["apiVersion"]));
+  const decoded = builtInSchema().decodeKind({ group, version, kind: String(object["kind"]) }, object);
+  return decoded.object as ApiDraft;
+};
+
+function splitVersion(apiVersion: string): readonly [string, string] {
+  const slash = apiVersion.indexOf("/");
+  return slash === -1 ? ["", apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+}

@@ -7,7 +7,7 @@ import { ResourceStorage } from "../storage/resource-storage.ts";
 import { StorageHub, type CachedResource } from "../storage/storage-hub.ts";
 import type { ValueReader } from "../storage/stored-version.ts";
 import { createBindingHandler } from "./binding-handler.ts";
-import { builtInPatches, createBuiltInSchemaPort } from "./built-in-types.ts";
+import { builtInPatches, createBuiltInSchemaPort, readBuiltInValue } from "./built-in-types.ts";
 import { conversionOf } from "./conversion/conversions.ts";
 import { fallbackDefinition } from "./fallback-definition.ts";
 import { createGenericHandler } from "./generic-handler.ts";
@@ -40,7 +40,7 @@ export interface RegistryOptions {
   readonly serviceCidr?: string | undefined;
   /** Absent: 30000-32767. */
   readonly nodePortRange?: string | undefined;
-  /** Reads what is not our JSON: protobuf values that an upstream server left. */
+  /** Absent: reads JSON and the binary form of built-in kinds. */
   readonly readValue?: ValueReader | undefined;
 }
 
@@ -76,9 +76,10 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
   const definitionOf = (entry: ResourceEntry): ResourceDefinition =>
     known.get(keyOf(entry)) ?? fallbackDefinition(entry);
 
-  const hub = new StorageHub({ store, clock, logger, read: options.readValue });
+  const read = options.readValue ?? readBuiltInValue;
+  const hub = new StorageHub({ store, clock, logger, read });
   await hub.start(cachedResources(entries, definitionOf));
-  const storages = openStorages(hub, entries, definitionOf, options.readValue);
+  const storages = openStorages(hub, entries, definitionOf, read);
   const storageOf = (group: string, version: string, plural: string): ObjectStorage => {
     const storage = storages.get(resourceKey(group, version, plural));
     if (storage === undefined) throw new Error(`the API tables have no ${plural}`);

@@ -1,3 +1,4 @@
+import type { ObjectMeta } from "@coracle/api/meta/v1";
 import {
   alreadyExists,
   invalid,
@@ -5,11 +6,13 @@ import {
   isStatusError,
   nameIsDns1123Subdomain,
   statusError,
+  validateObjectMeta,
   type Draft,
+  type NameRule,
 } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { decodeObject, settleNamespace } from "./decode.ts";
-import { fillNewMeta, generateName, validateMeta, type NameRule } from "./object-meta.ts";
+import { fillNewMeta, generateName } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
   admit,
@@ -86,7 +89,7 @@ export async function createDraft(
 }
 
 function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<typeof strategyContext>): void {
-  const errors = validateMeta(object, core.entry.namespaced, nameRuleOf(core));
+  const errors = validateObjectMeta(object.metadata as ObjectMeta, core.entry.namespaced, nameRuleOf(core));
   errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   if (errors.length > 0) throw invalid(core.entry, (object.metadata.name as string | undefined) ?? "", errors);
 }

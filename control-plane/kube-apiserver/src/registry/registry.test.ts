@@ -1,3 +1,6 @@
+import { encodeKubernetes } from "@coracle/api";
+import { createFakeClock } from "@coracle/base";
+import { createMemoryStore } from "@coracle/etcd";
 import type { Draft } from "@coracle/apimachinery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { StorageEvent } from "../storage/object-storage.ts";
@@ -211,5 +214,32 @@ describe("watches", () => {
           configMaps().watch(context, undefined, { allowWatchBookmarks: false, resourceVersion }, watcher))(),
       ),
     ).toMatchObject({ code: 410, reason: "Expired" });
+  });
+});
+
+describe("what an upstream server left in the store", () => {
+  it("is read in its binary form and written back as JSON", async () => {
+    const store = createMemoryStore({ clock: createFakeClock() });
+    const key = "/registry/configmaps/default/theirs";
+    const object = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "theirs", namespace: "default", uid: "u" },
+      data: { a: "1" },
+    };
+    const value = encodeKubernetes(object) as Buffer;
+    await store.txn({ compare: [], success: [{ type: "put", key, value }] });
+    await using other = await openRegistryFixture({ store });
+    const read = await other.handler("configmaps").get(context, "default", "theirs", {});
+    expect(objectOf(read)).toMatchObject({ ...object, metadata: { name: "theirs", resourceVersion: "2" } });
+    const labels = { metadata: { labels: { a: "b" } } };
+    await other.handler("configmaps").patch(context, "default", "theirs", "merge", labels, { ...write, force: false });
+    const { kvs } = await store.range({ key });
+    expect(JSON.parse(kvs[0]?.value.toString() ?? "")).toMatchObject({
+      metadata: { uid: "u", labels: { a: "b" } },
+      data: { a: "1" },
+    });
+    expect(kvs[0]?.value.toString()).not.toContain("resourceVersion");
+    await store[Symbol.asyncDispose]();
   });
 });

@@ -1,9 +1,19 @@
-import { conflict, equalJson, invalid, invalidValue, notFound, type Draft } from "@coracle/apimachinery";
+import type { ObjectMeta } from "@coracle/api/meta/v1";
+import {
+  conflict,
+  equalJson,
+  invalid,
+  invalidValue,
+  notFound,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+  type Draft,
+} from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
-import { keepOldMeta, validateMeta, validateMetaUpdate } from "./object-meta.ts";
+import { keepOldMeta } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
   admit,
@@ -137,6 +147,7 @@ async function updateOnce(
   } as const;
   await admit(core, "admit", call);
   keepOldMeta(draft, old);
+  draft.metadata.resourceVersion = old.metadata.resourceVersion;
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   way.strategy.prepare?.(draft, old, strategy);
   raiseGeneration(core, draft, old);
@@ -165,7 +176,6 @@ async function write(
   const old = previous.object;
   const isLast = isDeletedByUpdate(draft, old);
   if (query.dryRun) {
-    draft.metadata.resourceVersion = old.metadata.resourceVersion;
     return answerObject(draft);
   }
   if (isLast) {
@@ -174,7 +184,6 @@ async function write(
     await core.hooks.deleted?.(removed.object);
     return answerObject({ ...draft, metadata: { ...draft.metadata, resourceVersion: String(removed.revision) } });
   }
-  draft.metadata.resourceVersion = old.metadata.resourceVersion;
   if (equalJson(draft, old)) return answerStored(previous);
   const stored = await core.storage.replace(previous, draft, { ttlSeconds: core.ttlSeconds });
   return stored === undefined ? undefined : answerStored(stored);
@@ -221,8 +230,8 @@ function checkUpdate(
   way: UpdateWay,
   strategy: ReturnType<typeof strategyContext>,
 ): void {
-  const errors = validateMetaUpdate(object, old);
-  errors.push(...validateMeta(object, core.entry.namespaced, anyName));
+  const errors = validateObjectMetaUpdate(object.metadata as ObjectMeta, old.metadata as ObjectMeta);
+  errors.push(...validateObjectMeta(object.metadata as ObjectMeta, core.entry.namespaced, anyName));
   if (validatesAsMain) errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
   if (errors.length > 0) throw invalid(core.entry, textOf(object.metadata.name), errors);
