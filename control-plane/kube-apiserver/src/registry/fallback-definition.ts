@@ -1,4 +1,4 @@
-import { isObject } from "@coracle/apimachinery";
+import { isObject, nameIsPathSegment } from "@coracle/apimachinery";
 import type { ResourceEntry } from "./resource-catalog.ts";
 import type { ApiDraft, ApiObject, ResourceDefinition, UpdateStrategy } from "./resource-definition.ts";
 
@@ -28,6 +28,8 @@ export const allButStatus: UpdateStrategy = withoutStatus;
 export function fallbackDefinition(entry: ResourceEntry): ResourceDefinition {
   const { group, version, plural, kind } = entry;
   const hasStatus = isObject(entry.subresources) && entry.subresources.status !== undefined;
+  // RBAC's names hold colons.
+  if (group === "rbac.authorization.k8s.io") return { group, version, plural, kind, validateName: nameIsPathSegment };
   if (!hasStatus) return { group, version, plural, kind };
   return {
     group,
