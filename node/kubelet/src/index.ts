@@ -1,1 +1,7 @@
-export {};
+/**
+ * The node agent: runs the pods that are bound to its node through a container runtime (CRI), and speaks for the node in
+ * the API.
+ */
+export { DEFAULT_CONFIGURATION, type KubeletConfiguration } from "./config.ts";
+export { runKubelet, type KubeletOptions } from "./kubelet.ts";
+export type { KubeletTls } from "./server/kubelet-server.ts";

@@ -1,0 +1,193 @@
+import { open } from "node:fs/promises";
+import type { ContainerStatus, PodSandboxStatus } from "@coracle/api/cri";
+import type { Instant } from "@coracle/base";
+import type { CriClient } from "../cri/cri-client.ts";
+import { isCriNotFound } from "../cri/cri-client.ts";
+import {
+  CONTAINER_HASH,
+  CONTAINER_NAME,
+  POD_UID,
+  RESTART_COUNT,
+  TERMINATION_PATH,
+  TERMINATION_POLICY,
+} from "../cri/labels.ts";
+
+/** One run of a container, as the runtime tells it. */
+export interface ContainerRun {
+  readonly id: string;
+  readonly name: string;
+  readonly sandboxId: string;
+  readonly state: "created" | "running" | "exited" | "unknown";
+  /** How often the container had been restarted when this run was made. */
+  readonly restartCount: number;
+  /** Of the specification that it was made from. */
+  readonly hash: string;
+  readonly createdAt: Instant;
+  readonly startedAt: Instant;
+  readonly finishedAt: Instant;
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly image: string;
+  readonly imageId: string;
+  readonly logPath: string;
+  readonly user:
+    | { readonly uid: number; readonly gid: number; readonly supplementalGroups: readonly number[] }
+    | undefined;
+}
+
+export interface SandboxState {
+  readonly id: string;
+  readonly attempt: number;
+  readonly isReady: boolean;
+  readonly createdAt: Instant;
+  readonly ips: readonly string[];
+  readonly isHostNetwork: boolean;
+}
+
+/** What the runtime has of one pod; sandboxes and each container's runs newest first. */
+export interface RuntimeState {
+  readonly sandboxes: readonly SandboxState[];
+  readonly runs: ReadonlyMap<string, readonly ContainerRun[]>;
+}
+
+export const NO_RUNTIME_STATE: RuntimeState = { sandboxes: [], runs: new Map() };
+
+const STATES = {
+  CONTAINER_CREATED: "created",
+  CONTAINER_RUNNING: "running",
+  CONTAINER_EXITED: "exited",
+  CONTAINER_UNKNOWN: "unknown",
+} as const;
+
+const millis = (nanos: number | undefined): Instant => Math.floor((nanos ?? 0) / 1e6);
+
+/** Reads a pod's state from the runtime. Runs that have ended never change: `ended` keeps them between calls. */
+export async function readRuntimeState(
+  cri: CriClient,
+  uid: string,
+  ended: Map<string, ContainerRun>,
+): Promise<RuntimeState> {
+  const labelSelector = { [POD_UID]: uid };
+  const [listed, containers] = await Promise.all([
+    cri.call("ListPodSandbox", { filter: { labelSelector } }),
+    cri.call("ListContainers", { filter: { labelSelector } }),
+  ]);
+  const known = new Set<string>();
+  const runs = await Promise.all(
+    (containers.containers ?? []).map(async (container) => {
+      const id = container.id ?? "";
+      known.add(id);
+      const earlier = ended.get(id);
+      if (earlier !== undefined && container.state === "CONTAINER_EXITED") return earlier;
+      const status = await unlessGone(cri.call("ContainerStatus", { containerId: id }));
+      if (status?.status === undefined) return undefined;
+      const run = containerRun(status.status, container.podSandboxId ?? "", await terminationMessage(status.status));
+      if (run.state === "exited") ended.set(id, run);
+      return run;
+    }),
+  );
+  for (const id of ended.keys()) if (!known.has(id)) ended.delete(id);
+  const sandboxes = await Promise.all(
+    (listed.items ?? []).map(async (item) => unlessGone(cri.call("PodSandboxStatus", { podSandboxId: item.id ?? "" }))),
+  );
+  return runtimeStateOf(
+    sandboxes.flatMap((answer) => (answer?.status === undefined ? [] : [sandboxState(answer.status)])),
+    runs.flatMap((run) => (run === undefined ? [] : [run])),
+  );
+}
+
+/** Sorts sandboxes and runs into a pod's state. */
+export function runtimeStateOf(sandboxes: readonly SandboxState[], runs: readonly ContainerRun[]): RuntimeState {
+  const byName = new Map<string, ContainerRun[]>();
+  for (const run of runs.toSorted((a, b) => b.createdAt - a.createdAt || b.restartCount - a.restartCount)) {
+    const of = byName.get(run.name);
+    if (of === undefined) byName.set(run.name, [run]);
+    else of.push(run);
+  }
+  return { sandboxes: sandboxes.toSorted((a, b) => b.createdAt - a.createdAt), runs: byName };
+}
+
+/** Not found: removed between listing and asking. */
+async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isCriNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+function sandboxState(status: PodSandboxStatus): SandboxState {
+  const network = status.network;
+  const ips = [network?.ip ?? "", ...(network?.additionalIps ?? []).map((entry) => entry.ip ?? "")];
+  return {
+    id: status.id ?? "",
+    attempt: status.metadata?.attempt ?? 0,
+    isReady: status.state === "SANDBOX_READY",
+    createdAt: millis(status.createdAt),
+    ips: ips.filter((ip) => ip !== ""),
+    isHostNetwork: status.linux?.namespaces?.options?.network === "NODE",
+  };
+}
+
+const MAX_MESSAGE_BYTES = 4096;
+const LOG_TAIL_BYTES = 2048;
+const LOG_TAIL_LINES = 80;
+
+/** What a container left behind for people to read when it ended: its message file, or on demand the end of its log. */
+async function terminationMessage(status: ContainerStatus): Promise<string> {
+  if (status.state !== "CONTAINER_EXITED") return "";
+  const path = status.annotations?.[TERMINATION_PATH];
+  const mounted = status.mounts?.find((each) => each.containerPath === path)?.hostPath;
+  let message = mounted === undefined ? "" : await endOfFile(mounted, MAX_MESSAGE_BYTES);
+  const wantsLog = status.annotations?.[TERMINATION_POLICY] === "FallbackToLogsOnError";
+  if (message === "" && wantsLog && (status.exitCode ?? 0) !== 0) {
+    const tail = await endOfFile(status.logPath ?? "", 2 * LOG_TAIL_BYTES);
+    const lines = tail.split("\n").map((line) => line.replace(/^\S+ (?:stdout|stderr) [FP] /, ""));
+    message = lines
+      .slice(-LOG_TAIL_LINES - 1)
+      .join("\n")
+      .slice(-LOG_TAIL_BYTES);
+  }
+  return message;
+}
+
+async function endOfFile(path: string, maxBytes: number): Promise<string> {
+  try {
+    await using file = await open(path, "r");
+    const { size } = await file.stat();
+    const start = Math.max(0, size - maxBytes);
+    const buffer = Buffer.alloc(Math.min(size, maxBytes));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, start);
+    return buffer.toString("utf8", 0, bytesRead);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EISDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return "";
+    throw error;
+  }
+}
+
+function containerRun(status: ContainerStatus, sandboxId: string, message: string): ContainerRun {
+  const user = status.user?.linux;
+  return {
+    id: status.id ?? "",
+    name: status.labels?.[CONTAINER_NAME] ?? status.metadata?.name ?? "",
+    sandboxId,
+    state: STATES[status.state as keyof typeof STATES] ?? "unknown",
+    restartCount: Number(status.annotations?.[RESTART_COUNT] ?? status.metadata?.attempt ?? 0),
+    hash: status.annotations?.[CONTAINER_HASH] ?? "",
+    createdAt: millis(status.createdAt),
+    startedAt: millis(status.startedAt),
+    finishedAt: millis(status.finishedAt),
+    exitCode: status.exitCode ?? 0,
+    reason: status.reason ?? "",
+    message: message !== "" ? message : (status.message ?? ""),
+    image: status.image?.userSpecifiedImage || status.image?.image || "",
+    imageId: status.imageRef ?? "",
+    logPath: status.logPath ?? "",
+    user:
+      user === undefined
+        ? undefined
+        : { uid: user.uid ?? 0, gid: user.gid ?? 0, supplementalGroups: user.supplementalGroups ?? [] },
+  };
+}
