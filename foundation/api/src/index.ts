@@ -26,3 +26,6 @@ export {
   wrapKubernetesMessage,
 } from "./proto/kubernetes-codec.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./time/time.ts";
+export { parseYaml, parseYamlDocument, stringifyYaml, YamlError } from "./yaml/yaml.ts";
+export { builtInOpenApiResources, type OpenApiResource } from "./openapi/openapi-resource.ts";
+export { createOpenApi, type OpenApi, type OpenApiDocument } from "./openapi/openapi.ts";

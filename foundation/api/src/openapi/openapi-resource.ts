@@ -1,0 +1,31 @@
+import { parseTable } from "../tables.ts";
+
+/** A served resource, as the documents describe it. */
+export interface OpenApiResource {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  /** Absent for kinds that are created only. */
+  readonly listKind?: string | null;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  readonly verbs: readonly string[];
+  readonly subresources?: Readonly<
+    Record<
+      string,
+      { readonly group: string; readonly version: string; readonly kind: string; readonly verbs: readonly string[] }
+    >
+  >;
+  /** The type of a custom resource in OpenAPI v3 form; absent for built-in kinds, whose type the tables have. */
+  readonly schema?: object;
+}
+
+/** The built-in resources that are served unless told otherwise. */
+export function builtInOpenApiResources(): readonly OpenApiResource[] {
+  const { resources } = parseTable("resources") as {
+    readonly resources: Readonly<Record<string, OpenApiResource & { readonly enabledByDefault: boolean }>>;
+  };
+  return Object.values(resources).filter(
+    (resource) => resource.enabledByDefault && resource.group !== "metrics.k8s.io",
+  );
+}

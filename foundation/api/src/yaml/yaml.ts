@@ -1,0 +1,106 @@
+import type * as Yaml from "yaml";
+
+/** Text that is no YAML, or YAML that JSON cannot hold. */
+export class YamlError extends Error {
+  override readonly name = "YamlError";
+}
+
+let library: Promise<typeof Yaml> | undefined;
+
+/**
+ * Parses the documents of a YAML text as kubectl does: YAML 1.1 booleans and numbers (`yes`, `017`, `0o17`, `1_000`),
+ * times and sexagesimals stay text, names become text (`y:` is `"true"`), the last of duplicate members counts. Empty
+ * documents are left out. The parser is loaded on the first call. Throws YamlError.
+ */
+export async function parseYaml(text: string): Promise<unknown[]> {
+  const yaml = await (library ??= import("yaml"));
+  const documents = yaml.parseAllDocuments(text, {
+    version: "1.1",
+    uniqueKeys: false,
+    intAsBigInt: true,
+    strict: false,
+    merge: true,
+    customTags: (tags) => kubectlTags(tags),
+  });
+  if (!Array.isArray(documents)) return [];
+  const values: unknown[] = [];
+  for (const document of documents) {
+    const [error] = document.errors;
+    if (error !== undefined) throw new YamlError(`error converting YAML to JSON: yaml: ${error.message}`);
+    let value: unknown;
+    try {
+      value = document.toJS({ mapAsMap: true, maxAliasCount: 1000 });
+    } catch (failure) {
+      throw new YamlError(`error converting YAML to JSON: yaml: ${(failure as Error).message}`, { cause: failure });
+    }
+    if (value !== null && value !== undefined) values.push(toJson(value));
+  }
+  return values;
+}
+
+/** Parses a text that must hold exactly one document; undefined for none. Throws YamlError. */
+export async function parseYamlDocument(text: string): Promise<unknown> {
+  const documents = await parseYaml(text);
+  if (documents.length > 1) throw new YamlError("error converting YAML to JSON: more than one document");
+  return documents[0];
+}
+
+/** Writes one value as YAML, without line folding. */
+export async function stringifyYaml(value: unknown): Promise<string> {
+  const yaml = await (library ??= import("yaml"));
+  return yaml.stringify(value, { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+const newOctal: Yaml.ScalarTag = {
+  identify: (value) => typeof value === "bigint",
+  default: true,
+  tag: "tag:yaml.org,2002:int",
+  format: "OCT",
+  test: /^[-+]?0o[0-7_]+$/,
+  resolve(text) {
+    const digits = text.replace(/^[-+]?0o/, "").replaceAll("_", "");
+    const value = BigInt(`0o${digits}`);
+    return text.startsWith("-") ? -value : value;
+  },
+};
+
+/** The YAML 1.1 tags without times and base-60 numbers, with `0o17`. */
+function kubectlTags(tags: Yaml.Tags): Yaml.Tags {
+  const kept = tags.filter((tag) => {
+    if (typeof tag === "string") return tag !== "timestamp" && tag !== "intTime" && tag !== "floatTime";
+    const { tag: name, format } = tag as { readonly tag: string; readonly format?: string };
+    return name !== "tag:yaml.org,2002:timestamp" && format !== "TIME";
+  });
+  return [newOctal, ...kept];
+}
+
+function toJson(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (Array.isArray(value)) return value.map(toJson);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("latin1");
+  if (value instanceof Map) {
+    const out: Record<string, unknown> = {};
+    for (const [key, member] of value as Map<unknown, unknown>) setMember(out, nameOf(key), toJson(member));
+    return out;
+  }
+  if (value instanceof Set) {
+    const out: Record<string, unknown> = {};
+    for (const key of value as Set<unknown>) setMember(out, nameOf(key), null);
+    return out;
+  }
+  if (typeof value === "number" && !Number.isFinite(value)) throw new YamlError(`json: unsupported value: ${value}`);
+  return value;
+}
+
+function nameOf(key: unknown): string {
+  if (typeof key === "object" && key !== null) {
+    throw new YamlError("error converting YAML to JSON: a map or list cannot be the name of a member");
+  }
+  return String(key);
+}
+
+function setMember(out: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === "__proto__") {
+    Object.defineProperty(out, name, { value, enumerable: true, configurable: true, writable: true });
+  } else out[name] = value;
+}
