@@ -115,8 +115,7 @@ export async function runContainerRuntime(options: ContainerRuntimeOptions): Pro
           return { [Symbol.dispose]: () => void listeners.delete(listener) };
         },
       },
-      importImage: async (file) =>
-        (await importImageArchive(images, file, paths.root)).map((record) => record.repoTags[0] ?? record.id),
+      importImage: (file) => importImageArchive(images, file, paths.root),
       logger,
     }),
   );

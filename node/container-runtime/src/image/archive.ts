@@ -4,7 +4,7 @@ import { join, normalize } from "node:path";
 import type { Readable } from "node:stream";
 import { run } from "@coracle/linux";
 import { CriError } from "../cri-error.ts";
-import type { ImageRecord, ImageStore } from "./image-store.ts";
+import type { ImageStore } from "./image-store.ts";
 import type { ImageIndex } from "./manifest.ts";
 import { formatImageReference, parseImageReference } from "./reference.ts";
 
@@ -19,9 +19,10 @@ const NAME_ANNOTATIONS = ["io.containerd.image.name", "org.opencontainers.image.
 
 /**
  * Adds the images of an archive: a tar of an OCI layout, or what `docker save` writes (compressed or not).
- * A bare tag as an OCI layout's name gives no reference of its own; such an image is known by its id.
+ * A bare tag as an OCI layout's name gives no reference of its own; such an image is known by its id. Gives the
+ * names that were added.
  */
-export async function importImageArchive(store: ImageStore, file: string, workFolder: string): Promise<ImageRecord[]> {
+export async function importImageArchive(store: ImageStore, file: string, workFolder: string): Promise<string[]> {
   const folder = await mkdtemp(join(workFolder, "import-"));
   try {
     await run("tar", ["-x", "-f", file, "-C", folder, "--no-same-owner"]);
@@ -54,8 +55,8 @@ function inside(folder: string, name: string): string {
 
 const normalizeName = (name: string): string => formatImageReference(parseImageReference(name));
 
-async function importSaved(store: ImageStore, folder: string, images: readonly SavedImage[]): Promise<ImageRecord[]> {
-  const added: ImageRecord[] = [];
+async function importSaved(store: ImageStore, folder: string, images: readonly SavedImage[]): Promise<string[]> {
+  const added: string[] = [];
   for (const image of images) {
     const layers = await Promise.all(
       image.Layers.map(async (name) => {
@@ -67,18 +68,20 @@ async function importSaved(store: ImageStore, folder: string, images: readonly S
       }),
     );
     const config = await readFile(inside(folder, image.Config));
-    added.push(await store.addParts({ config, layers, tags: (image.RepoTags ?? []).map(normalizeName) }));
+    const tags = (image.RepoTags ?? []).map(normalizeName);
+    const record = await store.addParts({ config, layers, tags });
+    added.push(...(tags.length === 0 ? [record.id] : tags));
   }
   return added;
 }
 
-async function importLayout(store: ImageStore, folder: string, index: ImageIndex): Promise<ImageRecord[]> {
+async function importLayout(store: ImageStore, folder: string, index: ImageIndex): Promise<string[]> {
   const pathOf = (digest: string): string => inside(folder, join("blobs", digest.replace(":", "/")));
   const source = {
     manifest: (digest: string) => readFile(pathOf(digest)),
     blob: (digest: string): Promise<Readable> => Promise.resolve(createReadStream(pathOf(digest))),
   };
-  const added: ImageRecord[] = [];
+  const added: string[] = [];
   for (const entry of index.manifests) {
     const name = NAME_ANNOTATIONS.map((key) => entry.annotations?.[key]).find(
       (text) => text !== undefined && /[/:]/.test(text),
@@ -86,7 +89,8 @@ async function importLayout(store: ImageStore, folder: string, index: ImageIndex
     const tags = name === undefined ? [] : [normalizeName(name)];
     const ref = name === undefined ? undefined : parseImageReference(name);
     const digests = ref === undefined ? [] : [`${ref.domain}/${ref.path}@${entry.digest}`];
-    added.push(await store.addFrom(source, entry, { tags, digests }));
+    const record = await store.addFrom(source, entry, { tags, digests });
+    added.push(tags[0] ?? record.id);
   }
   return added;
 }

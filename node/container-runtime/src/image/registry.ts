@@ -101,12 +101,12 @@ export function openRepository(
     const body = await readBody(response);
     if (response.statusCode !== 200) {
       throw denied(
-        `failed to fetch ${basic === undefined ? "anonymous" : "oauth"} token: unexpected status from GET request to ${realm}: ${response.statusCode} ${response.statusMessage}`,
+        `failed to authorize: failed to fetch ${basic === undefined ? "anonymous" : "oauth"} token: unexpected status from GET request to ${realm}: ${response.statusCode} ${response.statusMessage}`,
       );
     }
     const answer = JSON.parse(body.toString("utf8")) as { token?: string; access_token?: string };
     const token = answer.token ?? answer.access_token;
-    if (token === undefined) throw denied("failed to fetch anonymous token: no token in response");
+    if (token === undefined) throw denied("failed to authorize: failed to fetch anonymous token: no token in response");
     return token;
   };
 
