@@ -28,6 +28,22 @@ import { ingress } from "./networking/ingress.ts";
 import { ingressClass } from "./networking/ingress-class.ts";
 import { endpointSlice } from "./discovery/endpoint-slice.ts";
 import { horizontalPodAutoscaler, horizontalPodAutoscalerV1 } from "./autoscaling/horizontal-pod-autoscaler.ts";
+import { eventsEvent } from "./events/event.ts";
+import { serviceCidr } from "./networking/service-cidr.ts";
+import { ipAddress } from "./networking/ip-address.ts";
+import { storageClass } from "./storage/storage-class.ts";
+import { csiDriver } from "./storage/csi-driver.ts";
+import { csiNode } from "./storage/csi-node.ts";
+import { volumeAttachment } from "./storage/volume-attachment.ts";
+import { csiStorageCapacity } from "./storage/csi-storage-capacity.ts";
+import { volumeAttributesClass } from "./storage/volume-attributes-class.ts";
+import { role, clusterRole } from "./rbac/role.ts";
+import { roleBinding, clusterRoleBinding } from "./rbac/role-binding.ts";
+import { priorityClass } from "./scheduling/priority-class.ts";
+import { runtimeClass } from "./node/runtime-class.ts";
+import { lease } from "./coordination/lease.ts";
+import { podDisruptionBudget } from "./policy/pod-disruption-budget.ts";
+import { certificateSigningRequest } from "./certificates/certificate-signing-request.ts";
 
 /** What is special about each kind the API server serves. */
 export const resourceDefinitions: readonly ResourceDefinition[] = [
@@ -61,4 +77,22 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   endpointSlice,
   horizontalPodAutoscaler,
   horizontalPodAutoscalerV1,
+  eventsEvent,
+  serviceCidr,
+  ipAddress,
+  storageClass,
+  csiDriver,
+  csiNode,
+  volumeAttachment,
+  csiStorageCapacity,
+  volumeAttributesClass,
+  role,
+  clusterRole,
+  roleBinding,
+  clusterRoleBinding,
+  priorityClass,
+  runtimeClass,
+  lease,
+  podDisruptionBudget,
+  certificateSigningRequest,
 ];

@@ -1,0 +1,78 @@
+import type { Event } from "@coracle/api/events/v1";
+import { invalidValue, required, type FieldError } from "@coracle/apimachinery";
+import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as, text } from "../validation/decoded.ts";
+import { pushInvalid } from "../validation/field-values.ts";
+import { dns1123Subdomain, qualifiedName } from "../validation/names.ts";
+import { validateImmutable } from "../validation/object-meta.ts";
+
+const MAX_TEXT = 128;
+const MAX_NOTE = 1024;
+
+function bounded(errors: FieldError[], path: string, value: string, isRequired: boolean): void {
+  if (value === "" && isRequired) errors.push(required(path));
+  if (value.length > MAX_TEXT) errors.push(invalidValue(path, "", `can have at most ${MAX_TEXT} characters`));
+}
+
+function validate(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const event = as<Event>(object);
+  // What clients of this group must say; events of the old group are stored with less.
+  if ((object.metadata["resourceVersion"] ?? "") === "") {
+    if (text(event.eventTime) === "") errors.push(required("eventTime"));
+    if (text(event.type) !== "Normal" && text(event.type) !== "Warning")
+      errors.push(invalidValue("type", "", "has invalid value: "));
+  }
+  const controller = text(event.reportingController);
+  if (controller === "") errors.push(required("reportingController"));
+  pushInvalid(errors, "reportingController", controller, qualifiedName(controller));
+  bounded(errors, "reportingInstance", text(event.reportingInstance), true);
+  bounded(errors, "action", text(event.action), true);
+  bounded(errors, "reason", text(event.reason), true);
+  if (text(event.note).length > MAX_NOTE)
+    errors.push(invalidValue("message", "", `can have at most ${MAX_NOTE} characters`));
+  return errors;
+}
+
+const FROZEN: readonly (readonly [keyof Event, string])[] = [
+  ["regarding", "involvedObject"],
+  ["reason", "reason"],
+  ["note", "message"],
+  ["deprecatedSource", "source"],
+  ["deprecatedFirstTimestamp", "firstTimestamp"],
+  ["deprecatedLastTimestamp", "lastTimestamp"],
+  ["deprecatedCount", "count"],
+  ["reason", "reason"],
+  ["type", "type"],
+  ["eventTime", "eventTime"],
+  ["action", "action"],
+  ["related", "related"],
+  ["reportingController", "reportingController"],
+  ["reportingInstance", "reportingInstance"],
+];
+
+export const eventsEvent: ResourceDefinition = {
+  group: "events.k8s.io",
+  version: "v1",
+  plural: "events",
+  kind: "Event",
+  validateName: (name, isPrefix) => dns1123Subdomain(isPrefix && name.endsWith("-") ? `${name.slice(0, -1)}a` : name),
+  validate,
+  update: {
+    validate(object, old) {
+      const errors: FieldError[] = [];
+      for (const [field, path] of FROZEN) validateImmutable(errors, path, object[field], old[field]);
+      return errors;
+    },
+  },
+  allowCreateOnUpdate: true,
+  selectableFields: {
+    "regarding.kind": (o) => text(as<Event>(o).regarding?.kind),
+    "regarding.namespace": (o) => text(as<Event>(o).regarding?.namespace),
+    "regarding.name": (o) => text(as<Event>(o).regarding?.name),
+    "regarding.uid": (o) => text(as<Event>(o).regarding?.uid),
+    reason: (o) => text(as<Event>(o).reason),
+    reportingController: (o) => text(as<Event>(o).reportingController),
+    type: (o) => text(as<Event>(o).type),
+  },
+};

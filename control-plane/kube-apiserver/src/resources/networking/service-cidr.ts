@@ -1,0 +1,55 @@
+import type { ServiceCIDR } from "@coracle/api/networking/v1";
+import { equalJson, invalidValue, isCidr, required, type FieldError } from "@coracle/apimachinery";
+import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as } from "../validation/decoded.ts";
+import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { freshStatus } from "../validation/workload.ts";
+
+function validate(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const cidrs = as<ServiceCIDR>(object).spec?.cidrs ?? [];
+  const isNew = (object.metadata["resourceVersion"] ?? "") === "";
+  if (isNew) {
+    if (cidrs.length === 0) errors.push(required("spec.cidrs", "at least one CIDR required"));
+    if (cidrs.length > 2) errors.push(invalidValue("spec.cidrs", cidrs, "may only hold up to 2 values"));
+    if (cidrs.length === 2 && cidrs[0]?.includes(":") === cidrs[1]?.includes(":"))
+      errors.push(
+        invalidValue(
+          "spec.cidrs",
+          cidrs,
+          "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        ),
+      );
+  }
+  cidrs.forEach((cidr, i) => {
+    if (isNew && isCidr(cidr).length > 0)
+      errors.push(
+        invalidValue(`spec.cidrs[${i}]`, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
+      );
+  });
+  return errors;
+}
+
+export const serviceCidr: ResourceDefinition = {
+  group: "networking.k8s.io",
+  version: "v1",
+  plural: "servicecidrs",
+  kind: "ServiceCIDR",
+  prepareForCreate: freshStatus({}),
+  validate,
+  update: {
+    prepare: keepStatus,
+    validate(object, old) {
+      const now = as<ServiceCIDR>(object).spec?.cidrs ?? [];
+      const before = as<ServiceCIDR>(old).spec?.cidrs ?? [];
+      const errors: FieldError[] = [];
+      if (now.length < before.length) errors.push(invalidValue("spec.cidrs", now, "field is immutable"));
+      else
+        before.forEach((cidr, i) => {
+          if (!equalJson(cidr, now[i])) errors.push(invalidValue(`spec.cidrs[${i}]`, now[i], "field is immutable"));
+        });
+      return errors;
+    },
+  },
+  subresources: { status: statusUpdate },
+};

@@ -1,0 +1,71 @@
+import type { CSIDriver } from "@coracle/api/storage/v1";
+import { duplicate, invalidValue, notSupported, type FieldError } from "@coracle/apimachinery";
+import type { ResourceDefinition } from "../../registry/resource-definition.ts";
+import { as, text } from "../validation/decoded.ts";
+import { oneOf } from "../validation/field-values.ts";
+import { validateImmutable } from "../validation/object-meta.ts";
+import { objectIn, setDefault } from "../validation/pod-defaults.ts";
+import { validateDriverName } from "../validation/volumes.ts";
+
+export const csiDriver: ResourceDefinition = {
+  group: "storage.k8s.io",
+  version: "v1",
+  plural: "csidrivers",
+  kind: "CSIDriver",
+  allowUnconditionalUpdate: false,
+  defaults(draft) {
+    setDefault(draft, "spec", {});
+    const spec = objectIn(draft, "spec");
+    if (spec === undefined) return;
+    setDefault(spec, "attachRequired", true);
+    setDefault(spec, "podInfoOnMount", false);
+    setDefault(spec, "storageCapacity", false);
+    setDefault(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
+    if (!Array.isArray(spec["volumeLifecycleModes"]) || spec["volumeLifecycleModes"].length === 0)
+      spec["volumeLifecycleModes"] = ["Persistent"];
+    setDefault(spec, "requiresRepublish", false);
+    setDefault(spec, "seLinuxMount", false);
+  },
+  validate(object) {
+    const errors: FieldError[] = [];
+    const name = text(as<CSIDriver>(object).metadata?.name);
+    const spec = as<CSIDriver>(object).spec ?? {};
+    if (name.length > 63 && name.length <= 253) validateDriverName(errors, "metadata.name", name);
+    for (const mode of spec.volumeLifecycleModes ?? [])
+      if (mode !== "Persistent" && mode !== "Ephemeral")
+        errors.push(notSupported("spec.volumeLifecycleModes", mode, ["Ephemeral", "Persistent"]));
+    oneOf(errors, "spec.fsGroupPolicy", spec.fsGroupPolicy, ["File", "None", "ReadWriteOnceWithFSType"]);
+    const audiences = new Set<string>();
+    spec.tokenRequests?.forEach((request, i) => {
+      const path = `spec.tokenRequests[${i}]`;
+      const audience = text(request.audience);
+      if (audiences.has(audience)) errors.push(duplicate(`${path}.audience`, audience));
+      audiences.add(audience);
+      const seconds = request.expirationSeconds;
+      if (seconds !== undefined && (seconds < 600 || seconds > 2 ** 32))
+        errors.push(
+          invalidValue(
+            `${path}.expirationSeconds`,
+            seconds,
+            seconds < 600
+              ? "may not specify a duration less than 10 minutes"
+              : "may not specify a duration larger than 2^32 seconds",
+          ),
+        );
+    });
+    return errors;
+  },
+  update: {
+    validate(object, old) {
+      const errors: FieldError[] = [];
+      for (const field of ["attachRequired", "volumeLifecycleModes"] as const)
+        validateImmutable(
+          errors,
+          `spec.${field}`,
+          as<CSIDriver>(object).spec?.[field],
+          as<CSIDriver>(old).spec?.[field],
+        );
+      return errors;
+    },
+  },
+};
