@@ -42,7 +42,7 @@ export async function readMachine(folder: string): Promise<Machine> {
       operatingSystem: "linux",
       osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(osRelease)?.[1] ?? "Linux",
       systemUUID: systemUUID === "" ? machineID : systemUUID,
-      swap: { capacity: swapBytes },
+      ...(swapBytes > 0 ? { swap: { capacity: swapBytes } } : {}),
     },
   };
 }
