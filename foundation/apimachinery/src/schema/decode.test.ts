@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { decodeKubernetes, encodeKubernetes } from "@coracle/api";
+import { applyJsonPatch } from "../patch/json-patch.ts";
 import { builtInSchema } from "./schema-engine.ts";
 
 const pod = (spec: unknown): unknown => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec });
@@ -99,7 +101,9 @@ describe("decoding", () => {
     expect(builtInSchema().decodeKind(gvk, { data: { a: "eA==" } }).object["data"]).toEqual({ a: "eA==" });
   });
 
-  const seeds = JSON.parse(readFileSync(new URL("../../testdata/seeds.json", import.meta.url), "utf8")) as readonly {
+  const seeds = JSON.parse(
+    readFileSync(new URL("../../../api/testdata/seeds.json", import.meta.url), "utf8"),
+  ) as readonly {
     seed: string;
     object: Record<string, unknown>;
     answer?: Record<string, unknown>;
@@ -117,4 +121,42 @@ describe("decoding", () => {
       expect(builtInSchema().decodeKind(gvk, object).unknownFields).toEqual([]);
     },
   );
+
+  it("refuses with 400 what the API refuses with 400, and nothing else", () => {
+    const lines = readFileSync(new URL("../../testdata/decode-answers.jsonl", import.meta.url), "utf8")
+      .trim()
+      .split("\n");
+    const objects = new Map(seeds.map((seed) => [seed.seed, seed.object]));
+    const wrong: string[] = [];
+    for (const line of lines) {
+      const { seed, op, path, value, code } = JSON.parse(line) as Record<string, unknown> & { code: number };
+      const repeat = typeof value === "string" ? /^(.)\*(\d+)$/.exec(value) : null;
+      const operation = { op, path, value: repeat === null ? value : String(repeat[1]).repeat(Number(repeat[2])) };
+      const object = applyJsonPatch(objects.get(String(seed)), [operation]) as Record<string, unknown>;
+      const [version = "", group = ""] = String(object["apiVersion"]).split("/").reverse();
+      let isRefused = false;
+      try {
+        const gvk = { group, version, kind: String(object["kind"]) };
+        isRefused = builtInSchema().decodeKind(gvk, object).unknownFields.length > 0;
+      } catch (error) {
+        expect(error).toMatchObject({ code: 400 });
+        isRefused = true;
+      }
+      if (isRefused !== (code === 400)) wrong.push(line);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("what comes out of protobuf is what came out of JSON", () => {
+    for (const { answer } of seeds) {
+      const bytes = answer === undefined ? undefined : encodeKubernetes(answer);
+      if (bytes === undefined || answer === undefined || answer["kind"] === "StatefulSet") continue;
+      const [version = "", group = ""] = String(answer["apiVersion"]).split("/").reverse();
+      const decoded = builtInSchema().decodeKind(
+        { group, version, kind: String(answer["kind"]) },
+        decodeKubernetes(bytes),
+      );
+      expect(decoded.object).toEqual(withoutNulls(answer));
+    }
+  });
 });

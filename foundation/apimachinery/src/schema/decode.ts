@@ -22,7 +22,7 @@ const DEEPEST = 10_000;
 /** Reads one object of the type. Throws DecodeError. */
 export function decodeObject(schema: ObjectSchema, value: unknown): Decoded {
   const decoder = new Decoder();
-  const object = decoder.object(schema, value, "");
+  const object = decoder.object(schema, value);
   return { object, unknownFields: decoder.unknown };
 }
 
@@ -49,7 +49,7 @@ class Decoder {
   readonly #path: (string | number)[] = [];
   #owner = "";
 
-  object(schema: ObjectSchema, value: unknown, _field: string): Draft {
+  object(schema: ObjectSchema, value: unknown): Draft {
     if (typeof value !== "object" || value === null || Array.isArray(value)) this.#mismatch(value, schema);
     const outerOwner = this.#owner;
     this.#owner = schema.name;
@@ -100,7 +100,7 @@ class Decoder {
       case "number":
         return typeof value === "number" ? value : this.#mismatch(value, node);
       case "object":
-        return this.object(node, value, "");
+        return this.object(node, value);
       case "array":
         return this.#array(node.items, value, node);
       case "map":
@@ -184,7 +184,7 @@ class Decoder {
       case "quantity":
         return "0";
       case "object":
-        return this.object(node, {}, "");
+        return this.object(node, {});
       default:
         return null;
     }
@@ -229,13 +229,21 @@ class Decoder {
   }
 
   #schemaOr(node: Extract<SchemaNode, { kind: "schemaOr" }>, value: unknown): unknown {
+    // What is unknown inside these is dropped without a word, as upstream does.
+    const reported = this.unknown.length;
+    const decoded = this.#schemaOrOther(node, value);
+    this.unknown.length = reported;
+    return decoded;
+  }
+
+  #schemaOrOther(node: Extract<SchemaNode, { kind: "schemaOr" }>, value: unknown): unknown {
     if (node.other === "boolean" && typeof value === "boolean") return value;
     if (node.other === "boolean" && typeof value !== "object") throw new DecodeError("boolean or JSON schema expected");
     if (Array.isArray(value)) {
       if (node.other === "array") return this.#array(node.schema, value, node);
       if (node.other === "strings") return this.#array({ kind: "string" }, value, node);
     }
-    return this.object(node.schema, value, "");
+    return this.object(node.schema, value);
   }
 
   #unknown(key: string): void {
