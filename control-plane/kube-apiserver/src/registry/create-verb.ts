@@ -12,6 +12,7 @@ import {
 } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { decodeObject, settleNamespace } from "./decode.ts";
+import { textOf } from "./json-text.ts";
 import { fillNewMeta, generateName } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
@@ -49,7 +50,7 @@ export async function createDraft(
 ): Promise<Answer> {
   settleNamespace(core, draft, namespace);
   const { metadata } = draft;
-  const stem = metadata.generateName;
+  const { generateName: stem, resourceVersion } = metadata;
   const generates = typeof stem === "string" && stem !== "" && (metadata.name === undefined || metadata.name === "");
   if (generates) metadata.name = generateName(stem, core.random);
   fillNewMeta(draft, core.clock.now());
@@ -74,6 +75,9 @@ export async function createDraft(
     checkNew(core, draft as ApiObject, strategy);
     warn(context, core.definition.createWarnings?.(draft as ApiObject));
     await admit(core, "validate", call);
+    if (textOf(resourceVersion) !== "" && resourceVersion !== "0") {
+      throw statusError("", "resourceVersion should not be set on objects to be created");
+    }
     if (query.dryRun) {
       refuseExisting(core, draft);
       reservation?.release();

@@ -135,11 +135,12 @@ export class ResourceCache {
     this.#emit({ type: "DELETED", current: previous.asDeletedAt(revision), previous, revision });
   }
 
-  #emit(event: StorageEvent & { readonly previous: StoredVersion | undefined }): void {
+  #emit(event: StorageEvent & { readonly current: StoredVersion; readonly previous: StoredVersion | undefined }): void {
     this.#revision = event.revision;
     this.#window.push(event, this.#options.clock.now());
     this.#watchers.dispatch(event);
     event.previous?.shrink();
+    if (event.type === "DELETED") event.current.shrink();
   }
 
   /** The store has nothing more up to this revision. */

@@ -62,6 +62,20 @@ describe("a stored object", () => {
     expect(stored.object).toMatchObject({ metadata: { resourceVersion: String(stored.revision) } });
   });
 
+  it("is told a last time with the deletion's version", async () => {
+    const stored = await storage.create(thing("a", "x"));
+    const last: StoredObject[] = [];
+    using _watch = storage.watch(
+      { since: storage.revision },
+      { event: (_type, { current }) => last.push(current), initialDone: () => {}, closed: () => {} },
+    );
+    const removed = await storage.remove(stored);
+    expect(removed?.object).toMatchObject({ metadata: { name: "x", resourceVersion: String(storage.revision) } });
+    expect(last[0]?.object).toEqual(removed?.object);
+    expect(JSON.parse(last[0]?.json.toString() ?? "")).toEqual(removed?.object);
+    expect(await storage.remove(stored)).toBeUndefined();
+  });
+
   it("is read when another writer put it, in whatever order of members", async () => {
     const value = Buffer.from('{"metadata":{"name":"x","namespace":"a"},"kind":"Thing","apiVersion":"v1"}');
     await store.txn({ compare: [], success: [{ type: "put", key: `${prefix}/a/x`, value }] });

@@ -18,7 +18,13 @@ import type {
 } from "./object-storage.ts";
 import { pick, type ResourceCache } from "./resource-cache.ts";
 import type { StorageHub } from "./storage-hub.ts";
-import { readJsonValue, serialiseForStore, versionFromValue, type ValueReader } from "./stored-version.ts";
+import {
+  readJsonValue,
+  serialiseForStore,
+  versionFromValue,
+  type StoredVersion,
+  type ValueReader,
+} from "./stored-version.ts";
 
 const MAX_TXN_BYTES = 1_572_864;
 
@@ -122,7 +128,7 @@ export class ResourceStorage implements ObjectStorage {
     const result = await this.#commit(key, previous.revision, { type: "delete", key });
     if (!result.succeeded) return undefined;
     await this.#hub.waitFor(result.revision);
-    return versionFromValue(key, previous.json, result.revision, readJsonValue);
+    return (previous as StoredVersion).asDeletedAt(result.revision);
   }
 
   async #commit(key: string, expected: Revision, op: Op): Promise<TxnResult> {

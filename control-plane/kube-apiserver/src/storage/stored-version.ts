@@ -37,6 +37,15 @@ function spliceResourceVersion(value: Buffer, revision: Revision): Buffer | unde
   return out;
 }
 
+/** Undefined when the version is not where `spliceResourceVersion` writes it. */
+function replaceResourceVersion(json: Buffer, from: Revision, to: Revision): Buffer | undefined {
+  const old = `${METADATA}"resourceVersion":"${from}"`;
+  const at = json.toString("latin1", 0, Math.min(json.length, HEAD_LIMIT)).indexOf(old);
+  if (at === -1 || !OUR_HEAD.test(json.toString("latin1", 0, at))) return undefined;
+  const now = `${METADATA}"resourceVersion":"${to}"`;
+  return Buffer.concat([json.subarray(0, at), Buffer.from(now), json.subarray(at + old.length)]);
+}
+
 /** Parses store bytes into an object without resourceVersion; may throw. */
 export type ValueReader = (value: Buffer) => ApiDraft;
 
@@ -90,17 +99,11 @@ export class StoredVersion implements StoredObject {
   /** The last state of a deleted object: same content, the deletion's resourceVersion. */
   asDeletedAt(revision: Revision): StoredVersion {
     const { object } = this;
-    return new StoredVersion(
-      this.key,
-      this.namespace,
-      this.name,
-      revision,
-      EMPTY,
-      Object.freeze({
-        ...object,
-        metadata: Object.freeze({ ...object.metadata, resourceVersion: String(revision) }),
-      }) as ApiObject,
-    );
+    const metadata = Object.freeze({ ...object.metadata, resourceVersion: String(revision) });
+    const last = Object.freeze({ ...object, metadata }) as ApiObject;
+    const deleted = new StoredVersion(this.key, this.namespace, this.name, revision, EMPTY, last);
+    deleted.#json = replaceResourceVersion(this.json, this.revision, revision);
+    return deleted;
   }
 
   /** Lets go of what can be made again; called when a newer version took its place. */
