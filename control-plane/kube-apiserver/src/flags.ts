@@ -1,3 +1,4 @@
+import { UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
 import type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
@@ -74,11 +75,6 @@ const IGNORED = new Set([
 
 type Values = Map<string, string[]>;
 
-/** Problem of a command line, for one line on the terminal. */
-export class FlagError extends Error {
-  override readonly name = "FlagError";
-}
-
 const BOOLEANS = new Set([
   "anonymous-auth",
   "service-account-extend-token-expiration",
@@ -91,7 +87,7 @@ function collect(argv: readonly string[]): Values {
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i]!;
     if (!word.startsWith("-") || word === "-" || word === "--")
-      throw new FlagError(`unknown command ${JSON.stringify(word)}`);
+      throw new UsageError(`unknown command ${JSON.stringify(word)}`);
     const body = word.replace(/^--?/, "");
     const mark = body.indexOf("=");
     const name = mark === -1 ? body : body.slice(0, mark);
@@ -99,7 +95,7 @@ function collect(argv: readonly string[]): Values {
     const next = argv[i + 1];
     if (value === undefined && BOOLEANS.has(name)) value = "true";
     else if (value === undefined) {
-      if (next === undefined) throw new FlagError(`flag needs an argument: --${name}`);
+      if (next === undefined) throw new UsageError(`flag needs an argument: --${name}`);
       value = next;
       i += 1;
     }
@@ -119,10 +115,10 @@ function seconds(name: string, text: string): number {
   return total;
 }
 
-const invalidValue = (name: string, text: string, why: string): FlagError =>
-  new FlagError(`invalid argument ${JSON.stringify(text)} for "--${name}" flag: ${why}`);
+const invalidValue = (name: string, text: string, why: string): UsageError =>
+  new UsageError(`invalid argument ${JSON.stringify(text)} for "--${name}" flag: ${why}`);
 
-/** Reads a command line. Throws a FlagError (exit code 2, one line) for what it does not know. */
+/** Reads a command line. Throws a UsageError (exit code 2, one line) for what it does not know. */
 export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
   const values = collect(argv);
   const take = (name: string, fallback: string): string => {
@@ -148,7 +144,7 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
   const modes = takeList("authorization-mode", ["AlwaysAllow"]);
   for (const mode of modes) {
     if (!(MODES as readonly string[]).includes(mode)) {
-      throw new FlagError(`authorization-mode: ${JSON.stringify(mode)} is not one of ${MODES.join(", ")}`);
+      throw new UsageError(`authorization-mode: ${JSON.stringify(mode)} is not one of ${MODES.join(", ")}`);
     }
   }
   const maxToken = take("service-account-max-token-expiration", "");
@@ -191,13 +187,13 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     verbosity: takeNumber("v", 0),
   };
   for (const name of values.keys()) {
-    if (!IGNORED.has(name)) throw new FlagError(`unknown flag: --${name}`);
+    if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);
   }
-  if (flags.serviceAccountIssuers.length === 0) throw new FlagError("service-account-issuer is a required flag");
+  if (flags.serviceAccountIssuers.length === 0) throw new UsageError("service-account-issuer is a required flag");
   if (flags.serviceAccountSigningKeyFile === "")
-    throw new FlagError("service-account-signing-key-file is a required flag");
+    throw new UsageError("service-account-signing-key-file is a required flag");
   if (flags.tlsCertFile === "" || flags.tlsPrivateKeyFile === "") {
-    throw new FlagError("tls-cert-file and tls-private-key-file are required");
+    throw new UsageError("tls-cert-file and tls-private-key-file are required");
   }
   return flags;
 }

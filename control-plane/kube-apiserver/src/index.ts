@@ -2,7 +2,7 @@
  * The API server. Everything a client may rely on is Kubernetes' own contract: paths, verbs, encodings, status codes
  * and messages. An acknowledged write is in the store; a watch delivers every change in order, or ends.
  */
-export { FlagError, parseApiServerFlags, readApiServerConfig, type ApiServerFlags } from "./flags.ts";
+export { parseApiServerFlags, readApiServerConfig, type ApiServerFlags } from "./flags.ts";
 export { runApiServer, startApiServer, type ApiServerOptions, type RunningApiServer } from "./run-api-server.ts";
 export type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
 export type { MemoryIdentity } from "./server/memory-exchange.ts";

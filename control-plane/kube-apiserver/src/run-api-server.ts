@@ -1,6 +1,7 @@
 import { aborted, type Clock, type Logger, type Random } from "@coracle/base";
 import type { Store } from "@coracle/etcd";
 import type { Transport } from "@coracle/client";
+import { createOpenApiRoutes } from "./discovery/openapi.ts";
 import { createRegistry } from "./registry/create-registry.ts";
 import { resourceDefinitions } from "./resources/index.ts";
 import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
@@ -45,6 +46,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         nodePortRange: config.serviceNodePortRange,
       }),
     codecs: loadWireCodecs(),
+    routes: [createOpenApiRoutes()],
     healthChecks: [
       {
         name: "etcd",

@@ -7,7 +7,6 @@ import { encodeValue, partialMetadata, protobufMessageOf, type EncodeOptions } f
 import { CONTENT_TYPES } from "./negotiation.ts";
 import { acceptsGzip, baseHeaders, GZIP_THRESHOLD_BYTES, sendBytes } from "./responder.ts";
 import { tableOf } from "./table/table.ts";
-import { lengthDelimited } from "./wire-codec.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 const COMMA = Buffer.from(",");
@@ -103,9 +102,8 @@ export async function sendList(request: ApiRequest, list: ListAnswer, options: E
   if (format.as === "" && format.media === "protobuf") {
     const { codecs } = options;
     const type = { apiVersion, kind: resource.listKind ?? `${resource.kind}List` };
-    const empty = codecs.protobuf!.encodeMessage({ ...type, metadata: list.metadata, items: [] });
-    const items = list.items.map((item) => lengthDelimited(2, protobufMessageOf(item, codecs)));
-    await sendBytes(request, 200, contentType, codecs.protobuf!.wrap(type, Buffer.concat([empty, ...items])));
+    const items = list.items.map((item) => protobufMessageOf(item, codecs));
+    await sendBytes(request, 200, contentType, codecs.protobuf!.joinList(type, list.metadata, items));
     return;
   }
   const objects = list.items.map((item) => item.object);

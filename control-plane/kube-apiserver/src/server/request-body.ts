@@ -27,7 +27,7 @@ export function parseJsonBody(body: Buffer, kind: string): unknown {
 async function parseYamlBody(body: Buffer, codecs: WireCodecs): Promise<unknown> {
   const yaml = await codecs.yaml();
   try {
-    return yaml.parse(body.toString("utf8"));
+    return await yaml.parse(body.toString("utf8"));
   } catch (error) {
     throw badRequest(`error converting YAML to JSON: yaml: ${(error as Error).message}`);
   }

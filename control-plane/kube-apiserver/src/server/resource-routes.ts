@@ -18,6 +18,7 @@ import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder
 import { readDeleteOptions, readObject, readPatch } from "./request-body.ts";
 import { deleteQuery, forceOf, listQuery, patchKindOf, watchQuery, writeQuery } from "./request-options.ts";
 import { baseHeaders, sendBytes, sendNotFoundPage } from "./responder.ts";
+import type { RequestInfo } from "./request-info.ts";
 import type { IncludeObject } from "./table/table.ts";
 import { FrameCache } from "./watch-frames.ts";
 import { FlushScheduler, WatchStream } from "./watch-stream.ts";
@@ -71,6 +72,10 @@ const METHOD_VERBS: Readonly<Record<string, string>> = {
   delete: "delete",
   deletecollection: "deletecollection",
 };
+
+/** A namespace's own URL reads like one of something in it. */
+const namespaceOf = (resource: CatalogResource, info: RequestInfo): string =>
+  resource.namespaced ? info.namespace : "";
 
 export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRoutes {
   const { catalog, registry, codecs, clock } = options;
@@ -139,7 +144,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       request,
       resource,
       format,
-      await target.patch(request, info.namespace, info.name, kind, body, query),
+      await target.patch(request, namespaceOf(resource, info), info.name, kind, body, query),
     );
   }
 
@@ -147,7 +152,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const { info } = request;
     const format = formatOf(request, resource);
     const query = watchQuery(request);
-    const namespace = info.namespace === "" ? undefined : info.namespace;
+    const namespace = resource.namespaced && info.namespace !== "" ? info.namespace : undefined;
     const isFromPresent =
       query.resourceVersion === undefined || query.resourceVersion === "0" || query.sendInitialEvents === true;
     const seconds =
@@ -190,7 +195,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     handler: ResourceHandler,
   ): Promise<void> {
     const { info } = request;
-    const namespace = info.namespace === "" ? undefined : info.namespace;
+    const namespace = resource.namespaced && info.namespace !== "" ? info.namespace : undefined;
     switch (info.verb) {
       case "list": {
         const format = formatOf(request, resource);
@@ -199,7 +204,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       }
       case "create": {
         const query = writeQuery(request, "CreateOptions");
-        return write(request, resource, resource.kind, (body) => handler.create(request, info.namespace, body, query));
+        return write(request, resource, resource.kind, (body) =>
+          handler.create(request, namespaceOf(resource, info), body, query),
+        );
       }
       case "deletecollection": {
         const format = formatOf(request, resource);
@@ -222,13 +229,13 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       case "get": {
         const format = formatOf(request, resource);
         const resourceVersion = request.query.get("resourceVersion") ?? undefined;
-        const answer = await handler.get(request, info.namespace, info.name, { resourceVersion });
+        const answer = await handler.get(request, namespaceOf(resource, info), info.name, { resourceVersion });
         return sendAnswer(request, resource, format, answer);
       }
       case "update": {
         const query = writeQuery(request, "UpdateOptions");
         return write(request, resource, resource.kind, (body) =>
-          handler.update(request, info.namespace, info.name, body, query),
+          handler.update(request, namespaceOf(resource, info), info.name, body, query),
         );
       }
       case "patch":
@@ -236,7 +243,12 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       case "delete": {
         const format = formatOf(request, resource);
         const query = deleteQuery(request, await readDeleteOptions(request, codecs));
-        return sendAnswer(request, resource, format, await handler.delete(request, info.namespace, info.name, query));
+        return sendAnswer(
+          request,
+          resource,
+          format,
+          await handler.delete(request, namespaceOf(resource, info), info.name, query),
+        );
       }
       default:
         throw notAllowed();
@@ -267,20 +279,24 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
           request,
           resource,
           format,
-          await target.get(request, info.namespace, info.name, { resourceVersion }),
+          await target.get(request, namespaceOf(resource, info), info.name, { resourceVersion }),
         );
       }
       case "create": {
         const create = target?.create?.bind(target);
         if (create === undefined) break;
         const query = writeQuery(request, "CreateOptions");
-        return write(request, seen, entry.kind, (body) => create(request, info.namespace, info.name, body, query));
+        return write(request, seen, entry.kind, (body) =>
+          create(request, namespaceOf(resource, info), info.name, body, query),
+        );
       }
       case "update": {
         const update = target?.update?.bind(target);
         if (update === undefined) break;
         const query = writeQuery(request, "UpdateOptions");
-        return write(request, resource, entry.kind, (body) => update(request, info.namespace, info.name, body, query));
+        return write(request, resource, entry.kind, (body) =>
+          update(request, namespaceOf(resource, info), info.name, body, query),
+        );
       }
       case "patch":
         if (target?.patch === undefined) break;

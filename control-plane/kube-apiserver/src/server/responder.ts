@@ -34,8 +34,14 @@ export function acceptsGzip(request: ApiRequest): boolean {
 }
 
 /** Writes ready bytes. */
-export async function sendBytes(request: ApiRequest, status: number, contentType: string, body: Buffer): Promise<void> {
-  const headers = baseHeaders(request, contentType);
+export async function sendBytes(
+  request: ApiRequest,
+  status: number,
+  contentType: string,
+  body: Buffer,
+  more: ResponseHeaders = {},
+): Promise<void> {
+  const headers = Object.assign(baseHeaders(request, contentType), more);
   if (body.length >= GZIP_THRESHOLD_BYTES && acceptsGzip(request)) {
     headers["content-encoding"] = "gzip";
     headers["vary"] = "Accept-Encoding";

@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from "@coracle/apimachinery";
+import type { JsonObject } from "@coracle/apimachinery";
 
 /** `GROUP/VERSION` and kind of a message. */
 export interface WireType {
@@ -14,14 +14,16 @@ export interface ProtobufCodec {
   encodeMessage(object: JsonObject): Buffer;
   /** Message in its envelope (`k8s\0` and runtime.Unknown). */
   wrap(type: WireType, message: Buffer): Buffer;
+  /** An enveloped list, of items that are encoded already. */
+  joinList(type: WireType, metadata: JsonObject, items: readonly Buffer[]): Buffer;
   /** Takes an enveloped object apart. Throws on malformed input. */
   decode(body: Buffer): JsonObject;
 }
 
 /** YAML, loaded only when someone asks for it. */
 export interface YamlCodec {
-  parse(text: string): unknown;
-  print(value: unknown): string;
+  parse(text: string): Promise<unknown>;
+  print(value: unknown): Promise<string>;
 }
 
 /** The encodings beside JSON. */
@@ -31,7 +33,7 @@ export interface WireCodecs {
 }
 
 /** Field number 1..15 with a length-delimited value. */
-export function lengthDelimited(field: number, value: Buffer): Buffer {
+function lengthDelimited(field: number, value: Buffer): Buffer {
   const head = Buffer.allocUnsafe(11);
   let at = 0;
   head[at++] = (field << 3) | 2;
@@ -54,5 +56,3 @@ export function protobufWatchFrame(type: string, enveloped: Buffer): Buffer {
   head.writeUInt32BE(event.length);
   return Buffer.concat([head, event]);
 }
-
-export type JsonValue = Json;

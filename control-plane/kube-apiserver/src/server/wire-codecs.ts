@@ -1,14 +1,30 @@
-import type { WireCodecs, YamlCodec } from "./wire-codec.ts";
+import {
+  decodeKubernetes,
+  encodeKubernetesMessage,
+  hasKubernetesMessage,
+  joinKubernetesList,
+  parseYamlDocument,
+  stringifyYaml,
+  wrapKubernetesMessage,
+} from "@coracle/api";
+import type { JsonObject } from "@coracle/apimachinery";
+import type { WireCodecs } from "./wire-codec.ts";
 
-let yaml: Promise<YamlCodec> | undefined;
-
-/** The encodings that the foundation offers. YAML is loaded when it is first asked for. */
+/** The encodings that the foundation offers. YAML's parser is loaded when it is first asked for. */
 export function loadWireCodecs(): WireCodecs {
   return {
-    yaml: () =>
-      (yaml ??= import("yaml").then(({ parse, stringify }) => ({
-        parse: (text: string): unknown => parse(text, { version: "1.1", uniqueKeys: false }),
-        print: (value: unknown): string => stringify(value, { lineWidth: 0 }),
-      }))),
+    protobuf: {
+      supports: ({ apiVersion, kind }) => hasKubernetesMessage(apiVersion, kind),
+      encodeMessage(object) {
+        const message = encodeKubernetesMessage(object as Parameters<typeof encodeKubernetesMessage>[0]);
+        if (message === undefined) throw new Error(`no protobuf form of ${String(object["kind"])}`);
+        return message;
+      },
+      wrap: ({ apiVersion, kind }, message) => wrapKubernetesMessage(apiVersion, kind, message),
+      joinList: ({ apiVersion, kind }, metadata, items) =>
+        joinKubernetesList(apiVersion, kind, metadata as Parameters<typeof joinKubernetesList>[2], items),
+      decode: (body) => decodeKubernetes(body) as JsonObject,
+    },
+    yaml: () => Promise.resolve({ parse: parseYamlDocument, print: stringifyYaml }),
   };
 }

@@ -1,0 +1,31 @@
+import { createOpenApi, type OpenApiDocument } from "@coracle/api";
+import { notAcceptable } from "@coracle/apimachinery";
+import type { ApiRequest } from "../server/api-request.ts";
+import { baseHeaders, sendBytes, sendNotFoundPage } from "../server/responder.ts";
+
+const JSON_TYPES = ["application/json", "application/*", "*/*"];
+
+/** `/openapi/v2`, `/openapi/v3` and the documents under it, in JSON. */
+export function createOpenApiRoutes(): (request: ApiRequest) => Promise<void> | undefined {
+  const openApi = createOpenApi();
+
+  async function send(request: ApiRequest, document: OpenApiDocument | undefined): Promise<void> {
+    if (document === undefined) return sendNotFoundPage(request);
+    const accept = request.exchange.header("accept") ?? "";
+    if (accept !== "" && !JSON_TYPES.some((type) => accept.includes(type))) throw notAcceptable(["application/json"]);
+    const etag = `"${document.hash}"`;
+    if (request.exchange.header("if-none-match") === etag) {
+      request.exchange.send(304, { ...baseHeaders(request, "application/json"), etag }, undefined);
+      return undefined;
+    }
+    return sendBytes(request, 200, "application/json", document.bytes, { etag });
+  }
+
+  return (request) => {
+    const path = request.info.path.replace(/\/$/, "");
+    if (path === "/openapi/v2") return send(request, openApi.v2());
+    if (path === "/openapi/v3") return send(request, openApi.v3Index());
+    if (path.startsWith("/openapi/v3/")) return send(request, openApi.v3(path.slice("/openapi/v3/".length)));
+    return undefined;
+  };
+}
