@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
+import { createDaemonSetController } from "../daemonset/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
@@ -90,6 +91,11 @@ export const controllers: readonly ControllerEntry[] = [
     name: "pod-garbage-collector-controller",
     identity: "pod-garbage-collector",
     create: (deps, flags) => createPodGcController(deps, flags.terminatedPodGcThreshold),
+  },
+  {
+    name: "daemonset-controller",
+    identity: "daemon-set-controller",
+    create: (deps, flags) => createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
   },
   {
     name: "garbage-collector-controller",

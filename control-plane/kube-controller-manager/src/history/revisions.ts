@@ -1,0 +1,100 @@
+import type { KubeObject, ResourceType } from "@coracle/api";
+import { ControllerRevision } from "@coracle/api/apps/v1";
+import type { PodTemplateSpec } from "@coracle/api/core/v1";
+import { equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
+import type { Lister } from "@coracle/client";
+import { controlledBy, controllerReference, isControlledBy, type ControllerDeps } from "@coracle/controller-kit";
+import { safeHash } from "../templates/hash.ts";
+
+export const REVISION_HASH = "controller-revision-hash";
+
+export interface HistoryOptions {
+  readonly client: ControllerDeps["client"];
+  readonly type: ResourceType<KubeObject>;
+  readonly owner: KubeObject;
+  readonly template: PodTemplateSpec;
+  readonly collisionCount: number | undefined;
+  /** With the `byController` index. */
+  readonly lister: Lister<ControllerRevision>;
+  readonly signal: AbortSignal;
+}
+
+/** The stored templates of one owner. */
+export interface History {
+  /** Oldest first; the last one is `update`. */
+  readonly all: readonly ControllerRevision[];
+  /** The one of the present template. */
+  readonly update: ControllerRevision;
+  readonly collisionCount: number | undefined;
+}
+
+export const hashOf = (revision: ControllerRevision): string => revision.metadata.labels?.[REVISION_HASH] ?? "";
+
+/** Finds or makes the revision of the present template, and makes it the newest. */
+export async function syncHistory(options: HistoryOptions): Promise<History> {
+  const { client, owner, template, lister, signal } = options;
+  let { collisionCount } = options;
+  const known = controlledBy(lister, owner).toSorted((a, b) => a.revision - b.revision);
+  const data = { spec: { template: { ...template, $patch: "replace" } } };
+  const newest = (known.at(-1)?.revision ?? 0) + 1;
+
+  const equal = known.findLast((revision) => equalJson(revision.data, data));
+  if (equal !== undefined) {
+    const others = known.filter((revision) => revision !== equal);
+    if (equal === known.at(-1)) return { all: known, update: equal, collisionCount };
+    const update = await client.update(ControllerRevision, { ...equal, revision: newest }, { signal });
+    return { all: [...others, update], update, collisionCount };
+  }
+  for (;;) {
+    const made = newRevision(options, data, collisionCount, newest);
+    try {
+      const update = await client.create(ControllerRevision, made, { signal });
+      return { all: [...known, update], update, collisionCount };
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const { namespace, name = "" } = made.metadata;
+      const present = await client.get(ControllerRevision, { namespace, name }, { signal });
+      if (isControlledBy(present, owner) && equalJson(present.data, data))
+        return { all: [...known, present], update: present, collisionCount };
+      collisionCount = (collisionCount ?? 0) + 1; // another template has this hash
+    }
+  }
+}
+
+function newRevision(
+  { type, owner, template }: HistoryOptions,
+  data: unknown,
+  collisionCount: number | undefined,
+  revision: number,
+): ControllerRevision {
+  const hash = safeHash(data, collisionCount);
+  const { name = "", namespace, annotations } = owner.metadata;
+  return {
+    metadata: {
+      name: `${name.slice(0, 223)}-${hash}`,
+      namespace,
+      labels: { ...template.metadata?.labels, [REVISION_HASH]: hash },
+      annotations,
+      ownerReferences: [controllerReference(type, owner)],
+    },
+    data,
+    revision,
+  };
+}
+
+/** Deletes the oldest revisions that no pod has, beyond `limit`. */
+export async function trimHistory(
+  { client, signal }: Pick<HistoryOptions, "client" | "signal">,
+  history: History,
+  inUse: ReadonlySet<string>,
+  limit: number,
+): Promise<void> {
+  const unused = history.all.filter((revision) => revision !== history.update && !inUse.has(hashOf(revision)));
+  for (const { metadata } of unused.slice(0, Math.max(0, unused.length - limit))) {
+    try {
+      await client.delete(ControllerRevision, { namespace: metadata.namespace, name: metadata.name ?? "" }, { signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+}
