@@ -17,7 +17,7 @@ export function loadWireCodecs(): WireCodecs {
       supports: ({ apiVersion, kind }) => hasKubernetesMessage(apiVersion, kind),
       encodeMessage(object) {
         const message = encodeKubernetesMessage(object as Parameters<typeof encodeKubernetesMessage>[0]);
-        if (message === undefined) throw new Error(`no protobuf form of ${String(object["kind"])}`);
+        if (message === undefined) throw new Error(`no protobuf form of ${JSON.stringify(object["kind"])}`);
         return message;
       },
       wrap: ({ apiVersion, kind }, message) => wrapKubernetesMessage(apiVersion, kind, message),

@@ -6,9 +6,6 @@ import { CELLS } from "./cells.ts";
 
 export type IncludeObject = "None" | "Metadata" | "Object";
 
-/** Computes the cells of one row. */
-export type CellsOf = (object: ApiObject, now: number) => readonly Json[];
-
 interface ColumnDefinition {
   readonly name: string;
   readonly type: string;
