@@ -91,6 +91,8 @@ export async function runContainerRuntime(options: ContainerRuntimeOptions): Pro
   cleanup.add(() => manager.idle());
   cleanup.use(manager);
   await sandboxes.restore({ rebooted });
+  // What an interrupted pull had unpacked may never have reached the disk.
+  if (rebooted) await images.sweep();
   await writeFileAtomically(paths.bootId, await bootId());
 
   const streaming = cleanup.use(await startStreamingServer({ context, containers: manager, sandboxes, clock, logger }));

@@ -93,6 +93,10 @@ describe.each(["websocket", "spdy"] as const)("streaming over %s", (transport) =
     const client = await connectPortForward({ url: new URL(url), transport });
     const one = await client.connect(8080);
     expect(await read(one.data)).toBe("served\n");
+    const none = await client.connect(9);
+    none.data.on("error", () => {});
+    none.data.resume();
+    expect(await none.error).toMatch(/Connection refused/);
     client.close();
   });
 });

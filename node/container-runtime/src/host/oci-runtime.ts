@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   boundingCapabilities,
   cgroupFolder,
   freeUnifiedControllers,
   ownOomScore,
-  run,
   type CgroupHierarchy,
 } from "@coracle/linux";
 import type { HostLimits } from "../oci/generate-spec.ts";
@@ -40,11 +40,11 @@ export async function chooseOciRuntime(choice: OciRuntimeChoice, hierarchy: Cgro
 export async function probeHostLimits(hierarchy: CgroupHierarchy): Promise<HostLimits> {
   const bounding = boundingCapabilities();
   const memory = cgroupFolder(hierarchy, "memory", "/");
-  const { stdout } = await run("grep", ["-c", "^Seccomp:", "/proc/self/status"], { allowFailure: true });
+  const status = await readFile("/proc/self/status", "utf8");
   return {
     boundingCapabilities: bounding,
     lowestOomScore: bounding.includes("CAP_SYS_RESOURCE") ? undefined : ownOomScore(),
-    seccomp: Number(stdout) > 0,
+    seccomp: /^Seccomp:/m.test(status),
     swap: hierarchy.version === 2 || (memory !== undefined && existsSync(join(memory, "memory.memsw.limit_in_bytes"))),
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { AuthConfig } from "@coracle/api/cri";
 import type { Clock } from "@coracle/base";
+import { run } from "@coracle/linux";
 import { CriError, messageOf } from "../cri-error.ts";
 import { readJsonFile, writeFileAtomically } from "../json-file.ts";
 import { openLayerStore, type LayerStore } from "./layer-store.ts";
@@ -55,6 +56,8 @@ export interface ImageStore {
   }): Promise<ImageRecord>;
   /** Takes a name away; the image goes with its last one. Unknown references are no error. */
   remove(reference: string): Promise<void>;
+  /** Removes layers that no image and no container needs, such as an interrupted pull leaves. */
+  sweep(): Promise<void>;
   /** Space used by layers and records, on what folder. */
   usage(): Promise<{
     readonly folder: string;
@@ -151,6 +154,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     const waiting = [...new Map(jobs.map((job) => [job.diffId, job])).values()].filter(
       (job) => !layers.has(job.diffId),
     );
+    const waitingAtFirst = waiting.length;
     const worker = async (): Promise<void> => {
       for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
         await layers.add(await job.open(), { diffId: job.diffId, blobDigest: job.blobDigest });
@@ -158,7 +162,11 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     };
     const results = await Promise.allSettled(Array.from({ length: PARALLEL_LAYERS }, worker));
     const failed = results.find((result) => result.status === "rejected");
-    if (failed === undefined) return release;
+    if (failed === undefined) {
+      // A record says that its layers are whole, also after a power failure.
+      if (waitingAtFirst > 0) await run("sync", ["-f", layers.folder], { allowFailure: true });
+      return release;
+    }
     release[Symbol.dispose]();
     throw failed.reason;
   };
@@ -265,6 +273,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
 
   return {
     layers,
+    sweep: () => inTurn(sweep),
     list: () => [...images.values()],
     find,
     pull(reference, { auth, signal } = {}) {

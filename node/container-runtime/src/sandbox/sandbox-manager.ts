@@ -34,6 +34,20 @@ export function resolvConfOf(dns: DNSConfig | undefined): string | undefined {
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
+const IPC_SYSCTL = /^(?:kernel\.(?:sem|shm.*|msg.*)|fs\.mqueue\..*)$/;
+
+/** Throws for a sysctl that is the whole node's: pods may set only those of namespaces they have to themselves. */
+export function checkSysctls(sysctls: { readonly [name: string]: string }, own: NamespaceOption): void {
+  for (const given of Object.keys(sysctls)) {
+    const name = given.replaceAll("/", ".");
+    const isNamespaced =
+      (name.startsWith("net.") && own.network !== "NODE") || (IPC_SYSCTL.test(name) && own.ipc !== "NODE");
+    if (!isNamespaced) {
+      throw new CriError("INVALID_ARGUMENT", `sysctl "${name}" is not in a separate kernel namespace`);
+    }
+  }
+}
+
 /** The pods of a node: namespaces that live without a process, their network, and what containers take from them. */
 export class SandboxManager {
   readonly #context: RuntimeContext;
@@ -138,6 +152,7 @@ export class SandboxManager {
     if (runtimeHandler !== "" && runtimeHandler !== this.#context.oci.name) {
       throw new CriError("UNKNOWN", `failed to get sandbox runtime: no runtime for "${runtimeHandler}" is configured`);
     }
+    checkSysctls(config.linux?.sysctls ?? {}, options(config));
     const id = randomBytes(32).toString("hex");
     const record: SandboxRecord = {
       id,
