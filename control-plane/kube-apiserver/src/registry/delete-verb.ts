@@ -213,7 +213,23 @@ function checkPreconditions(core: ResourceCore, object: ApiObject, options: Opti
   }
 }
 
-/** DELETE of a collection: everything that the list finds, one after the other. */
+async function deleteIfThere(
+  core: ResourceCore,
+  context: RequestContext,
+  item: StoredObject,
+  query: DeleteQuery,
+): Promise<void> {
+  try {
+    await deleteObject(core, context, item.namespace, item.name, query);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+/** Deletes of one collection that wait for the store together. */
+const AT_ONCE = 32;
+
+/** DELETE of a collection: everything that the list finds. */
 export async function deleteCollection(
   core: ResourceCore,
   context: RequestContext,
@@ -222,12 +238,9 @@ export async function deleteCollection(
   query: DeleteQuery,
 ): Promise<Answer> {
   const found = await listObjects(core, namespace, list);
-  for (const item of found.items) {
-    try {
-      await deleteObject(core, context, item.namespace, item.name, query);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
+  for (let i = 0; i < found.items.length; i += AT_ONCE) {
+    const some = found.items.slice(i, i + AT_ONCE);
+    await Promise.all(some.map((item) => deleteIfThere(core, context, item, query)));
   }
   return answerObject({
     kind: core.entry.listKind ?? `${core.entry.kind}List`,

@@ -174,6 +174,20 @@ describe("the cache", () => {
     expect(hub.cache(prefix)?.watcherCount).toBe(0);
   });
 
+  it("goes on when a watcher throws", async () => {
+    const seen: string[] = [];
+    const ended: string[] = [];
+    const initialDone = (): void => {};
+    const event = (): void => {
+      throw new Error("broken");
+    };
+    storage.watch({}, { event, initialDone, closed: (reason) => ended.push(reason) });
+    storage.watch({}, { event: (type) => seen.push(type), initialDone, closed: () => {} });
+    await storage.create(thing("a", "x"));
+    await storage.create(thing("a", "y"));
+    expect([seen, ended]).toEqual([["ADDED", "ADDED"], ["expired"]]);
+  });
+
   it("takes up a resource that is added later", async () => {
     const value = Buffer.from('{"kind":"W","apiVersion":"e/v1","metadata":{"name":"w"}}');
     await store.txn({ compare: [], success: [{ type: "put", key: "/registry/e/ws/w", value }] });

@@ -14,6 +14,7 @@ export class Watching {
   readonly index: { readonly name: string; readonly value: string; readonly of: IndexFunction } | undefined;
   /** Events up to here are not for this watch. */
   readonly since: Revision;
+  #isBroken = false;
 
   constructor(request: StorageWatchRequest, watcher: StorageWatcher, since: Revision, of: IndexFunction | undefined) {
     this.watcher = watcher;
@@ -36,9 +37,21 @@ export class Watching {
     );
   }
 
-  /** Hands on what the event means to this watch. The caller has checked `covers`. */
+  /**
+   * Hands on what the event means to this watch. The caller has checked `covers`. A watcher must not throw; one that
+   * does ends alone: the others and the cache go on.
+   */
   deliver(event: StorageEvent): void {
-    if (event.revision <= this.since) return;
+    if (event.revision <= this.since || this.#isBroken) return;
+    try {
+      this.#hand(event);
+    } catch {
+      this.#isBroken = true;
+      this.watcher.closed("expired");
+    }
+  }
+
+  #hand(event: StorageEvent): void {
     if (this.predicate === undefined && this.index === undefined) {
       this.watcher.event(event.type, event);
       return;
