@@ -22,9 +22,13 @@ function ensureDependencies() {
   const stamp = join(root, "node_modules/.coracle-lock");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === readFileSync(lock, "utf8")) return true;
   console.log("coracle: installing dependencies (about half a minute the first time)");
-  const npm = spawnSync("npm", ["ci", "--loglevel=error"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  // Not `npm ci`: it refuses a lock file that lacks other platforms' optional packages, as one made from a mirror may.
+  const npm = spawnSync("npm", ["install", "--no-save", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   if (npm.status !== 0) {
-    console.error("coracle: npm ci failed; see above");
+    console.error("coracle: npm install failed; see above");
     return false;
   }
   writeFileSync(stamp, readFileSync(lock, "utf8"));
@@ -44,7 +48,10 @@ function newestChange(dir) {
 
 async function ensureBuild() {
   const stamp = join(root, "dist/.built");
-  const newest = Math.max(...SOURCES.map((dir) => newestChange(join(root, dir))), statSync(join(root, "scripts/build.mjs")).mtimeMs);
+  const newest = Math.max(
+    ...SOURCES.map((dir) => newestChange(join(root, dir))),
+    statSync(join(root, "scripts/build.mjs")).mtimeMs,
+  );
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest) return true;
   console.log("coracle: building");
   const { build } = await import(pathToFileURL(join(root, "scripts/build.mjs")).href);

@@ -8,3 +8,11 @@ export { tarArchive, type TarMember } from "./image/tar-archive.ts";
 export { hostLeftovers, snapshotHost, type HostSnapshot } from "./host/host-snapshot.ts";
 export { createTestHost, programPath, type HostProcess, type TestHost } from "./host/test-host.ts";
 export { startRegistry, type Registry } from "./registry/registry.ts";
+export { eventually } from "./cluster/eventually.ts";
+export {
+  runCoracle,
+  startCluster,
+  type StartOptions,
+  type TestCluster,
+  type TestClusterOptions,
+} from "./cluster/test-cluster.ts";
