@@ -237,6 +237,7 @@ export class PodWorker {
         const container = findContainer(this.#pod, run.name);
         const willRestart = plan.start.includes(run.name);
         const seconds = this.#probeGrace(container, reason) ?? this.#grace();
+        this.#prober.stop(run.id);
         await this.#killOne(run, seconds, willRestart ? `${message}, will be restarted` : message);
       }),
     );
@@ -561,7 +562,7 @@ export class PodWorker {
   /** The pod has run its course but stays in the API: stop what is left, keep containers for their logs. */
   async #finish(state: RuntimeState): Promise<void> {
     this.#prober.sync(this.#pod, { sandboxes: [], runs: new Map() }, true);
-    this.#report(state, false);
+    // A pod is over when its last container is: until then it keeps the phase it has.
     await this.#killAll(state, this.#grace());
     this.#report(await this.#read(), true);
     await this.#deps.volumes.remove(this.#pod.metadata.uid ?? "");

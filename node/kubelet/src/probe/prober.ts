@@ -27,6 +27,7 @@ interface Worker {
   streak: number;
   lastOk: boolean | undefined;
   timer: Timer | undefined;
+  isStopped: boolean;
 }
 
 /** Runs the probes of one pod's running containers. */
@@ -80,6 +81,15 @@ export class Prober implements Disposable {
     }
   }
 
+  /** The run is being stopped for its health: it is not asked again. */
+  stop(runId: string): void {
+    for (const worker of this.#workers.values()) {
+      if (worker.run.id !== runId) continue;
+      worker.isStopped = true;
+      worker.timer?.[Symbol.dispose]();
+    }
+  }
+
   #start(key: string, pod: Pod, container: Container, run: ContainerRun, kind: ProbeKind, probe: Probe): void {
     const now = this.#deps.clock.now();
     const worker: Worker = {
@@ -88,6 +98,7 @@ export class Prober implements Disposable {
       streak: 0,
       lastOk: undefined,
       timer: undefined,
+      isStopped: false,
     };
     const known = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(
       (status) => status.containerID?.endsWith(run.id) === true,
@@ -117,7 +128,7 @@ export class Prober implements Disposable {
         containerId: worker.run.id,
         podIp: this.#podIp,
       });
-      if (this.#workers.get(key) !== worker || this.#isStopped) return;
+      if (this.#workers.get(key) !== worker || worker.isStopped || this.#isStopped) return;
       this.#note(worker, container, kind, probe, outcome);
     }
     // Until a container is started or ready, look again soon after the startup probe is through.
