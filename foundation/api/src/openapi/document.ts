@@ -233,6 +233,10 @@ class Builder {
           // Published documents leave the built-in types' enums out.
           if (isBuiltIn) continue;
           break;
+        case "type":
+          // What may be of two types has none of its own.
+          if (this.#form === "v3" && definition["oneOf"] !== undefined) continue;
+          break;
         case "default":
           if (this.#form === "v2") continue;
           break;

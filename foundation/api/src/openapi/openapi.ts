@@ -6,7 +6,7 @@ import { builtInOpenApiResources, type OpenApiResource } from "./openapi-resourc
 /** One document, ready to be sent. */
 export interface OpenApiDocument {
   readonly bytes: Buffer;
-  /** For the ETag and the `hash` parameter; changes when the document does. */
+  /** For the ETag; changes when the document does. The index's `hash` parameters are others: see `v3Index`. */
   readonly hash: string;
 }
 
@@ -14,7 +14,7 @@ export interface OpenApiDocument {
 export interface OpenApi {
   /** `/openapi/v2`, as JSON. */
   v2(): OpenApiDocument;
-  /** `/openapi/v3`: which documents there are. */
+  /** `/openapi/v3`: which documents there are. Their `hash` parameters change when the resources do. */
   v3Index(): OpenApiDocument;
   /** `/openapi/v3/PATH` for `api/v1`, `apis/apps/v1` …; undefined for a group and version without resources. */
   v3(path: string): OpenApiDocument | undefined;

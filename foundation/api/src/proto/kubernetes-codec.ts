@@ -1,5 +1,5 @@
 import { openLineTable } from "../tables.ts";
-import { SPECIAL_MESSAGES, type NestedCodec } from "./kubernetes-values.ts";
+import { SPECIAL_MESSAGES, type NestedCodec, type SpecialMessage } from "./kubernetes-values.ts";
 import { createMessageSet, type Field, type Message, type MessageSet } from "./message.ts";
 import { ProtoError, ProtoReader, ProtoWriter } from "./wire.ts";
 
@@ -15,7 +15,7 @@ type JsonObject = { readonly [key: string]: unknown };
 type Members = { [name: string]: unknown };
 
 let shared: MessageSet | undefined;
-const messages = (): MessageSet => (shared ??= createMessageSet(openLineTable("protobuf"), "proto2"));
+const messages = (): MessageSet => (shared ??= createMessageSet(openLineTable("protobuf"), "proto2", SPECIAL_MESSAGES));
 const writer = new ProtoWriter();
 const nested: NestedCodec = {
   write: (into, message, value) => writeMessage(into, known(message), value as JsonObject),
@@ -246,7 +246,7 @@ function writeAbsent(into: ProtoWriter, field: Field): void {
     case "message": {
       const message = field.message as Message;
       const start = into.open();
-      if (!SPECIAL_MESSAGES.has(message.name)) writeMessage(into, message, NO_MEMBERS);
+      if (message.special === undefined) writeMessage(into, message, NO_MEMBERS);
       into.close(start);
       return;
     }
@@ -290,7 +290,7 @@ function writeValue(into: ProtoWriter, field: Field, value: unknown): void {
       return into.view(Buffer.from(typeof value === "string" ? value : refuse(field, value), "base64"));
     case "message": {
       const message = field.message as Message;
-      const special = SPECIAL_MESSAGES.get(message.name);
+      const special = message.special as SpecialMessage | undefined;
       const start = into.open();
       if (special !== undefined) special.write(into, value, nested);
       else if (typeof value === "object" && value !== null) writeMessage(into, message, value as JsonObject);
@@ -342,7 +342,7 @@ function readNested(reader: ProtoReader, field: Field, into: Members): unknown {
   const outer = reader.end;
   const length = reader.length();
   reader.end = reader.position + length;
-  const special = SPECIAL_MESSAGES.get(message.name);
+  const special = message.special as SpecialMessage | undefined;
   const value = special === undefined ? readMessage(reader, message, into) : special.read(reader, nested);
   reader.end = outer;
   return value;

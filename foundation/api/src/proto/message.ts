@@ -57,6 +57,8 @@ export interface Message {
   readonly name: string;
   readonly fields: readonly Field[];
   readonly byNumber: ReadonlyMap<number, Field>;
+  /** What the codec keeps beside messages whose form is not that of their fields. */
+  readonly special: unknown;
   /** Fields of enum type that are single: reading fills them with the zero value. */
   readonly enums: readonly Field[];
 }
@@ -89,7 +91,11 @@ const WELL_KNOWN: Readonly<Record<string, readonly FieldRow[]>> = {
 };
 
 /** Compiles the messages of a table as they are asked for. */
-export function createMessageSet(table: LineTable, syntax: "proto2" | "proto3"): MessageSet {
+export function createMessageSet(
+  table: LineTable,
+  syntax: "proto2" | "proto3",
+  specials?: ReadonlyMap<string, unknown>,
+): MessageSet {
   const messages = new Map<string, Message>();
   const enumerations = new Map<string, Enumeration>();
 
@@ -146,6 +152,7 @@ export function createMessageSet(table: LineTable, syntax: "proto2" | "proto3"):
     return {
       name,
       fields,
+      special: specials?.get(name),
       byNumber: new Map(fields.map((field) => [field.number, field])),
       enums: fields.filter((f) => f.kind === "enum" && !f.isRepeated && f.mapKey === undefined && !f.hasPresence),
     };
