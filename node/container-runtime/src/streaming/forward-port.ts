@@ -2,25 +2,39 @@ import { Duplex } from "node:stream";
 import { connect } from "node:net";
 import { inNetworkNamespace, spawnChild } from "@coracle/linux";
 
-/** Connects to a port of a pod, on its own loopback address. `netns` undefined is the node's network. */
+/** How long one direction may stay open after the other has ended; socat's own half second would cut answers off. */
+const HALF_CLOSED_SECONDS = 86_400;
+const CONNECTED = "starting data transfer loop";
+/** The second of socat's two ends is the pod's. */
+const POD_ENDED = /socket 2 .*is at EOF/;
+
+/** Connects to a port of a pod, on its own loopback address; rejects when nothing listens. `netns` undefined is the node's network. */
 export async function connectPodPort(netns: string | undefined, port: number, signal: AbortSignal): Promise<Duplex> {
   if (netns === undefined) return connectHere(port);
-  const [command, args] = inNetworkNamespace(netns, "socat", ["-", `TCP:localhost:${port},connect-timeout=10`]);
-  const child = await spawnChild(command, args);
-  let complaint = "";
-  child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString("utf8")));
+  const target = `TCP:localhost:${port},connect-timeout=10`;
+  const socat = ["-d", "-d", "-t", String(HALF_CLOSED_SECONDS), "-", target];
+  const child = await spawnChild(...inNetworkNamespace(netns, "socat", socat));
   const stop = (): void => child.kill("SIGKILL");
   signal.addEventListener("abort", stop, { once: true });
+  // What socat says about itself is the only sign of the connection's state.
+  let said = "";
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on("data", (chunk: Buffer) => {
+      said = (said + chunk.toString("utf8")).slice(-4096);
+      if (said.includes(CONNECTED)) resolve();
+      // Nobody reads any more in the pod: with both ends done, socat ends too, and so does the output.
+      if (POD_ENDED.test(said)) child.stdin?.end();
+    });
+    child.exited
+      .then((code) => {
+        signal.removeEventListener("abort", stop);
+        if (code === 0) resolve();
+        else reject(new Error(`failed to connect to localhost:${port} inside namespace "${netns}": ${describe(said)}`));
+      })
+      .catch(reject);
+  });
   const duplex = Duplex.from({ writable: child.stdin, readable: child.stdout }) as Duplex;
   duplex.once("close", stop);
-  child.exited
-    .then((code) => {
-      signal.removeEventListener("abort", stop);
-      if (code !== 0 && !duplex.destroyed && complaint !== "") {
-        duplex.destroy(new Error(`failed to connect to localhost:${port} inside the pod: ${describe(complaint)}`));
-      }
-    })
-    .catch(() => {});
   return duplex;
 }
 
@@ -34,9 +48,7 @@ function connectHere(port: number): Promise<Duplex> {
   });
 }
 
-const describe = (complaint: string): string =>
-  complaint
-    .trim()
-    .split("\n")
-    .at(-1)
-    ?.replace(/^.*socat\[\d+\] \w /, "") ?? "";
+function describe(said: string): string {
+  const errors = said.split("\n").filter((line) => / E /.test(line));
+  return errors.at(-1)?.replace(/^.*socat\[\d+\] E /, "") ?? said.trim();
+}
