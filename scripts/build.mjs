@@ -47,7 +47,8 @@ export async function build() {
     return false;
   }
   const tables = join(root, "foundation/api/tables");
-  for (const file of existsSync(tables) ? readdirSync(tables) : []) copyFileSync(join(tables, file), join(out, "tables", file));
+  for (const file of existsSync(tables) ? readdirSync(tables) : [])
+    copyFileSync(join(tables, file), join(out, "tables", file));
   writeFileSync(join(out, ".built"), "");
   return true;
 }

@@ -41,6 +41,8 @@ export interface KubeletOptions {
   readonly tls?: KubeletTls | undefined;
   /** What the node says it is: `v1.35.0`. */
   readonly version?: string | undefined;
+  /** Called once, when the node is Ready. */
+  readonly onReady?: (() => void) | undefined;
 }
 
 /**
@@ -77,10 +79,13 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
     nodeName,
     nodeIps,
     version: options.version ?? "v1.35.0",
-    onReady: () => becomeReady(),
+    onReady() {
+      becomeReady();
+      options.onReady?.();
+    },
   });
   await using objects = createReferencedObjects({ client, clock, logger }, (uids) => {
-    for (const uid of uids) pods.poke(uid);
+    for (const uid of uids) pods.worker(uid)?.refreshVolumes();
   });
   const { allocatable } = nodeResources(machine, configuration);
   const amounts = {

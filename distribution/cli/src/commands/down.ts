@@ -10,6 +10,7 @@ import {
   type ClusterConfig,
 } from "@coracle/cluster";
 import type { Command } from "commander";
+import { bundlesDir } from "./bundles.ts";
 
 /** Adds `coracle down`. */
 export function addDown(root: Command): void {
@@ -34,7 +35,7 @@ async function endCluster(name: string): Promise<string> {
   if (readState(name) !== undefined) {
     const config = JSON.parse(readFileSync(join(state.dataDir, "cluster.json"), "utf8")) as ClusterConfig;
     await endProcesses(state, systemClock);
-    await removeNodeLeftovers(config, silentLogger);
+    await removeNodeLeftovers(config, bundlesDir(), silentLogger);
     removeRunDir(config.runDir);
     if (config.ephemeral) rmSync(config.dataDir, { recursive: true, force: true });
   }

@@ -1,5 +1,24 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Logger } from "@coracle/base";
-import type { ClusterConfig } from "../cluster-config.ts";
+import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
 
-/** Removes what nodes made on the host: containers, mounts, cgroups, interfaces, routes, rules. Idempotent. */
-export async function removeNodeLeftovers(_config: ClusterConfig, _logger: Logger): Promise<void> {}
+/**
+ * Removes what nodes made on the host: containers, mounts, cgroups, interfaces, routes, rules. Idempotent. Runs in a
+ * process of its own, so that the supervisor need not carry the code that knows how.
+ */
+export async function removeNodeLeftovers(config: ClusterConfig, bundles: string, logger: Logger): Promise<void> {
+  const file = clusterPaths(config).config;
+  if (config.nodes.length === 0 || !existsSync(file)) return;
+  const child = spawn(process.execPath, [join(bundles, "leftovers.cjs"), "--cluster", file], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let text = "";
+  child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exitCode) => resolve(exitCode ?? 1));
+  });
+  if (code !== 0) logger.error("not everything could be removed from this machine", { why: text.trim() });
+}

@@ -102,7 +102,7 @@ export async function runCluster(config: ClusterConfig, deps: RunClusterDeps): P
     const [apiServer, ...others] = running;
     await Promise.all(others.map((process) => process.stop(STOP_GRACE_MS)));
     await apiServer?.stop(STOP_GRACE_MS);
-    await removeNodeLeftovers(config, deps.logger);
+    await removeNodeLeftovers(config, deps.bundles, deps.logger);
     removeRunDir(config.runDir);
     if (config.ephemeral) rmSync(config.dataDir, { recursive: true, force: true });
   }

@@ -1,0 +1,61 @@
+import {
+  createLogger,
+  systemClock,
+  systemRandom,
+  UsageError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "@coracle/base";
+import { createApiClient, createHttpTransport, loadKubeconfig, type OwnedApiClient } from "@coracle/client";
+
+/** What a component that runs alone is given. */
+export interface AloneContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Aborts on SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs one component in the foreground, as upstream's program of that name runs. Answers the exit code. */
+export async function runAloneComponent(
+  component: string,
+  verbosity: number,
+  main: (context: AloneContext) => Promise<void>,
+): Promise<number> {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => controller.abort(new DOMException(name, "AbortError")));
+  }
+  const logger = createLogger({
+    write: (line) => void process.stderr.write(line),
+    level: verbosity >= 4 ? "debug" : "info",
+    fields: { component },
+  });
+  try {
+    await main({ clock: systemClock, random: systemRandom, logger, signal: controller.signal });
+    return 0;
+  } catch (error) {
+    if (controller.signal.aborted) return 0;
+    process.stderr.write(`${component}: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+/** Reads flags; wrong ones are told in one line, and the exit code is 2. */
+export function withFlags<F>(component: string, parse: () => F): F {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof Error)) throw error;
+    process.stderr.write(`${component}: ${error.message}\n`);
+    process.exit(2);
+  }
+}
+
+/** A client with the identity of a kubeconfig. */
+export async function clientOf(kubeconfig: string | undefined, userAgent: string): Promise<OwnedApiClient> {
+  if (kubeconfig === undefined || kubeconfig === "") throw new Error("--kubeconfig is required");
+  return createApiClient({ transport: createHttpTransport(await loadKubeconfig(kubeconfig)), userAgent });
+}

@@ -1,0 +1,95 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemRandom, TaskScope, type Clock, type Logger } from "@coracle/base";
+import { createApiClient } from "@coracle/client";
+import { createMemoryStore, openEmbeddedStore, runCompactor, type Store } from "@coracle/etcd";
+import { parseApiServerFlags, readApiServerConfig, runApiServer, type ApiServerFlags } from "@coracle/kube-apiserver";
+import { applyAddons } from "../addons/apply-addons.ts";
+import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
+import { runAloneComponent, withFlags } from "./alone.ts";
+import { isSupervised, runSupervised } from "./process-main.ts";
+
+interface StoreDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The store that flags ask for: a directory, or memory when none is named. */
+function openStore(dataDir: string, deps: StoreDeps): Promise<Store> {
+  return dataDir === "" ? Promise.resolve(createMemoryStore(deps)) : openEmbeddedStore({ dataDir, ...deps });
+}
+
+async function serve(
+  flags: ApiServerFlags,
+  deps: StoreDeps & { readonly signal: AbortSignal },
+  onReady?: (transport: Parameters<typeof createApiClient>[0]["transport"]) => void,
+): Promise<void> {
+  // Opening the store loads native code: files are read meanwhile.
+  const opening = openStore(flags.dataDir, deps);
+  const { config, listen } = readApiServerConfig(flags);
+  await using store = await opening;
+  await using upkeep = new TaskScope(deps.signal);
+  upkeep.run((signal) => runCompactor({ store, ...deps, signal }));
+  await runApiServer({
+    config,
+    listen,
+    store,
+    random: systemRandom,
+    ...deps,
+    onReady(server) {
+      onReady?.(
+        server.transport({ clientCertificate: readFileSync(join(flags.clientCaFile, "../admin.crt"), "utf8") }),
+      );
+    },
+  });
+}
+
+/** Runs the API server by itself, with upstream's flags. */
+export async function runAlone(component: string, args: readonly string[]): Promise<number> {
+  const flags = withFlags(component, () => parseApiServerFlags(args));
+  if (flags.etcdServers.length > 0) {
+    process.stderr.write("kube-apiserver: --etcd-servers is not supported yet; use --data-dir (see docs/parity.md)\n");
+    return 2;
+  }
+  return await runAloneComponent(component, flags.verbosity, (context) => serve(flags, context));
+}
+
+/** The command line of a cluster's API server. */
+function flagsOf(config: ClusterConfig): string[] {
+  const { pki, store } = clusterPaths(config);
+  const file = (name: string): string => join(pki, name);
+  return [
+    `--advertise-address=${config.advertiseAddress}`,
+    `--secure-port=${config.securePort}`,
+    `--data-dir=${config.store === "memory" ? "" : store}`,
+    `--service-cluster-ip-range=${config.serviceCidr}`,
+    `--service-account-issuer=https://kubernetes.default.svc.${config.clusterDomain}`,
+    `--service-account-signing-key-file=${file("sa.key")}`,
+    `--service-account-key-file=${file("sa.pub")}`,
+    `--client-ca-file=${file("ca.crt")}`,
+    `--tls-cert-file=${file("apiserver.crt")}`,
+    `--tls-private-key-file=${file("apiserver.key")}`,
+    "--authorization-mode=Node,RBAC",
+    "--enable-admission-plugins=NodeRestriction",
+    `--requestheader-client-ca-file=${file("front-proxy-ca.crt")}`,
+    "--requestheader-allowed-names=front-proxy-client",
+    "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    `--kubelet-client-certificate=${file("apiserver-kubelet-client.crt")}`,
+    `--kubelet-client-key=${file("apiserver-kubelet-client.key")}`,
+    `--kubelet-certificate-authority=${file("ca.crt")}`,
+  ];
+}
+
+if (isSupervised()) {
+  void runSupervised("api-server", async ({ config, clock, logger, signal, ready }) => {
+    await using work = new TaskScope(signal);
+    await serve(parseApiServerFlags(flagsOf(config)), { clock, logger, signal }, (transport) => {
+      ready();
+      if (!config.addons) return;
+      work.run(async () => {
+        await using client = createApiClient({ transport, userAgent: "coracle-addons" });
+        await applyAddons(client, config, { clock, logger, signal });
+      });
+    });
+  });
+}

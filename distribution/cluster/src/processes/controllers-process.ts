@@ -1,0 +1,75 @@
+import { hostname } from "node:os";
+import { systemRandom } from "@coracle/base";
+import { createHttpTransport, loadKubeconfig } from "@coracle/client";
+import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
+import { parseSchedulerFlags, runScheduler } from "@coracle/kube-scheduler";
+import { clusterPaths } from "../cluster-config.ts";
+import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { isSupervised, runSupervised } from "./process-main.ts";
+
+/** Runs one of this bundle's components by itself. */
+export async function runAlone(component: string, args: readonly string[]): Promise<number> {
+  const identity = `${hostname()}_${process.pid}`;
+  if (component === "kube-scheduler") {
+    const flags = withFlags(component, () => parseSchedulerFlags(args));
+    return await runAloneComponent(component, flags.verbosity, async (context) => {
+      await using client = await clientOf(flags.kubeconfig, component);
+      await runScheduler({ ...context, client, leaderElection: flags.leaderElect ? { identity } : undefined });
+    });
+  }
+  const flags = withFlags(component, () => parseControllerManagerFlags(args));
+  return await runAloneComponent(component, flags.verbosity, async (context) => {
+    await using client = await clientOf(flags.kubeconfig, component);
+    const {
+      cert: _cert,
+      key: _key,
+      token: _token,
+      tokenFile: _file,
+      ...anonymous
+    } = await loadKubeconfig(flags.kubeconfig ?? "");
+    await runControllerManager({ ...context, client, flags, anonymousTransport: createHttpTransport(anonymous) });
+  });
+}
+
+if (isSupervised()) {
+  void runSupervised("controllers", async ({ config, clock, logger, signal, ready, apiServerIsUp }) => {
+    const paths = clusterPaths(config);
+    await apiServerIsUp();
+    const identity = `${hostname()}_${process.pid}`;
+    await using schedulerClient = await clientOf(paths.kubeconfig("kube-scheduler"), "kube-scheduler");
+    await using managerClient = await clientOf(paths.kubeconfig("kube-controller-manager"), "kube-controller-manager");
+    const managerConfig = paths.kubeconfig("kube-controller-manager");
+    const { cert: _cert, key: _key, ...anonymous } = await loadKubeconfig(managerConfig);
+    ready();
+    await Promise.all([
+      runScheduler({
+        client: schedulerClient,
+        clock,
+        random: systemRandom,
+        logger: logger.child({ component: "kube-scheduler" }),
+        signal,
+        leaderElection: { identity },
+      }),
+      runControllerManager({
+        client: managerClient,
+        clock,
+        random: systemRandom,
+        logger: logger.child({ component: "kube-controller-manager" }),
+        signal,
+        anonymousTransport: createHttpTransport(anonymous),
+        flags: {
+          ...defaultFlags,
+          kubeconfig: managerConfig,
+          useServiceAccountCredentials: true,
+          allocateNodeCidrs: true,
+          clusterCidr: [config.podCidr],
+          serviceClusterIpRange: [config.serviceCidr],
+          rootCaFile: `${paths.pki}/ca.crt`,
+          serviceAccountPrivateKeyFile: `${paths.pki}/sa.key`,
+          clusterSigningCertFile: `${paths.pki}/ca.crt`,
+          clusterSigningKeyFile: `${paths.pki}/ca.key`,
+        },
+      }),
+    ]);
+  });
+}

@@ -1,0 +1,41 @@
+import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { openPodNetwork } from "@coracle/cni";
+import { removeEverything } from "@coracle/container-runtime";
+import { removeKubeProxyRules } from "@coracle/kube-proxy";
+import { detectCgroups, removeCgroup, unmountTree } from "@coracle/linux";
+import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
+import { restoreNodeNetwork } from "../node-network.ts";
+
+/** Removes all that the nodes of a cluster made on this host; each step runs whatever became of the others. */
+async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  const attempt = async (step: () => Promise<unknown>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  const rules = attempt(removeKubeProxyRules);
+  for (const { name } of config.nodes) {
+    const node = clusterPaths(config).node(name);
+    const network = await openPodNetwork({ dataDir: node.network, masqueradeOutside: config.podCidr });
+    await attempt(() => removeEverything({ stateDir: node.containerState, rootDir: node.containers, network }));
+    await attempt(() => network.close());
+    await attempt(() => unmountTree(join(config.dataDir, "nodes", name)));
+  }
+  await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
+  await rules;
+  await attempt(() => restoreNodeNetwork(config));
+  return failures;
+}
+
+const config = JSON.parse(
+  readFileSync(process.argv[process.argv.indexOf("--cluster") + 1] ?? "", "utf8"),
+) as ClusterConfig;
+void removeLeftovers(config).then((failures) => {
+  for (const failure of failures)
+    process.stderr.write(`${failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)}\n`);
+  process.exit(failures.length === 0 ? 0 : 1);
+});

@@ -1,0 +1,100 @@
+import { hostname } from "node:os";
+import { readFileSync } from "node:fs";
+import { systemRandom } from "@coracle/base";
+import { parseClusterDnsFlags, runClusterDns } from "@coracle/cluster-dns";
+import { parseKubeProxyFlags, removeKubeProxyRules, runKubeProxy } from "@coracle/kube-proxy";
+import { runKubelet } from "@coracle/kubelet";
+import { DNS_NODE_PORT } from "../addons/dns-objects.ts";
+import { clusterPaths } from "../cluster-config.ts";
+import { prepareNodeNetwork } from "../node-network.ts";
+import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { isSupervised, runSupervised } from "./process-main.ts";
+
+/** Runs one of this bundle's components by itself. */
+export async function runAlone(component: string, args: readonly string[]): Promise<number> {
+  if (component === "kube-proxy") {
+    const flags = withFlags(component, () => parseKubeProxyFlags(args));
+    return await runAloneComponent(component, flags.verbosity, async (context) => {
+      if (flags.cleanup) return await removeKubeProxyRules();
+      const colon = flags.healthzBindAddress.lastIndexOf(":");
+      await using client = await clientOf(flags.kubeconfig, component);
+      await runKubeProxy({
+        ...flags,
+        ...context,
+        client,
+        nodeName: flags.hostname ?? hostname().toLowerCase(),
+        healthzAddress: flags.healthzBindAddress.slice(0, colon),
+        healthzPort: Number(flags.healthzBindAddress.slice(colon + 1)),
+      });
+    });
+  }
+  const flags = withFlags(component, () => parseClusterDnsFlags(args));
+  return await runAloneComponent(component, flags.verbosity, async (context) => {
+    await using client = await clientOf(flags.kubeconfig, component);
+    await runClusterDns({
+      ...flags,
+      ...context,
+      client,
+      forwardTo: flags.forwardTo.length === 0 ? undefined : flags.forwardTo,
+    });
+  });
+}
+
+if (isSupervised()) {
+  void runSupervised("node", async ({ config, nodeName, clock, logger, signal, ready, apiServerIsUp }) => {
+    const node = config.nodes.find((each) => each.name === nodeName);
+    if (node === undefined) throw new Error(`the cluster has no node named ${nodeName}`);
+    const paths = clusterPaths(config);
+    const files = paths.node(node.name);
+    const deps = { clock, random: systemRandom, signal };
+    await Promise.all([prepareNodeNetwork(config, node), apiServerIsUp()]);
+
+    await using kubeletClient = await clientOf(paths.kubeconfig(`kubelet-${node.name}`), "kubelet");
+    await using proxyClient = await clientOf(paths.kubeconfig(`kube-proxy-${node.name}`), "kube-proxy");
+    const kubelet = runKubelet({
+      ...deps,
+      client: kubeletClient,
+      logger: logger.child({ component: "kubelet" }),
+      criEndpoint: config.runtime.startsWith("unix://") ? config.runtime : `unix://${files.criSocket}`,
+      nodeName: node.name,
+      nodeIps: [node.address],
+      rootDir: files.kubelet,
+      configuration: {
+        port: node.kubeletPort,
+        clusterDNS: config.addons ? [config.clusterDnsAddress] : [],
+        clusterDomain: config.clusterDomain,
+        cgroupRoot: `/coracle-${config.name}`,
+        podLogsDir: files.podLogs,
+        staticPodPath: files.manifests,
+        serializeImagePulls: false,
+      },
+      tls: {
+        cert: readFileSync(`${paths.pki}/node-${node.name}-serving.crt`),
+        key: readFileSync(`${paths.pki}/node-${node.name}-serving.key`),
+        clientCa: readFileSync(`${paths.pki}/ca.crt`),
+      },
+      onReady: ready,
+    });
+    const proxy = runKubeProxy({
+      ...deps,
+      client: proxyClient,
+      logger: logger.child({ component: "kube-proxy" }),
+      nodeName: node.name,
+      mode: config.proxyMode === "nftables" ? "nftables" : "iptables",
+      clusterCidr: config.podCidr,
+    });
+    const dns = async (): Promise<void> => {
+      if (!node.hasDns) return;
+      await using client = await clientOf(paths.kubeconfig("cluster-dns"), "cluster-dns");
+      await runClusterDns({
+        ...deps,
+        client,
+        logger: logger.child({ component: "cluster-dns" }),
+        address: node.address,
+        port: DNS_NODE_PORT,
+        clusterDomain: config.clusterDomain,
+      });
+    };
+    await Promise.all([kubelet, proxy, dns()]);
+  });
+}
