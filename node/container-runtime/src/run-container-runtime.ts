@@ -33,6 +33,8 @@ export interface ContainerRuntimeOptions {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly registries?: Readonly<Record<string, RegistryHost>>;
+  /** Hosts to be spoken to without TLS; loopback hosts are anyway. */
+  readonly insecureRegistries?: readonly string[];
   readonly version?: string;
   /** Pod and container starts that run at once. */
   readonly parallelStarts?: number;
@@ -63,7 +65,7 @@ export async function runContainerRuntime(options: ContainerRuntimeOptions): Pro
   const images = await openImageStore({
     folder: paths.images,
     clock,
-    registries: options.registries,
+    registries: { ...withoutTls(options.insecureRegistries ?? []), ...options.registries },
     layersInUse: () => [...(containers?.list() ?? [])].flatMap((record) => record.layers),
   });
 
@@ -130,6 +132,9 @@ export async function runContainerRuntime(options: ContainerRuntimeOptions): Pro
   options.onReady?.();
   await aborted(signal);
 }
+
+const withoutTls = (hosts: readonly string[]): Readonly<Record<string, RegistryHost>> =>
+  Object.fromEntries(hosts.map((host) => [host, { endpoint: `http://${host}` }]));
 
 /** Clears the run folder when the machine was started anew since; tells whether it was. */
 async function startAfterBoot(paths: RuntimePaths): Promise<boolean> {

@@ -99,7 +99,7 @@ export async function planMounts(
   bind("/dev/shm", context.shmPath, "rw");
   if (context.resolvConfPath !== undefined) bind("/etc/resolv.conf", context.resolvConfPath, "rw");
   if (context.hostnamePath !== undefined) bind("/etc/hostname", context.hostnamePath, "rw");
-  if (context.hostNetwork) bind("/etc/hosts", "/etc/hosts", "rw");
+  if (context.hostNetwork && existsSync("/etc/hosts")) bind("/etc/hosts", "/etc/hosts", "rw");
   const depth = (mount: OciMount): number => withoutSlash(mount.destination).split("/").length;
   const users = own.map(userMount).sort((a, b) => depth(a) - depth(b));
   const propagations = own.map((mount) => mount.propagation);

@@ -309,7 +309,8 @@ export class SandboxManager {
       pidNamespace: this.#pidNamespace(record, containerNamespaces),
       shmPath: ipc === "NODE" ? "/dev/shm" : join(pins, "shm"),
       resolvConfPath: join(folder, "resolv.conf"),
-      hostnamePath: network === "NODE" ? "/etc/hostname" : join(folder, "hostname"),
+      hostnamePath:
+        network !== "NODE" ? join(folder, "hostname") : existsSync("/etc/hostname") ? "/etc/hostname" : undefined,
     };
   }
 
