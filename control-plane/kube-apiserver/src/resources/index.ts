@@ -44,6 +44,15 @@ import { runtimeClass } from "./node/runtime-class.ts";
 import { lease } from "./coordination/lease.ts";
 import { podDisruptionBudget } from "./policy/pod-disruption-budget.ts";
 import { certificateSigningRequest } from "./certificates/certificate-signing-request.ts";
+import {
+  mutatingWebhookConfiguration,
+  validatingWebhookConfiguration,
+} from "./admissionregistration/webhook-configuration.ts";
+import {
+  validatingAdmissionPolicy,
+  validatingAdmissionPolicyBinding,
+} from "./admissionregistration/validating-admission-policy.ts";
+import { apiService } from "./apiregistration/api-service.ts";
 
 /** What is special about each kind the API server serves. */
 export const resourceDefinitions: readonly ResourceDefinition[] = [
@@ -95,4 +104,9 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   lease,
   podDisruptionBudget,
   certificateSigningRequest,
+  mutatingWebhookConfiguration,
+  validatingWebhookConfiguration,
+  validatingAdmissionPolicy,
+  validatingAdmissionPolicyBinding,
+  apiService,
 ];

@@ -34,7 +34,8 @@ export const priorityClass: ResourceDefinition = {
       errors.push(forbiddenField("value", `maximum allowed value of a user defined priority is ${HIGHEST_USER_VALUE}`));
     const policy = text(value.preemptionPolicy);
     if (policy === "") errors.push(required("preemptionPolicy"));
-    else oneOf(errors, "preemptionPolicy", policy, ["Never", "PreemptLowerPriority"]);
+    else if ((object.metadata["resourceVersion"] ?? "") === "")
+      oneOf(errors, "preemptionPolicy", policy, ["Never", "PreemptLowerPriority"]);
     return errors;
   },
   update: {
