@@ -24,9 +24,9 @@ import type { VolumeManager, VolumePaths } from "../volume/volume-manager.ts";
 import { Backoff, spellDuration } from "./backoff.ts";
 import { killContainer, stopPod } from "./kill.ts";
 import { planPod, type PodPlan } from "./plan.ts";
-import { readRuntimeState, type ContainerRun, type RuntimeState } from "./runtime-state.ts";
+import { readRuntimeState, type ContainerRun, type RuntimeCache, type RuntimeState } from "./runtime-state.ts";
 import { computePodStatus, type WaitingReason } from "./status.ts";
-import type { StatusManager } from "./status-manager.ts";
+import { sameJson, type StatusManager } from "./status-manager.ts";
 
 /** What pod workers share. */
 export interface PodWorkerDeps {
@@ -67,7 +67,7 @@ export class PodWorker {
   readonly #deps: PodWorkerDeps;
   readonly #backoff: Backoff;
   readonly #prober: Prober;
-  readonly #ended = new Map<string, ContainerRun>();
+  readonly #cache: RuntimeCache = { runs: new Map(), sandboxes: new Map() };
   readonly #waiting = new Map<string, WaitingReason>();
   readonly #stop = new AbortController();
   /** Aborts what a deletion makes pointless: pulls and waits of the start. */
@@ -76,6 +76,7 @@ export class PodWorker {
   #isRemoved = false;
   #isDirty = true;
   #isAcquired = false;
+  #areVolumesStale = true;
   #failures = 0;
   #wake: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -110,7 +111,11 @@ export class PodWorker {
   update(pod: Pod): void {
     const wasDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
     const oldGrace = this.#pod.metadata.deletionGracePeriodSeconds;
+    const old = this.#pod;
     this.#pod = pod;
+    // Our own status comes back through the watch: nothing to do for it.
+    if (isSameRequest(old, pod)) return;
+    this.#areVolumesStale = true;
     if (pod.metadata.deletionTimestamp !== undefined) {
       this.#start.abort(new DOMException("the pod is deleted", "AbortError"));
       const grace = pod.metadata.deletionGracePeriodSeconds ?? 30;
@@ -124,6 +129,12 @@ export class PodWorker {
     this.#isRemoved = true;
     this.#start.abort(new DOMException("the pod is deleted", "AbortError"));
     this.#hurry(1);
+    this.poke();
+  }
+
+  /** What the pod's volumes are made of changed. */
+  refreshVolumes(): void {
+    this.#areVolumesStale = true;
     this.poke();
   }
 
@@ -180,7 +191,7 @@ export class PodWorker {
   }
 
   async #read(): Promise<RuntimeState> {
-    this.#state = await readRuntimeState(this.#deps.cri, this.#pod.metadata.uid ?? "", this.#ended);
+    this.#state = await readRuntimeState(this.#deps.cri, this.#pod.metadata.uid ?? "", this.#cache);
     return this.#state;
   }
 
@@ -246,6 +257,10 @@ export class PodWorker {
       this.#isAcquired = true;
     }
     const startable = plan.createSandbox ? plan.start : plan.start.filter((name) => !this.#isHeldBack(name, state));
+    const renewAt = this.#deps.volumes.renewAt(this.#pod.metadata.uid ?? "");
+    if (renewAt !== undefined && renewAt <= this.#deps.clock.now()) this.#areVolumesStale = true;
+    else if (renewAt !== undefined && this.#wake === undefined) this.#wakeIn(renewAt - this.#deps.clock.now());
+    if (!plan.createSandbox && startable.length === 0 && !this.#areVolumesStale) return plan.kill.length > 0;
     // Volumes follow their sources also while nothing has to be started.
     const volumes = this.#prepareVolumes(state);
     volumes.catch(() => undefined);
@@ -269,11 +284,13 @@ export class PodWorker {
 
   async #prepareVolumes(state: RuntimeState): Promise<VolumePaths> {
     try {
+      this.#areVolumesStale = false;
       const paths = await this.#deps.volumes.prepare(this.#pod, state.sandboxes[0]?.ips ?? []);
       const renewAt = this.#deps.volumes.renewAt(this.#pod.metadata.uid ?? "");
       if (renewAt !== undefined && this.#wake === undefined) this.#wakeIn(renewAt - this.#deps.clock.now());
       return paths;
     } catch (error) {
+      this.#areVolumesStale = true;
       this.#tell("Warning", "FailedMount", error instanceof Error ? error.message : String(error));
       this.#report(state, false);
       throw error;
@@ -609,4 +626,18 @@ export class PodWorker {
     this.#stop.abort(new DOMException("the pod is gone", "AbortError"));
     this.#deps.gone(uid);
   }
+}
+
+/** Whether two versions of a pod ask the same of its node. Conditions of others count where readiness depends on them. */
+function isSameRequest(a: Pod, b: Pod): boolean {
+  const request = ({ metadata, spec, status }: Pod): unknown => ({
+    ...metadata,
+    resourceVersion: undefined,
+    managedFields: undefined,
+    spec,
+    gates: (spec?.readinessGates ?? []).map(({ conditionType }) =>
+      status?.conditions?.find((each) => each.type === conditionType),
+    ),
+  });
+  return sameJson(request(a), request(b));
 }

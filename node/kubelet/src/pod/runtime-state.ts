@@ -62,12 +62,14 @@ const STATES = {
 
 const millis = (nanos: number | undefined): Instant => Math.floor((nanos ?? 0) / 1e6);
 
-/** Reads a pod's state from the runtime. Runs that have ended never change: `ended` keeps them between calls. */
-export async function readRuntimeState(
-  cri: CriClient,
-  uid: string,
-  ended: Map<string, ContainerRun>,
-): Promise<RuntimeState> {
+/** What does not change while a container or sandbox is in one state; kept between readings of one pod. */
+export interface RuntimeCache {
+  readonly runs: Map<string, ContainerRun>;
+  readonly sandboxes: Map<string, SandboxState>;
+}
+
+/** Reads a pod's state from the runtime: two lists, and details of what is new in them. */
+export async function readRuntimeState(cri: CriClient, uid: string, cache: RuntimeCache): Promise<RuntimeState> {
   const labelSelector = { [POD_UID]: uid };
   const [listed, containers] = await Promise.all([
     cri.call("ListPodSandbox", { filter: { labelSelector } }),
@@ -78,21 +80,34 @@ export async function readRuntimeState(
     (containers.containers ?? []).map(async (container) => {
       const id = container.id ?? "";
       known.add(id);
-      const earlier = ended.get(id);
-      if (earlier !== undefined && container.state === "CONTAINER_EXITED") return earlier;
+      const earlier = cache.runs.get(id);
+      const now = STATES[container.state as keyof typeof STATES];
+      if (earlier !== undefined && earlier.state === now && (now === "exited" || now === "running")) return earlier;
       const status = await unlessGone(cri.call("ContainerStatus", { containerId: id }));
       if (status?.status === undefined) return undefined;
       const run = containerRun(status.status, container.podSandboxId ?? "", await terminationMessage(status.status));
-      if (run.state === "exited") ended.set(id, run);
+      cache.runs.set(id, run);
       return run;
     }),
   );
-  for (const id of ended.keys()) if (!known.has(id)) ended.delete(id);
+  for (const id of cache.runs.keys()) if (!known.has(id)) cache.runs.delete(id);
+  const present = new Set<string>();
   const sandboxes = await Promise.all(
-    (listed.items ?? []).map(async (item) => unlessGone(cri.call("PodSandboxStatus", { podSandboxId: item.id ?? "" }))),
+    (listed.items ?? []).map(async (item) => {
+      const id = item.id ?? "";
+      present.add(id);
+      const earlier = cache.sandboxes.get(id);
+      if (earlier !== undefined && earlier.isReady === (item.state === "SANDBOX_READY")) return earlier;
+      const answer = await unlessGone(cri.call("PodSandboxStatus", { podSandboxId: id }));
+      if (answer?.status === undefined) return undefined;
+      const sandbox = sandboxState(answer.status);
+      if (sandbox.ips.length > 0 || sandbox.isHostNetwork || !sandbox.isReady) cache.sandboxes.set(id, sandbox);
+      return sandbox;
+    }),
   );
+  for (const id of cache.sandboxes.keys()) if (!present.has(id)) cache.sandboxes.delete(id);
   return runtimeStateOf(
-    sandboxes.flatMap((answer) => (answer?.status === undefined ? [] : [sandboxState(answer.status)])),
+    sandboxes.flatMap((sandbox) => (sandbox === undefined ? [] : [sandbox])),
     runs.flatMap((run) => (run === undefined ? [] : [run])),
   );
 }
