@@ -53,6 +53,10 @@ import {
   validatingAdmissionPolicyBinding,
 } from "./admissionregistration/validating-admission-policy.ts";
 import { apiService } from "./apiregistration/api-service.ts";
+import { deviceClass } from "./resource/device-class.ts";
+import { resourceClaim, resourceClaimTemplate } from "./resource/resource-claim.ts";
+import { resourceSlice } from "./resource/resource-slice.ts";
+import { customResourceDefinition } from "./apiextensions/custom-resource-definition.ts";
 
 /** What is special about each kind the API server serves. */
 export const resourceDefinitions: readonly ResourceDefinition[] = [
@@ -109,4 +113,9 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   validatingAdmissionPolicy,
   validatingAdmissionPolicyBinding,
   apiService,
+  deviceClass,
+  resourceClaim,
+  resourceClaimTemplate,
+  resourceSlice,
+  customResourceDefinition,
 ];
