@@ -16,3 +16,9 @@ export {
   type TestCluster,
   type TestClusterOptions,
 } from "./cluster/test-cluster.ts";
+export type { SimulatedNode } from "./control-plane/simulated-node.ts";
+export {
+  createTestControlPlane,
+  type TestControlPlane,
+  type TestControlPlaneOptions,
+} from "./control-plane/test-control-plane.ts";

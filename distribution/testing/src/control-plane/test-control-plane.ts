@@ -1,0 +1,176 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  Cleanup,
+  createFakeClock,
+  createSeededRandom,
+  isAbort,
+  silentLogger,
+  sleep,
+  systemClock,
+  type Clock,
+  type FakeClock,
+  type Logger,
+} from "@coracle/base";
+import { createApiClient, type OwnedApiClient } from "@coracle/client";
+import { createMemoryStore } from "@coracle/etcd";
+import { parseApiServerFlags, readApiServerConfig, startApiServer } from "@coracle/kube-apiserver";
+import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
+import { runScheduler } from "@coracle/kube-scheduler";
+import { openClusterPki } from "@coracle/pki";
+import { runSimulatedNode, type SimulatedNode } from "./simulated-node.ts";
+
+export interface TestControlPlaneOptions {
+  /** Which components run beside the API server; default: both. */
+  readonly components?: readonly ("kube-scheduler" | "kube-controller-manager")[];
+  /** Time stands still but for `until` and `clock.advance`; default: the host's time. */
+  readonly fakeClock?: boolean;
+  readonly logger?: Logger;
+}
+
+/**
+ * The real API server over the memory store, the real scheduler and controllers, in this process without a socket.
+ * Every request passes authentication, RBAC and admission: each component has its own certificate.
+ */
+export interface TestControlPlane extends AsyncDisposable {
+  /** As a cluster's administrator. */
+  readonly admin: OwnedApiClient;
+  readonly clock: Clock;
+  /** Only with `fakeClock`. */
+  readonly fakeClock: FakeClock | undefined;
+  /** As anybody: the certificate's common name and organizations. */
+  clientOf(commonName: string, ...organizations: string[]): OwnedApiClient;
+  /** Adds a node that says of its pods what a kubelet would, and runs nothing. */
+  addNode(node: SimulatedNode): Promise<void>;
+  /**
+   * Waits until `attempt` answers something other than undefined or false; time goes on meanwhile, a fake one in
+   * steps of `stepMs`. Throws when it does not within `limitMs` of the control plane's time.
+   */
+  until<T>(
+    what: string,
+    attempt: () => Promise<T | undefined | false> | T | undefined | false,
+    options?: { readonly limitMs?: number; readonly stepMs?: number },
+  ): Promise<T>;
+}
+
+const TURNS = 30;
+
+/** Starts one; everything of it has ended when it is disposed. */
+export async function createTestControlPlane(options: TestControlPlaneOptions = {}): Promise<TestControlPlane> {
+  const { components = ["kube-scheduler", "kube-controller-manager"], logger = silentLogger } = options;
+  const fakeClock = options.fakeClock === true ? createFakeClock() : undefined;
+  const clock = fakeClock ?? systemClock;
+  const random = createSeededRandom(1);
+  const cleanup = new Cleanup();
+  const dir = mkdtempSync(join(tmpdir(), "cor-control-plane-"));
+  cleanup.add(() => rmSync(dir, { recursive: true, force: true }));
+  const pki = openClusterPki({ dir, apiServerNames: [], now: clock.now() });
+  const store = cleanup.use(createMemoryStore({ clock }));
+  const flags = parseApiServerFlags([
+    "--advertise-address=127.0.0.1",
+    "--authorization-mode=Node,RBAC",
+    "--service-cluster-ip-range=10.96.0.0/16",
+    `--client-ca-file=${pki.path("ca.crt")}`,
+    `--tls-cert-file=${pki.path("apiserver.crt")}`,
+    `--tls-private-key-file=${pki.path("apiserver.key")}`,
+    `--service-account-signing-key-file=${pki.path("sa.key")}`,
+    `--service-account-key-file=${pki.path("sa.pub")}`,
+    "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+  ]);
+  const { config } = readApiServerConfig(flags);
+  const server = cleanup.use(await startApiServer({ config, store, clock, random, logger }));
+
+  const clientOf = (commonName: string, ...organizations: string[]): OwnedApiClient => {
+    const { cert } = pki.issueClient({ commonName, organizations });
+    return createApiClient({
+      transport: server.transport({ clientCertificate: cert }),
+      clock,
+      random,
+      userAgent: commonName,
+    });
+  };
+
+  const stop = new AbortController();
+  const running: Promise<void>[] = [];
+  /** Rejects with the first component that failed, for `until`: the story cannot go on. */
+  let failure: Error | undefined;
+  const start = (name: string, work: (signal: AbortSignal) => Promise<void>): void => {
+    running.push(
+      work(stop.signal).catch((error: unknown) => {
+        if (stop.signal.aborted || isAbort(error, stop.signal)) return;
+        failure = new Error(`${name} ended`, { cause: error });
+      }),
+    );
+  };
+  cleanup.add(async () => {
+    stop.abort(new DOMException("the test is over", "AbortError"));
+    await Promise.all(running);
+  });
+
+  if (components.includes("kube-scheduler"))
+    start("kube-scheduler", (signal) =>
+      runScheduler({ client: clientOf("system:kube-scheduler"), clock, random, logger, signal }),
+    );
+  if (components.includes("kube-controller-manager"))
+    start("kube-controller-manager", (signal) =>
+      runControllerManager({
+        client: clientOf("system:kube-controller-manager"),
+        anonymousTransport: server.transport({}),
+        clock,
+        random,
+        logger,
+        signal,
+        freeze: true,
+        flags: {
+          ...defaultFlags,
+          leaderElect: false,
+          useServiceAccountCredentials: true,
+          allocateNodeCidrs: true,
+          clusterCidr: ["10.244.0.0/16"],
+          serviceClusterIpRange: ["10.96.0.0/16"],
+          rootCaFile: pki.path("ca.crt"),
+          serviceAccountPrivateKeyFile: pki.path("sa.key"),
+        },
+      }),
+    );
+
+  return {
+    admin: clientOf("kubernetes-admin", "system:masters"),
+    clock,
+    fakeClock,
+    clientOf,
+    async addNode(node) {
+      const client = clientOf(`system:node:${node.name}`, "system:nodes");
+      await new Promise<void>((resolve, reject) => {
+        start(`node ${node.name}`, (signal) =>
+          runSimulatedNode(node, { client, clock, signal, onReady: resolve }).catch((error: unknown) => {
+            reject(error as Error);
+            throw error;
+          }),
+        );
+      });
+    },
+    async until(what, attempt, { limitMs = 60_000, stepMs = 20 } = {}) {
+      const end = clock.monotonicMs() + limitMs;
+      let last: unknown;
+      while (clock.monotonicMs() <= end) {
+        if (failure !== undefined) throw failure;
+        try {
+          const answer = await attempt();
+          if (answer !== undefined && answer !== false) return answer;
+        } catch (error) {
+          last = error;
+        }
+        if (fakeClock === undefined) await sleep(systemClock, stepMs);
+        else {
+          await fakeClock.advance(stepMs);
+          // What became due talks to the server and reacts to the answers: that takes turns, not time.
+          for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
+        }
+      }
+      throw new Error(`still not true after ${limitMs / 1000} s: ${what}`, { cause: last });
+    },
+    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+  };
+}
