@@ -1,12 +1,15 @@
 import { readFileSync } from "node:fs";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
+import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { createGarbageCollector } from "../garbage-collector/index.ts";
+import { createJobController } from "../job/index.ts";
+import { createTtlAfterFinishedController } from "../ttl-after-finished/index.ts";
 import { createNamespaceController } from "../namespace/index.ts";
 import { createNodeIpamController } from "../node-ipam/index.ts";
 import { createNodeLifecycleController } from "../node-lifecycle/index.ts";
@@ -96,6 +99,21 @@ export const controllers: readonly ControllerEntry[] = [
     name: "daemonset-controller",
     identity: "daemon-set-controller",
     create: (deps, flags) => createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
+  },
+  {
+    name: "job-controller",
+    identity: "job-controller",
+    create: (deps, flags) => createJobController(deps, flags.concurrentJobSyncs),
+  },
+  {
+    name: "cronjob-controller",
+    identity: "cronjob-controller",
+    create: (deps, flags) => createCronJobController(deps, flags.concurrentCronJobSyncs),
+  },
+  {
+    name: "ttl-after-finished-controller",
+    identity: "ttl-after-finished-controller",
+    create: (deps, flags) => createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs),
   },
   {
     name: "garbage-collector-controller",

@@ -1,0 +1,206 @@
+import type { Instant } from "@coracle/base";
+
+/** When something is due. */
+export interface Schedule {
+  /** The first due time after `after`; undefined: none within five years. */
+  next(after: Instant): Instant | undefined;
+}
+
+interface Field {
+  readonly name: string;
+  readonly min: number;
+  readonly max: number;
+  readonly names?: readonly string[];
+}
+
+const MINUTE: Field = { name: "minute", min: 0, max: 59 };
+const HOUR: Field = { name: "hour", min: 0, max: 23 };
+const DAY: Field = { name: "day of month", min: 1, max: 31 };
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTH: Field = { name: "month", min: 1, max: 12, names: MONTHS };
+const WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+const WEEKDAY: Field = { name: "day of week", min: 0, max: 6, names: WEEKDAYS };
+const FIELDS = [MINUTE, HOUR, DAY, MONTH, WEEKDAY] as const;
+
+const DESCRIPTORS: Readonly<Record<string, string>> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+};
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const YEARS = 5;
+
+/**
+ * Reads a schedule: five fields (lists, ranges, steps, names), a descriptor like `@hourly`, or `@every 1h30m`; before
+ * it may stand `TZ=` or `CRON_TZ=`. Throws an error that says what is wrong. `timeZone` absent: the host's.
+ */
+export function parseSchedule(text: string, timeZone?: string): Schedule {
+  let rest = text.trim();
+  let zone = timeZone;
+  const prefix = /^(?:CRON_)?TZ=(\S*)\s+(.*)$/s.exec(rest);
+  if (prefix !== null) {
+    zone = prefix[1];
+    rest = prefix[2]?.trim() ?? "";
+  }
+  const wallClock = createWallClock(zone);
+  if (rest.startsWith("@every ")) return every(rest.slice("@every ".length).trim());
+  if (rest.startsWith("@")) {
+    const fields = DESCRIPTORS[rest];
+    if (fields === undefined) throw new Error(`unrecognized descriptor: ${rest}`);
+    rest = fields;
+  }
+  const parts = rest.split(/\s+/);
+  if (rest === "" || parts.length !== FIELDS.length)
+    throw new Error(`expected exactly 5 fields, found ${rest === "" ? 0 : parts.length}: [${parts.join(" ")}]`);
+  const [minutes, hours, days, months, weekdays] = FIELDS.map((field, i) => parseField(parts[i] ?? "", field)) as [
+    ParsedField,
+    ParsedField,
+    ParsedField,
+    ParsedField,
+    ParsedField,
+  ];
+  // Two restrictions on the day widen each other, as cron has always done it.
+  const isDay = (wall: Wall): boolean => {
+    const [byDay, byWeekday] = [days.values.has(wall.day), weekdays.values.has(wall.weekday)];
+    return days.isStar || weekdays.isStar ? byDay && byWeekday : byDay || byWeekday;
+  };
+  return {
+    next(after) {
+      let at = Math.floor(after / MINUTE_MS) * MINUTE_MS + MINUTE_MS;
+      const limit = after + YEARS * 366 * 24 * HOUR_MS;
+      while (at <= limit) {
+        const wall = wallClock.read(at);
+        if (!months.values.has(wall.month)) at = wallClock.midnight(wall.year, wall.month + 1, 1);
+        else if (!isDay(wall)) at = wallClock.midnight(wall.year, wall.month, wall.day + 1);
+        else if (!hours.values.has(wall.hour)) at += (60 - wall.minute) * MINUTE_MS;
+        else if (!minutes.values.has(wall.minute)) at += MINUTE_MS;
+        else return at;
+      }
+      return undefined;
+    },
+  };
+}
+
+interface ParsedField {
+  readonly values: ReadonlySet<number>;
+  readonly isStar: boolean;
+}
+
+function parseField(text: string, field: Field): ParsedField {
+  const values = new Set<number>();
+  let isStar = false;
+  for (const part of text.split(",")) {
+    const [range = "", stepText, more] = part.split("/");
+    const step = stepText === undefined ? 1 : Number(stepText);
+    if (more !== undefined || !Number.isInteger(step) || stepText === "")
+      throw new Error(`too many slashes or bad step: ${part}`);
+    if (step <= 0) throw new Error(`step of range should be a positive number: ${part}`);
+    let [from, to] = [field.min, field.max];
+    if (range === "*" || range === "?") isStar ||= stepText === undefined || step === 1;
+    else {
+      const [low = "", high, extra] = range.split("-");
+      if (extra !== undefined) throw new Error(`too many hyphens: ${part}`);
+      from = parseValue(low, field);
+      to = high === undefined ? (stepText === undefined ? from : field.max) : parseValue(high, field);
+    }
+    if (from < field.min) throw new Error(`beginning of range (${from}) below minimum (${field.min}): ${part}`);
+    if (to > field.max) throw new Error(`end of range (${to}) above maximum (${field.max}): ${part}`);
+    if (from > to) throw new Error(`beginning of range (${from}) beyond end of range (${to}): ${part}`);
+    for (let value = from; value <= to; value += step) values.add(value);
+  }
+  return { values, isStar };
+}
+
+function parseValue(text: string, field: Field): number {
+  const index = field.names?.indexOf(text.toLowerCase()) ?? -1;
+  if (index >= 0) return index + field.min;
+  if (!/^\d+$/.test(text)) throw new Error(`failed to parse int from ${text}: invalid ${field.name}`);
+  return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: MINUTE_MS, h: HOUR_MS };
+
+function every(text: string): Schedule {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) throw new Error(`failed to parse duration @every ${text}`);
+  let period = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+    period += Number(amount) * (UNITS[unit ?? "s"] ?? 0);
+  period = Math.max(1000, Math.floor(period / 1000) * 1000);
+  return { next: (after) => Math.floor(after / 1000) * 1000 + period };
+}
+
+interface Wall {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+  readonly weekday: number;
+  readonly hour: number;
+  readonly minute: number;
+}
+
+/** What clocks on the wall show somewhere. */
+interface WallClock {
+  read(at: Instant): Wall;
+  /** The first instant of a day; month and day may lie beyond their ends. */
+  midnight(year: number, month: number, day: number): Instant;
+}
+
+function createWallClock(timeZone: string | undefined): WallClock {
+  let format: Intl.DateTimeFormat;
+  try {
+    format = new Intl.DateTimeFormat("en-US", {
+      ...(timeZone === undefined || timeZone === "" ? {} : { timeZone }),
+      hourCycle: "h23",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+    });
+  } catch {
+    throw new Error(`unknown time zone ${timeZone}`);
+  }
+  const isUtc = format.resolvedOptions().timeZone === "UTC";
+
+  function read(at: Instant): Wall {
+    if (isUtc) {
+      const date = new Date(at);
+      return {
+        year: date.getUTCFullYear(),
+        month: date.getUTCMonth() + 1,
+        day: date.getUTCDate(),
+        weekday: date.getUTCDay(),
+        hour: date.getUTCHours(),
+        minute: date.getUTCMinutes(),
+      };
+    }
+    const parts: Record<string, number> = {};
+    for (const { type, value } of format.formatToParts(at)) parts[type] = Number(value);
+    const { year = 0, month = 1, day = 1, hour = 0, minute = 0 } = parts;
+    return { year, month, day, hour, minute, weekday: new Date(Date.UTC(year, month - 1, day)).getUTCDay() };
+  }
+
+  return {
+    read,
+    midnight(year, month, day) {
+      const naive = Date.UTC(year, month - 1, day);
+      if (isUtc) return naive;
+      const wanted = new Date(naive).getUTCDate();
+      const shown = (at: Instant): number => {
+        const wall = read(at);
+        return Date.UTC(wall.year, wall.month - 1, wall.day, wall.hour, wall.minute);
+      };
+      let at = naive - (shown(naive) - naive);
+      at -= shown(at) - naive; // once more, when the offset changed in between
+      // Where clocks skip midnight the day begins later.
+      while (read(at).day !== wanted) at += HOUR_MS / 2;
+      return at;
+    },
+  };
+}

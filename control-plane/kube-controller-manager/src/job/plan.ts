@@ -1,0 +1,215 @@
+import type { Job } from "@coracle/api/batch/v1";
+import type { Pod } from "@coracle/api/core/v1";
+import type { Instant } from "@coracle/base";
+import { instantOf } from "../time/timestamp.ts";
+import { formatIndexes, indexOf, parseIndexes } from "./indexes.ts";
+import { matchFailurePolicy } from "./failure-policy.ts";
+
+export const TRACKING = "batch.kubernetes.io/job-tracking";
+
+/** How a Job ends. */
+export interface Ending {
+  readonly outcome: "Complete" | "Failed";
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What one pass sees. */
+export interface Observation {
+  readonly active: readonly Pod[];
+  readonly ready: number;
+  readonly terminating: readonly Pod[];
+  /** Ended pods that were not counted yet. */
+  readonly newlySucceeded: readonly Pod[];
+  readonly newlyFailed: readonly Pod[];
+  /** Ended pods that count neither way (by the failure policy). */
+  readonly ignored: readonly Pod[];
+  /** Totals with the new ones. */
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly completedIndexes: ReadonlySet<number>;
+  /** The Job must end because of a pod's failure. */
+  readonly policyEnding: Ending | undefined;
+}
+
+export const isIndexed = (job: Job): boolean => job.spec.completionMode === "Indexed";
+const hasTracking = (pod: Pod): boolean => pod.metadata.finalizers?.includes(TRACKING) === true;
+const isTerminating = (pod: Pod): boolean => pod.metadata.deletionTimestamp !== undefined;
+
+/** Waits for terminating pods to end before they are replaced. */
+export function replacesOnlyFailed(job: Job): boolean {
+  return job.spec.podReplacementPolicy === "Failed" || job.spec.podFailurePolicy !== undefined;
+}
+
+/**
+ * Sorts the Job's pods. A pod that has ended counts once: while it carries the tracking finalizer and is neither in
+ * `uncounted` (counted in an earlier, unfinished pass) nor in `released` (counted; the cache does not show it yet).
+ */
+export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<string>): Observation {
+  const status = job.status ?? {};
+  const active: Pod[] = [];
+  const terminating: Pod[] = [];
+  const newlySucceeded: Pod[] = [];
+  const newlyFailed: Pod[] = [];
+  const ignored: Pod[] = [];
+  let policyEnding: Ending | undefined;
+  let ready = 0;
+  const known = new Set([
+    ...(status.uncountedTerminatedPods?.succeeded ?? []),
+    ...(status.uncountedTerminatedPods?.failed ?? []),
+  ]);
+  const limit = job.spec.completions ?? Infinity;
+  const completedIndexes = parseIndexes(status.completedIndexes, limit);
+  let succeeded = isIndexed(job) ? completedIndexes.size : (status.succeeded ?? 0);
+  succeeded += isIndexed(job) ? 0 : (status.uncountedTerminatedPods?.succeeded?.length ?? 0);
+  let failed = (status.failed ?? 0) + (status.uncountedTerminatedPods?.failed?.length ?? 0);
+
+  for (const pod of pods) {
+    const { phase } = pod.status ?? {};
+    const { uid = "" } = pod.metadata;
+    const isOver = phase === "Succeeded" || phase === "Failed";
+    if (!isOver) {
+      if (!isTerminating(pod)) {
+        active.push(pod);
+        if (pod.status?.conditions?.some((each) => each.type === "Ready" && each.status === "True") === true) ready++;
+        continue;
+      }
+      terminating.push(pod);
+    }
+    if (!hasTracking(pod) || known.has(uid) || released.has(uid)) continue;
+    if (phase === "Succeeded") {
+      const index = indexOf(pod);
+      newlySucceeded.push(pod);
+      if (!isIndexed(job)) succeeded++;
+      else if (index !== undefined && index < limit && !completedIndexes.has(index)) {
+        completedIndexes.add(index);
+        succeeded++;
+      }
+    } else if (phase === "Failed" || !replacesOnlyFailed(job)) {
+      const match = phase === "Failed" ? matchFailurePolicy(job, pod) : undefined;
+      const isStopped = phase !== "Failed" && job.spec.suspend === true;
+      if (match?.action === "Ignore" || isStopped) ignored.push(pod);
+      else {
+        newlyFailed.push(pod);
+        failed++;
+        if (match?.action === "FailJob")
+          policyEnding ??= { outcome: "Failed", reason: "PodFailurePolicy", message: match.message };
+      }
+    }
+  }
+  return {
+    active,
+    ready,
+    terminating,
+    newlySucceeded,
+    newlyFailed,
+    ignored,
+    succeeded,
+    failed,
+    completedIndexes,
+    policyEnding,
+  };
+}
+
+/** Whether the Job has to end now, and why; undefined: it goes on. */
+export function decideEnding(job: Job, seen: Observation, now: Instant): Ending | undefined {
+  const { backoffLimit = 6, completions, activeDeadlineSeconds, parallelism = 1 } = job.spec;
+  if (seen.policyEnding !== undefined) return seen.policyEnding;
+  const failed = (reason: string, message: string): Ending => ({ outcome: "Failed", reason, message });
+  if (seen.failed > backoffLimit || restartsExceed(job, seen.active, backoffLimit))
+    return failed("BackoffLimitExceeded", "Job has reached the specified backoff limit");
+  const startedAt = instantOf(job.status?.startTime);
+  if (activeDeadlineSeconds !== undefined && startedAt !== undefined && job.spec.suspend !== true)
+    if (now - startedAt >= activeDeadlineSeconds * 1000)
+      return failed("DeadlineExceeded", "Job was active longer than specified deadline");
+  const rule = matchSuccessPolicy(job, seen.completedIndexes);
+  if (rule !== undefined)
+    return { outcome: "Complete", reason: "SuccessPolicy", message: `Matched rules at index ${rule}` };
+  const isComplete =
+    completions === undefined
+      ? parallelism >= 0 && seen.succeeded > 0 && seen.active.length === 0 && seen.terminating.length === 0
+      : seen.succeeded >= completions;
+  if (isComplete)
+    return { outcome: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
+  return undefined;
+}
+
+function restartsExceed(job: Job, active: readonly Pod[], backoffLimit: number): boolean {
+  if (job.spec.template.spec?.restartPolicy !== "OnFailure") return false;
+  let restarts = 0;
+  for (const { status } of active) {
+    if (status?.phase !== "Running" && status?.phase !== "Pending") continue;
+    for (const container of [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])])
+      restarts += container.restartCount;
+  }
+  return backoffLimit === 0 ? restarts > 0 : restarts >= backoffLimit;
+}
+
+function matchSuccessPolicy(job: Job, completed: ReadonlySet<number>): number | undefined {
+  for (const [i, { succeededIndexes, succeededCount }] of (job.spec.successPolicy?.rules ?? []).entries()) {
+    const relevant =
+      succeededIndexes === undefined
+        ? completed
+        : [...parseIndexes(succeededIndexes)].filter((each) => completed.has(each));
+    const count = "size" in relevant ? relevant.size : relevant.length;
+    const needed = succeededCount ?? (succeededIndexes === undefined ? Infinity : parseIndexes(succeededIndexes).size);
+    if (count >= needed && needed > 0) return i;
+  }
+  return undefined;
+}
+
+/** What to start and stop so that the right number of pods is at work. */
+export type WorkPlan =
+  | { readonly action: "none" }
+  | { readonly action: "create"; readonly count: number; readonly indexes: readonly number[] }
+  | { readonly action: "delete"; readonly pods: readonly Pod[] };
+
+/** Creations in one pass at most. */
+export const BURST = 500;
+
+export function planWork(job: Job, seen: Observation): WorkPlan {
+  const { active, succeeded, completedIndexes } = seen;
+  if (job.spec.suspend === true) return active.length === 0 ? { action: "none" } : { action: "delete", pods: active };
+  const { parallelism = 1, completions } = job.spec;
+  let wanted: number;
+  if (completions === undefined) wanted = succeeded > 0 ? Math.min(active.length, parallelism) : parallelism;
+  else wanted = Math.min(parallelism, Math.max(0, completions - succeeded));
+
+  const occupied = new Set<number>();
+  const duplicates: Pod[] = [];
+  if (isIndexed(job)) {
+    for (const pod of active) {
+      const index = indexOf(pod);
+      const isUseless = index === undefined || completedIndexes.has(index) || occupied.has(index);
+      if (isUseless || index >= (completions ?? 0)) duplicates.push(pod);
+      else occupied.add(index);
+    }
+    if (duplicates.length > 0) return { action: "delete", pods: duplicates };
+  }
+  if (active.length > wanted) {
+    const idle = (pod: Pod): number => Number(pod.status?.phase === "Running");
+    return { action: "delete", pods: active.toSorted((a, b) => idle(a) - idle(b)).slice(0, active.length - wanted) };
+  }
+  const held = replacesOnlyFailed(job) ? seen.terminating.length : 0;
+  const count = Math.min(wanted - active.length - held, BURST);
+  if (count <= 0) return { action: "none" };
+  if (!isIndexed(job)) return { action: "create", count, indexes: [] };
+  if (replacesOnlyFailed(job)) for (const pod of seen.terminating) occupied.add(indexOf(pod) ?? -1);
+  const indexes: number[] = [];
+  for (let index = 0; index < (completions ?? 0) && indexes.length < count; index++)
+    if (!completedIndexes.has(index) && !occupied.has(index)) indexes.push(index);
+  return indexes.length === 0 ? { action: "none" } : { action: "create", count: indexes.length, indexes };
+}
+
+const BACKOFF_MS = 10_000;
+const BACKOFF_MAX_MS = 600_000;
+
+/** How long to wait after the latest of `failures` failures in a row. */
+export function backoffMs(failures: number): number {
+  return failures === 0 ? 0 : Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_MAX_MS);
+}
+
+/** `completedIndexes` as the status carries it. */
+export function completedText(job: Job, seen: Observation): string | undefined {
+  return isIndexed(job) && seen.completedIndexes.size > 0 ? formatIndexes(seen.completedIndexes) : undefined;
+}

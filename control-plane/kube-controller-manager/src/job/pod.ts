@@ -1,0 +1,37 @@
+import { Job } from "@coracle/api/batch/v1";
+import type { Container, Pod } from "@coracle/api/core/v1";
+import { podFromTemplate } from "../pods/pod-control.ts";
+import { COMPLETION_INDEX } from "./indexes.ts";
+import { TRACKING } from "./plan.ts";
+
+/** The next pod of a Job; with `index` that one of an Indexed Job, which it learns from its environment and hostname. */
+export function podForJob(job: Job, index: number | undefined): Pod {
+  const pod = podFromTemplate(Job, job, job.spec.template);
+  const finalizers = [...(pod.metadata.finalizers ?? []), TRACKING];
+  if (index === undefined) return { ...pod, metadata: { ...pod.metadata, finalizers } };
+  const text = String(index);
+  const hostname = `${job.metadata.name}-${index}`;
+  const variable = {
+    name: "JOB_COMPLETION_INDEX",
+    valueFrom: { fieldRef: { fieldPath: `metadata.labels['${COMPLETION_INDEX}']` } },
+  };
+  const withIndex = (container: Container): Container =>
+    container.env?.some((each) => each.name === variable.name) === true
+      ? container
+      : { ...container, env: [...(container.env ?? []), variable] };
+  return {
+    metadata: {
+      ...pod.metadata,
+      generateName: `${hostname}-`,
+      finalizers,
+      labels: { ...pod.metadata.labels, [COMPLETION_INDEX]: text },
+      annotations: { ...pod.metadata.annotations, [COMPLETION_INDEX]: text },
+    },
+    spec: {
+      ...pod.spec,
+      hostname: pod.spec.hostname ?? hostname,
+      containers: pod.spec.containers.map(withIndex),
+      ...(pod.spec.initContainers === undefined ? {} : { initContainers: pod.spec.initContainers.map(withIndex) }),
+    },
+  };
+}

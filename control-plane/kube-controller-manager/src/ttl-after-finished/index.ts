@@ -1,0 +1,37 @@
+import { Job } from "@coracle/api/batch/v1";
+import { isNotFound } from "@coracle/apimachinery";
+import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
+import { conditionOf, isFinished } from "../job/status.ts";
+import { instantOf } from "../time/timestamp.ts";
+
+/** Deletes Jobs, with their pods, some time after they ended, where their spec says so. */
+export function createTtlAfterFinishedController(deps: ControllerDeps, workers?: number): Controller {
+  const { client, informers, clock } = deps;
+  const jobs = informers.informer(Job).lister;
+  return defineController<Job>(deps, {
+    name: "ttl-after-finished",
+    for: Job,
+    changed: (job) => job.spec.ttlSecondsAfterFinished !== undefined,
+    workers,
+    async reconcile(key, { signal }) {
+      const job = jobs.byKey(key);
+      const seconds = job?.spec.ttlSecondsAfterFinished;
+      if (job === undefined || seconds === undefined || job.metadata.deletionTimestamp !== undefined) return done;
+      if (!isFinished(job)) return done;
+      const ended = conditionOf(job, "Complete") ?? conditionOf(job, "Failed");
+      const leftMs = (instantOf(ended?.lastTransitionTime) ?? 0) + seconds * 1000 - clock.now();
+      if (leftMs > 0) return requeueAfter(leftMs);
+      const { namespace, name = "", uid, resourceVersion } = job.metadata;
+      try {
+        await client.delete(
+          Job,
+          { namespace, name },
+          { propagationPolicy: "Foreground", preconditions: { uid, resourceVersion }, signal },
+        );
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+      return done;
+    },
+  });
+}
