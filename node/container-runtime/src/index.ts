@@ -5,7 +5,7 @@
 export { parseContainerRuntimeFlags, type ContainerRuntimeFlags } from "./flags.ts";
 export { runContainerRuntime, type ContainerRuntimeOptions } from "./run-container-runtime.ts";
 export { removeEverything, type RemoveEverythingOptions } from "./remove-everything.ts";
-export { importImage } from "./server/import-client.ts";
+export { importImage, listImages } from "./server/import-client.ts";
 export { createExecPodNetwork } from "./network/exec-cni.ts";
 export type { PodNetwork, PodNetworkRequest, PodNetworkResult } from "./network/pod-network.ts";
 export type { OciRuntimeChoice } from "./host/oci-runtime.ts";

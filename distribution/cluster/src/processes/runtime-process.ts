@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { openPodNetwork } from "@coracle/cni";
 import {
   createExecPodNetwork,
+  importImage,
+  listImages as listCriImages,
   parseContainerRuntimeFlags,
   runContainerRuntime,
   type OciRuntimeChoice,
@@ -25,6 +27,21 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       network: createExecPodNetwork({ confDir: flags.cniConfDir, binDirs: flags.cniBinDirs }),
     });
   });
+}
+
+/** Adds an archive's images to a running runtime; answers their names. */
+export const loadImage: typeof importImage = importImage;
+
+/** What a runtime holds, in the form that the command line shows. */
+export async function listImages(
+  socket: string,
+): Promise<{ names: readonly string[]; id: string; sizeBytes: number }[]> {
+  const images = await listCriImages(socket);
+  return images.map((image) => ({
+    names: [...(image.repoTags ?? []), ...(image.repoDigests ?? [])],
+    id: image.id ?? "",
+    sizeBytes: Number(image.size ?? 0),
+  }));
 }
 
 if (isSupervised()) {
