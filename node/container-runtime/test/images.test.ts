@@ -50,6 +50,16 @@ describe("images from a registry", () => {
         `docker://127.0.0.1:${PORT}/team/app:${tag}`,
       ]);
     }
+    await run("skopeo", [
+      "copy",
+      "-q",
+      "--insecure-policy",
+      "--dest-tls-verify=false",
+      "--dest-compress-format=zstd",
+      "--dest-compress",
+      `oci:${f.image.layout}:1`,
+      `docker://127.0.0.1:${PORT}/team/zstd:zstd`,
+    ]);
     blobs = join(data, "docker", "registry", "v2", "blobs", "sha256");
     guarded = await startGuardedRegistry();
   });
@@ -74,6 +84,15 @@ describe("images from a registry", () => {
     await f.exited(id);
     expect((await pod.log("main")).trim()).toBe("ls: /gone: No such file or directory\ny");
     await pod.remove();
+  });
+
+  it("pulls layers compressed with zstd, where that program is there", async () => {
+    for (const image of (await f.cri.call("ListImages", {})).images ?? []) {
+      await f.cri.call("RemoveImage", { image: { image: image.id ?? "" } });
+    }
+    const { imageRef = "" } = await pull(`127.0.0.1:${PORT}/team/zstd:zstd`);
+    const { image } = await f.cri.call("ImageStatus", { image: { image: imageRef } });
+    expect(image?.repoTags).toEqual([`127.0.0.1:${PORT}/team/zstd:zstd`]);
   });
 
   it("pulls by digest", async () => {

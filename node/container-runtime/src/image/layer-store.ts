@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Transform, type Readable } from "node:stream";
+import { Transform, type Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { run, spawnChild } from "@coracle/linux";
@@ -24,6 +24,7 @@ export interface LayerStore {
 }
 
 const NAME_LENGTH = 16;
+const CHUNK_BYTES = 256 * 1024;
 const nameOf = (diffId: string): string => diffId.slice("sha256:".length, "sha256:".length + NAME_LENGTH);
 
 /** Opens the store, without the leftovers of an unpacking that was cut off. */
@@ -121,17 +122,7 @@ async function extract(
   tar.stderr.on("data", (chunk: Buffer) => (complaint += complaint.length < 2000 ? chunk.toString("utf8") : ""));
   tar.stdout.resume();
   try {
-    // tar stops reading at the archive's end mark; what follows belongs to the digest all the same.
-    const flow = pipeline(decompressed, plain.through);
-    plain.through.on("data", (chunk: Buffer) => {
-      if (tar.stdin?.writable === true && !tar.stdin.write(chunk)) {
-        plain.through.pause();
-        const go = (): void => void plain.through.resume();
-        tar.stdin.once("drain", go);
-        tar.stdin.once("close", go);
-      }
-    });
-    await flow;
+    await feed(decompressed, plain.through, tar.stdin);
     await settled;
     tar.stdin?.end();
     const code = await tar.exited;
@@ -150,11 +141,26 @@ async function extract(
     throw new Error(`wrong diff id ${diffId} calculated on extraction, expected ${expected.diffId}`);
 }
 
+/** Writes a stream to a program as fast as it reads. */
+async function feed(source: Readable, through: Transform, stdin: Writable | undefined): Promise<void> {
+  let go: (() => void) | undefined;
+  const wake = (): void => go?.();
+  stdin?.on("drain", wake).on("close", wake);
+  const flow = pipeline(source, through, async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      // tar stops reading at the archive's end mark; what follows belongs to the digest all the same.
+      if (stdin === undefined || !stdin.writable || stdin.write(chunk)) continue;
+      await new Promise<void>((resolve) => (go = resolve));
+    }
+  });
+  await flow;
+}
+
 /** Looks at the first bytes, because media types are wrong often enough. */
 async function decompress(source: Readable): Promise<{ readonly stream: Readable; readonly settled: Promise<void> }> {
   const first = await peek(source);
   if (first[0] === 0x1f && first[1] === 0x8b) {
-    const gunzip = createGunzip();
+    const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
     source.once("error", (error) => gunzip.destroy(error));
     return { stream: source.pipe(gunzip), settled: Promise.resolve() };
   }
