@@ -9,6 +9,7 @@ import { createMemoryStore, type Store } from "@coracle/etcd";
 import { openClusterPki, type ClusterPki } from "@coracle/pki";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startApiServer, type RunningApiServer } from "../run-api-server.ts";
+import type { ApiServerConfig } from "./api-server.ts";
 
 interface Reply {
   readonly status: number;
@@ -20,6 +21,7 @@ interface Reply {
 
 let dir: string;
 let pki: ClusterPki;
+let config: ApiServerConfig;
 let store: Store;
 let server: RunningApiServer;
 let admin: Transport;
@@ -29,25 +31,26 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "api-server-"));
   pki = openClusterPki({ dir, apiServerNames: ["127.0.0.1"], now: Date.now() });
   store = createMemoryStore({ clock: systemClock });
-  server = await startApiServer({
-    config: {
-      serviceClusterIpRanges: ["10.0.0.0/24"],
-      serviceNodePortRange: "30000-32767",
-      advertiseAddress: "192.0.2.1",
-      authorizationModes: ["Node", "RBAC"],
-      anonymousAuth: true,
-      clientCa: pki.ca.cert,
-      tokens: 'secret-token,tess,7,"testers,others"\n',
-      serviceAccounts: {
-        issuers: ["https://kubernetes.default.svc.cluster.local"],
-        signingKey: pki.serviceAccountKey,
-        extendTokenExpiration: true,
-      },
-      maxRequestsInflight: 400,
-      maxMutatingRequestsInflight: 200,
-      minRequestTimeoutSeconds: 1800,
-      admission: { enable: ["NodeRestriction"], disable: [] },
+  config = {
+    serviceClusterIpRanges: ["10.0.0.0/24"],
+    serviceNodePortRange: "30000-32767",
+    advertiseAddress: "192.0.2.1",
+    authorizationModes: ["Node", "RBAC"],
+    anonymousAuth: true,
+    clientCa: pki.ca.cert,
+    tokens: 'secret-token,tess,7,"testers,others"\n',
+    serviceAccounts: {
+      issuers: ["https://kubernetes.default.svc.cluster.local"],
+      signingKey: pki.serviceAccountKey,
+      extendTokenExpiration: true,
     },
+    maxRequestsInflight: 400,
+    maxMutatingRequestsInflight: 200,
+    minRequestTimeoutSeconds: 1800,
+    admission: { enable: ["NodeRestriction"], disable: [] },
+  };
+  server = await startApiServer({
+    config,
     store,
     listen: { host: "127.0.0.1", port: 0, cert: pki.apiServer.cert, key: pki.apiServer.key },
     clock: systemClock,
@@ -459,6 +462,27 @@ describe("a new cluster", () => {
     expect((await call(admin, "GET", "/api/v1/namespaces/default/endpoints/kubernetes")).json).toMatchObject({
       subsets: [{ addresses: [{ ip: "192.0.2.1" }], ports: [{ port: server.port }] }],
     });
+  });
+});
+
+describe("a warm start", () => {
+  it("writes nothing, and ends watches from before it with an ERROR event", async () => {
+    const before = await store.revision();
+    const warm = await startApiServer({
+      config,
+      store,
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+    });
+    expect(await store.revision()).toBe(before);
+    const transport = warm.transport({ clientCertificate: pki.client("admin").cert });
+    const reply = await call(transport, "GET", `${MAPS}?watch=true&resourceVersion=2`);
+    expect([reply.status, reply.json]).toMatchObject([
+      200,
+      { type: "ERROR", object: { kind: "Status", code: 410, reason: "Expired" } },
+    ]);
+    await warm[Symbol.asyncDispose]();
   });
 });
 

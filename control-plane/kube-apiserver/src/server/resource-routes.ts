@@ -1,4 +1,12 @@
-import { notFound, statusError, type Draft, type Json, type JsonObject, type StatusError } from "@coracle/apimachinery";
+import {
+  isExpired,
+  notFound,
+  statusError,
+  StatusError,
+  type Draft,
+  type Json,
+  type JsonObject,
+} from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
 import type { Catalog, CatalogResource } from "../discovery/catalog.ts";
 import type {
@@ -163,7 +171,14 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const headers = baseHeaders(request, format.media === "json" ? type : `${type};stream=watch`);
     // The first events come while the watch is being set up; what cannot be watched is refused before the answer begins.
     const late = new LateWatcher();
-    const source = handler.watch(request, namespace, query, late);
+    let source: Disposable | undefined;
+    let failure: unknown;
+    try {
+      source = handler.watch(request, namespace, query, late);
+    } catch (error) {
+      if (!isExpired(error)) throw error;
+      failure = error;
+    }
     const stream = new WatchStream(request.exchange.stream(200, headers), {
       form: { resource, format, includeObject: includeObjectOf(request), codecs, now: () => clock.now() },
       frames,
@@ -176,8 +191,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     });
     watches.add(stream);
     stream.onEnd(() => watches.delete(stream));
-    stream.attach(source);
+    if (source !== undefined) stream.attach(source);
     late.handTo(stream);
+    if (failure !== undefined) stream.fail(StatusError.from(failure));
   }
 
   async function versionOf(

@@ -1,4 +1,4 @@
-import { statusError, type JsonObject } from "@coracle/apimachinery";
+import { statusError, type JsonObject, type StatusError } from "@coracle/apimachinery";
 import type { Clock, Timer } from "@coracle/base";
 import type { StorageEvent, StorageWatcher } from "../storage/object-storage.ts";
 import type { BodyWriter } from "./exchange.ts";
@@ -113,10 +113,14 @@ export class WatchStream implements StorageWatcher {
   }
 
   closed(reason: "expired" | "shutdown"): void {
-    if (reason === "expired") {
-      const { status } = statusError("Expired", "The resourceVersion for the provided watch is too old.");
-      this.#push(errorFrame(status as unknown as JsonObject, this.#options.form));
-    }
+    if (reason === "expired")
+      this.fail(statusError("Expired", "The resourceVersion for the provided watch is too old."));
+    else this.#finish();
+  }
+
+  /** Ends the watch with an ERROR event: once a watch was accepted, failures travel in it. */
+  fail(error: StatusError): void {
+    this.#push(errorFrame(error.status as unknown as JsonObject, this.#options.form));
     this.#finish();
   }
 

@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, request as httpsRequest, type Server } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { silentLogger, systemClock, systemRandom } from "@coracle/base";
+import { createMemoryStore, type Store } from "@coracle/etcd";
+import { openClusterPki, type ClusterPki } from "@coracle/pki";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startApiServer, type RunningApiServer } from "../run-api-server.ts";
+
+let dir: string;
+let pki: ClusterPki;
+let store: Store;
+let server: RunningApiServer;
+let kubelet: Server;
+const sockets = new Set<Duplex>();
+/** Requests that reached the node, as `METHOD URL (CN of the client)`. */
+const seen: string[] = [];
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "connectors-"));
+  pki = openClusterPki({ dir, apiServerNames: ["127.0.0.1"], now: Date.now() });
+  const { serving } = pki.node("n1", ["127.0.0.1"]);
+  const note = (method: string | undefined, url: string | undefined, socket: Duplex): void => {
+    seen.push(`${method} ${url} (${String((socket as TLSSocket).getPeerCertificate().subject.CN)})`);
+  };
+  kubelet = createServer({ ...serving, ca: pki.ca.cert, requestCert: true }, (request, response) => {
+    note(request.method, request.url, request.socket);
+    if (request.url?.includes("tailLines=1") === true) {
+      response.statusCode = 400;
+      response.end('container "c" in pod "p" is waiting to start: ContainerCreating');
+    } else response.end("line\n");
+  });
+  kubelet.on("upgrade", (request, socket: Duplex) => {
+    note(request.method, request.url, socket);
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+    socket.pipe(socket);
+  });
+  kubelet.on("secureConnection", (socket: Socket) => void sockets.add(socket));
+  await new Promise<void>((resolve) => kubelet.listen(0, "127.0.0.1", resolve));
+
+  store = createMemoryStore({ clock: systemClock });
+  const client = pki.client("apiserver-kubelet-client");
+  server = await startApiServer({
+    config: {
+      serviceClusterIpRanges: ["10.0.0.0/24"],
+      serviceNodePortRange: "30000-32767",
+      advertiseAddress: "192.0.2.1",
+      authorizationModes: ["RBAC"],
+      anonymousAuth: true,
+      clientCa: pki.ca.cert,
+      serviceAccounts: { issuers: ["https://i"], signingKey: pki.serviceAccountKey, extendTokenExpiration: true },
+      kubeletClient: { ...client, ca: pki.ca.cert },
+      maxRequestsInflight: 400,
+      maxMutatingRequestsInflight: 200,
+      minRequestTimeoutSeconds: 1800,
+      admission: { enable: [], disable: ["ServiceAccount"] },
+    },
+    store,
+    listen: { host: "127.0.0.1", port: 0, cert: pki.apiServer.cert, key: pki.apiServer.key },
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  });
+  const { port } = kubelet.address() as AddressInfo;
+  const admin = server.transport({ clientCertificate: pki.client("admin").cert });
+  const post = async (method: string, path: string, body: object): Promise<void> => {
+    const headers = { "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json" };
+    const answer = await admin.request({ method, path, headers, body: Buffer.from(JSON.stringify(body)) });
+    for await (const _ of answer.body);
+    expect(answer.status).toBeLessThan(300);
+  };
+  await post("POST", "/api/v1/nodes", { metadata: { name: "n1" } });
+  await post("PATCH", "/api/v1/nodes/n1/status", {
+    status: {
+      addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+      daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    },
+  });
+  await post("POST", "/api/v1/namespaces/default/pods", {
+    metadata: { name: "p" },
+    spec: { nodeName: "n1", containers: [{ name: "c", image: "i" }] },
+  });
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
+  for (const socket of sockets) socket.destroy();
+  await new Promise((resolve) => kubelet.close(resolve));
+  rmSync(dir, { recursive: true });
+});
+
+const POD = "/api/v1/namespaces/default/pods/p";
+
+function ask(
+  path: string,
+  who: { cert: string; key: string },
+  headers: Record<string, string> = {},
+): ReturnType<typeof httpsRequest> {
+  return httpsRequest({ host: "127.0.0.1", port: server.port, path, ca: pki.ca.cert, ...who, headers, agent: false });
+}
+
+function read(path: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = ask(path, pki.client("admin"));
+    outgoing.on("error", reject);
+    outgoing.on("response", (answer) => {
+      let text = "";
+      answer.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, text }));
+    });
+    outgoing.end();
+  });
+}
+
+const UPGRADE = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-protocol": "v5.channel.k8s.io" };
+
+describe("requests to a node", () => {
+  it("logs come from the kubelet, asked with this server's own certificate", async () => {
+    expect(await read(`${POD}/log?follow=true`)).toEqual({ status: 200, text: "line\n" });
+    expect(seen.at(-1)).toBe("GET /containerLogs/default/p/c?follow=true (kube-apiserver-kubelet-client)");
+  });
+
+  it("a kubelet's refusal becomes a Status", async () => {
+    const reply = await read(`${POD}/log?tailLines=1`);
+    expect(reply.status).toBe(400);
+    expect(JSON.parse(reply.text)).toMatchObject({
+      reason: "BadRequest",
+      message: 'container "c" in pod "p" is waiting to start: ContainerCreating',
+    });
+  });
+
+  it("a container that the pod does not have is 400", async () => {
+    expect(JSON.parse((await read(`${POD}/log?container=x`)).text)).toMatchObject({
+      message: "container x is not valid for pod p",
+    });
+  });
+
+  it("nodes/proxy passes path and query on", async () => {
+    expect((await read("/api/v1/nodes/n1/proxy/pods?x=1")).text).toBe("line\n");
+    expect(seen.at(-1)).toBe("GET /pods?x=1 (kube-apiserver-kubelet-client)");
+  });
+
+  it("exec is a tunnel, byte by byte", async () => {
+    const echoed = await new Promise<string>((resolve, reject) => {
+      const outgoing = ask(`${POD}/exec?command=ls&command=-l&stdout=true`, pki.client("admin"), UPGRADE);
+      outgoing.on("error", reject);
+      outgoing.on("upgrade", (_answer, socket) => {
+        socket.once("data", (chunk: Buffer) => {
+          resolve(chunk.toString());
+          socket.destroy();
+        });
+        socket.write("hello");
+      });
+      outgoing.end();
+    });
+    expect(echoed).toBe("hello");
+    expect(seen.at(-1)).toBe("GET /exec/default/p/c?output=1&command=ls&command=-l (kube-apiserver-kubelet-client)");
+  });
+
+  it("an upgrade is refused to whom may not", async () => {
+    const bob = pki.issueClient({ commonName: "bob" });
+    const status = await new Promise<number>((resolve, reject) => {
+      const outgoing = ask(`${POD}/exec?command=ls`, bob, UPGRADE);
+      outgoing.on("error", reject);
+      outgoing.on("response", (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      });
+      outgoing.end();
+    });
+    expect(status).toBe(403);
+  });
+});
