@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger, sleep, systemClock, type Logger } from "@coracle/base";
 import type { ContainerConfig, ContainerStatus, PodSandboxConfig } from "@coracle/api/cri";
-import { run } from "@coracle/linux";
+import { detectCgroups, removeCgroup, run } from "@coracle/linux";
 // The one place where both are in the same room, as in the composition root.
 import { openPodNetwork, type RoutedPodNetwork } from "../../cni/src/index.ts";
 import { importImage, removeEverything, runContainerRuntime, type ContainerRuntimeOptions } from "../src/index.ts";
@@ -127,6 +127,8 @@ export class RuntimeFixture implements AsyncDisposable {
     this.cri[Symbol.dispose]();
     await this.stop();
     await removeEverything({ stateDir: this.stateDir, network: this.network });
+    // Pods' own cgroups are the kubelet's to make and to remove; here the test stands for it.
+    await removeCgroup(await detectCgroups(), TEST_CGROUP);
     await this.network.close();
     await rm(this.folder, { recursive: true, force: true });
   }
