@@ -112,7 +112,7 @@ export interface ApiServer extends AsyncDisposable {
   }): Promise<{ readonly port: number }>;
 }
 
-const SHUTDOWN_GRACE_MS = 1_000;
+const SHUTDOWN_GRACE_MS = 250;
 const DEFAULT_PORT = 6443;
 
 /** Members of system:masters are allowed everything. */
