@@ -1,6 +1,6 @@
 import type { DaemonSet, DaemonSetSpec } from "@coracle/api/apps/v1";
-import { invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
-import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { equalJson, invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
+import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import {
   intOrPercentNumber,
@@ -12,7 +12,7 @@ import { validateImmutable } from "../validation/object-meta.ts";
 import { defaultPodTemplate, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
 import { isEmptySelector, validateLabelSelector } from "../validation/label-selector.ts";
-import { freshStatus, validateWorkloadTemplate } from "../validation/workload.ts";
+import { validateWorkloadTemplate } from "../validation/workload.ts";
 
 function validateStrategy(
   errors: FieldError[],
@@ -40,6 +40,18 @@ function validateStrategy(
     errors.push(invalidValue(`${at}.maxSurge`, rolling.maxSurge, "may not be set when maxUnavailable is non-zero"));
   else if (!hasUnavailable && !hasSurge)
     errors.push(required(`${at}.maxUnavailable`, "cannot be 0 when maxSurge is 0"));
+}
+
+const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
+
+/** The template's own count of changes, kept in an annotation since the field went. */
+function setTemplateGeneration(draft: ApiDraft, generation: number): void {
+  setDefault(draft.metadata, "annotations", {});
+  const annotations = objectIn(draft.metadata, "annotations");
+  if (annotations !== undefined) annotations[TEMPLATE_GENERATION] = String(generation);
+}
+function templateGeneration(object: ApiObject): number {
+  return Number(as<DaemonSet>(object).metadata?.annotations?.[TEMPLATE_GENERATION] ?? "0") || 0;
 }
 
 function validate(object: ApiObject): FieldError[] {
@@ -80,15 +92,18 @@ export const daemonSet: ResourceDefinition = {
     setDefault(spec, "revisionHistoryLimit", 10);
     defaultPodTemplate(spec);
   },
-  prepareForCreate: freshStatus({
-    currentNumberScheduled: 0,
-    numberMisscheduled: 0,
-    desiredNumberScheduled: 0,
-    numberReady: 0,
-  }),
+  prepareForCreate(draft) {
+    draft["status"] = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };
+    setTemplateGeneration(draft, 1);
+  },
   validate,
   update: {
-    prepare: keepStatus,
+    prepare(draft, old) {
+      keepStatus(draft, old);
+      const before = templateGeneration(old);
+      const changed = !equalJson(as<DaemonSet>(draft).spec?.template, as<DaemonSet>(old).spec?.template);
+      setTemplateGeneration(draft, changed ? before + 1 : before);
+    },
     validate(object, old) {
       const errors: FieldError[] = [];
       validateImmutable(

@@ -118,6 +118,7 @@ export const job: ResourceDefinition = {
   validate: specErrors,
   update: { prepare: keepStatus, validate: validateUpdate },
   subresources: { status: statusUpdate },
-  defaultPropagation: "Background",
+  // Old clients of jobs expect their pods to stay.
+  defaultPropagation: "Orphan",
   selectableFields: { "status.successful": (o) => String(as<Job>(o).status?.succeeded ?? 0) },
 };

@@ -21,7 +21,7 @@ export function validateNonSpecialIp(errors: FieldError[], path: string, ip: str
     errors.push(invalidValue(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)"));
   if (ip.startsWith("169.254.") || /^fe[89ab]/.test(lower))
     errors.push(invalidValue(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"));
-  if (ip.startsWith("224.0.0.") || /^ff02/.test(lower))
+  if (ip.startsWith("224.0.0.") || lower.startsWith("ff02"))
     errors.push(invalidValue(path, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"));
 }
 

@@ -14,7 +14,8 @@ import { dns1123Subdomain } from "../validation/names.ts";
 import { ACCESS_MODES, validatePositiveQuantity, VOLUME_MODES } from "../validation/persistent-volume-claim-spec.ts";
 import { defaultVolumeSource, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { validateNodeSelector } from "../validation/pod-scheduling.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { formatTime } from "../../registry/object-meta.ts";
+import { keepAllButStatus, keepStatus } from "../validation/status.ts";
 import {
   validateDriverName,
   validateHostPath,
@@ -136,8 +137,8 @@ export const persistentVolume: ResourceDefinition = {
     setDefault(spec, "volumeMode", "Filesystem");
     defaultVolumeSource(spec);
   },
-  prepareForCreate(draft) {
-    draft["status"] = { phase: "Pending" };
+  prepareForCreate(draft, { clock }) {
+    draft["status"] = { phase: "Pending", lastPhaseTransitionTime: formatTime(clock.now()) };
   },
   validate,
   update: {
@@ -164,6 +165,15 @@ export const persistentVolume: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: {
+    status: {
+      prepare(draft, old, { clock }) {
+        keepAllButStatus(draft, old);
+        const status = objectIn(draft, "status");
+        if (status !== undefined && status["phase"] !== as<PersistentVolume>(old).status?.phase)
+          status["lastPhaseTransitionTime"] = formatTime(clock.now());
+      },
+    },
+  },
   selectableFields: { name: (o) => text(as<PersistentVolume>(o).metadata?.name) },
 };

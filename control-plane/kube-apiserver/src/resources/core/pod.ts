@@ -194,14 +194,7 @@ export const pod: ResourceDefinition = {
   validate,
   update: { prepare: keepStatus, validate: validateUpdate },
   subresources: {
-    status: {
-      ...statusUpdate,
-      prepare(draft, old) {
-        const status = draft["status"];
-        statusUpdate.prepare?.(draft, old, undefined as never);
-        if (status !== undefined) draft["status"] = status;
-      },
-    },
+    status: statusUpdate,
     ephemeralcontainers: {
       prepare: (draft, old) =>
         keepSpecExcept(draft, old, (from, to) => {

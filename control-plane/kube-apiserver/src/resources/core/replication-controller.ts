@@ -44,7 +44,7 @@ export const replicationController: ResourceDefinition = {
       return errors;
     }
     const labels = template.metadata?.labels ?? {};
-    if (selector.length > 0 && selector.some(([key, value]) => labels[key] !== value))
+    if (selector.some(([key, value]) => labels[key] !== value))
       errors.push(invalidValue("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
     validatePodTemplateSpec(errors, "spec.template", template);
     const restart = text(template.spec?.restartPolicy);

@@ -309,8 +309,7 @@ export const service: ResourceDefinition = {
         before.type !== "ExternalName" &&
         text(before.clusterIP) !== "" &&
         spec.clusterIP !== before.clusterIP &&
-        errors.length === 0 &&
-        isIP(text(spec.clusterIP)) !== 0
+        (spec.clusterIP === "None" || isIP(text(spec.clusterIP)) !== 0)
       )
         validateImmutable(errors, "spec.clusterIPs[0]", spec.clusterIP, before.clusterIP);
       if (spec.type === "LoadBalancer" && before.type === "LoadBalancer")

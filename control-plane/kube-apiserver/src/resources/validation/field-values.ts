@@ -1,5 +1,13 @@
-import { invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
-import { isPercent, portName, portNumber } from "./names.ts";
+import {
+  invalidValue,
+  isPercent as percentMessages,
+  notSupported,
+  required,
+  type FieldError,
+} from "@coracle/apimachinery";
+import { portName, portNumber } from "./names.ts";
+
+const isPercent = (value: string): boolean => percentMessages(value).length === 0;
 
 /** Must be one of the values. `undefined` counts as `""`. */
 export function oneOf(

@@ -1,9 +1,14 @@
-import { isObject, type Draft, type FieldError } from "@coracle/apimachinery";
+import type { ObjectMeta } from "@coracle/api/meta/v1";
+import {
+  isObject,
+  nameIsDns1123Subdomain,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+  type Draft,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
 import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "../../registry/resource-definition.ts";
-import { as } from "../validation/decoded.ts";
-import { nameIsDns1123Subdomain } from "../validation/names.ts";
-import { validateObjectMeta, validateObjectMetaUpdate } from "../validation/object-meta.ts";
 
 /** One object that upstream accepted, as sent and as answered. */
 export interface Seed {
@@ -115,14 +120,11 @@ export function judge(
   if (context.namespace !== "" && (draft.metadata["namespace"] ?? "") === "")
     draft.metadata["namespace"] = context.namespace;
   const object = draft as unknown as ApiObject;
-  const rules = {
-    namespaced: context.namespace !== "",
-    validateName: definition.validateName?.bind(definition) ?? nameIsDns1123Subdomain,
-  };
+  const nameRule = definition.validateName?.bind(definition) ?? nameIsDns1123Subdomain;
   const errors: FieldError[] = [];
   if (verb === "create") {
     definition.prepareForCreate?.(draft, context);
-    validateObjectMeta(errors, "metadata", as(draft.metadata), rules);
+    errors.push(...validateObjectMeta(draft.metadata as unknown as ObjectMeta, context.namespace !== "", nameRule));
     errors.push(...(definition.validate?.(object, context) ?? []));
     return errors.length > 0 ? refusal(errors) : { code: 201, causes: [], object: draft };
   }
@@ -140,9 +142,7 @@ export function judge(
     return { code: 422, causes: [["FieldValueInvalid", "metadata.resourceVersion"]] };
   admit(definition, draft, old);
   definition.update?.prepare?.(draft, old, context);
-  validateObjectMeta(errors, "metadata", as(draft.metadata), rules);
-  errors.length = 0;
-  validateObjectMetaUpdate(errors, "metadata", as(draft.metadata), as(oldMeta));
+  errors.push(...validateObjectMetaUpdate(draft.metadata as unknown as ObjectMeta, oldMeta as unknown as ObjectMeta));
   errors.push(...(definition.validate?.(object, context) ?? []));
   errors.push(...(definition.update?.validate?.(object, old, context) ?? []));
   return errors.length > 0 ? refusal(errors) : { code: 200, causes: [], object: draft };
