@@ -4,6 +4,7 @@ import type { RbacAuthorizer } from "../authorization/rbac.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
+import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { priority } from "./priority.ts";
@@ -37,6 +38,7 @@ interface Entry {
 /** Every plugin, in the order in which they run. */
 const ORDER: readonly Entry[] = [
   { name: "NamespaceLifecycle", isOnByDefault: true, make: ({ objects }) => namespaceLifecycle(objects) },
+  { name: "LimitRanger", isOnByDefault: true, make: ({ objects }) => limitRanger(objects) },
   { name: "ServiceAccount", isOnByDefault: true, make: ({ objects, random }) => serviceAccount(objects, random) },
   { name: "NodeRestriction", isOnByDefault: false, make: ({ objects }) => nodeRestriction(objects) },
   { name: "TaintNodesByCondition", isOnByDefault: true, make: () => taintNodesByCondition },

@@ -425,6 +425,33 @@ describe("watches", () => {
   });
 });
 
+describe("limit ranges", () => {
+  it("fill what pods do not ask for, and bound what they do", async () => {
+    await call(admin, "POST", "/api/v1/namespaces", { metadata: { name: "limited" } });
+    await call(admin, "POST", "/api/v1/namespaces/limited/serviceaccounts", { metadata: { name: "default" } });
+    await call(admin, "POST", "/api/v1/namespaces/limited/limitranges", {
+      metadata: { name: "l" },
+      spec: {
+        limits: [{ type: "Container", default: { cpu: "500m" }, defaultRequest: { cpu: "100m" }, max: { cpu: "1" } }],
+      },
+    });
+    const make = (name: string, resources: object): Promise<Reply> =>
+      call(admin, "POST", "/api/v1/namespaces/limited/pods", {
+        metadata: { name },
+        spec: { containers: [{ name: "c", image: "i", resources }] },
+      });
+    expect((await make("plain", {})).json).toMatchObject({
+      metadata: {
+        annotations: { "kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu limit, cpu request for container c" },
+      },
+      spec: { containers: [{ resources: { limits: { cpu: "500m" }, requests: { cpu: "100m" } } }] },
+    });
+    expect((await make("big", { limits: { cpu: "2" }, requests: { cpu: "1" } })).json["message"]).toBe(
+      'pods "big" is forbidden: maximum cpu usage per Container is 1, but limit is 2',
+    );
+  });
+});
+
 describe("discovery", () => {
   it("serves both forms", async () => {
     expect((await call(admin, "GET", "/api/v1")).json).toMatchObject({ kind: "APIResourceList", groupVersion: "v1" });
