@@ -3,5 +3,6 @@
  * the API.
  */
 export { DEFAULT_CONFIGURATION, type KubeletConfiguration } from "./config.ts";
+export { parseKubeletFlags, type KubeletFlags } from "./flags.ts";
 export { runKubelet, type KubeletOptions } from "./kubelet.ts";
 export type { KubeletTls } from "./server/kubelet-server.ts";

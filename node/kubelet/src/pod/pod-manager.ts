@@ -4,6 +4,7 @@ import { referenceTo } from "@coracle/client";
 import { CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID } from "../cri/labels.ts";
 import { admitPod } from "../node/admission.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
+import type { RuntimeState } from "./runtime-state.ts";
 import { CONFIG_HASH, CONFIG_MIRROR } from "./static-pods.ts";
 
 export interface PodManagerDeps extends Omit<PodWorkerDeps, "gone"> {
@@ -29,6 +30,11 @@ export class PodManager {
   /** The pods of this node, static ones as themselves. */
   pods(): Pod[] {
     return [...this.#workers.values()].map(({ pod }) => ({ ...pod, status: this.#deps.statuses.current(pod) }));
+  }
+
+  /** What the runtime has of each pod. */
+  states(): RuntimeState[] {
+    return [...this.#workers.values()].map(({ state }) => state);
   }
 
   worker(uid: string): PodWorker | undefined {

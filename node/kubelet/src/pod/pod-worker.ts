@@ -1,6 +1,6 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { Pod, type Container, type Secret, type Service } from "@coracle/api/core/v1";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Pod, type Container, type Service } from "@coracle/api/core/v1";
 import { isNotFound, isConflict } from "@coracle/apimachinery";
 import { sleep, type Clock, type Logger, type Random, type Timer } from "@coracle/base";
 import { referenceTo, type ApiClient, type EventRecorder } from "@coracle/client";
@@ -16,17 +16,19 @@ import { nonRootProblem } from "../container/security-context.ts";
 import type { NodeAmounts } from "../container/downward.ts";
 import { criMessage, type CriClient } from "../cri/cri-client.ts";
 import { ImageError, type ImageManager } from "../image/image-manager.ts";
-import { hostsFile } from "../network/hosts-file.ts";
+import { runHook } from "../probe/probe.ts";
 import { Prober } from "../probe/prober.ts";
 import type { PodCgroups } from "../resources/pod-cgroups.ts";
 import type { ReferencedObjects } from "../volume/referenced-objects.ts";
 import type { VolumeManager, VolumePaths } from "../volume/volume-manager.ts";
 import { Backoff, spellDuration } from "./backoff.ts";
+import { makeSubPaths, removeOldRuns, writeOwnFiles } from "./container-files.ts";
 import { killContainer, stopPod } from "./kill.ts";
 import { planPod, type PodPlan } from "./plan.ts";
+import { isSameRequest, knownRestarts, pullSecrets } from "./pod-request.ts";
 import { readRuntimeState, type ContainerRun, type RuntimeCache, type RuntimeState } from "./runtime-state.ts";
 import { computePodStatus, type WaitingReason } from "./status.ts";
-import { sameJson, type StatusManager } from "./status-manager.ts";
+import type { StatusManager } from "./status-manager.ts";
 
 /** What pod workers share. */
 export interface PodWorkerDeps {
@@ -382,7 +384,7 @@ export class PodWorker {
     };
     try {
       const image = await this.#abortable(
-        this.#deps.images.ensure(pod, container, this.#pullSecrets(), (type, reason, message) =>
+        this.#deps.images.ensure(pod, container, pullSecrets(pod, this.#deps.objects), (type, reason, message) =>
           this.#tell(type, reason, message, name),
         ),
       );
@@ -390,7 +392,9 @@ export class PodWorker {
       if (nonRoot !== undefined) throw new ContainerConfigError(nonRoot);
       const runs = state.runs.get(name) ?? [];
       const restartCount =
-        runs.length === 0 ? this.#knownRestarts(name) : Math.max(...runs.map((run) => run.restartCount)) + 1;
+        runs.length === 0
+          ? knownRestarts(this.#deps.statuses.current(pod), name)
+          : Math.max(...runs.map((run) => run.restartCount)) + 1;
       const podIps = pod.spec?.hostNetwork === true ? this.#deps.nodeIps : ips;
       const environment = containerEnvironment(pod, container, {
         configMap: (key) => this.#deps.objects.configMap(pod.metadata.namespace ?? "", key),
@@ -400,22 +404,14 @@ export class PodWorker {
         nodeIps: this.#deps.nodeIps,
         node: this.#deps.amounts(),
       });
-      const files = await this.#ownFiles(container, podIps, restartCount);
+      const files = await writeOwnFiles(this.#deps, pod, container, podIps, restartCount);
       const targetName = pod.spec?.ephemeralContainers?.find((each) => each.name === name)?.targetContainerName;
       const targetId = targetName === undefined ? undefined : state.runs.get(targetName)?.[0]?.id;
       const config = containerConfig(
         { pod, container, image, restartCount, environment, volumes, files, targetId },
         context,
       );
-      for (const [index, each] of (config.mounts ?? []).entries()) {
-        // A path inside a volume that is not there yet is made as a folder.
-        const volumeMount = container.volumeMounts?.[index];
-        if (volumeMount?.subPath !== undefined || volumeMount?.subPathExpr !== undefined) {
-          await mkdir(each.hostPath ?? "", { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-            if (error.code !== "EEXIST") throw error;
-          });
-        }
-      }
+      await makeSubPaths(container, config);
       await mkdir(join(podLogFolder(context.podLogsFolder, pod), name), { recursive: true, mode: 0o755 });
       let containerId: string;
       try {
@@ -439,8 +435,8 @@ export class PodWorker {
       }
       this.#tell("Normal", "Started", `Container started`, name);
       this.#waiting.delete(name);
-      await this.#postStart(container, containerId, podIps);
-      await this.#removeOldRuns(name, runs);
+      await this.#postStart(container, containerId, podIps[0] ?? "");
+      await removeOldRuns(cri, runs);
       return true;
     } catch (error) {
       if (this.#start.signal.aborted) return false;
@@ -451,23 +447,6 @@ export class PodWorker {
       }
       throw error;
     }
-  }
-
-  /** Restarts that the API knows of when the runtime has lost its containers. */
-  #knownRestarts(name: string): number {
-    const status = this.#deps.statuses.current(this.#pod);
-    const known = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])].find(
-      (each) => each.name === name,
-    );
-    return known?.containerID === undefined ? 0 : known.restartCount + 1;
-  }
-
-  #pullSecrets(): Secret[] {
-    const { namespace = "" } = this.#pod.metadata;
-    return (this.#pod.spec?.imagePullSecrets ?? []).flatMap(({ name }) => {
-      const secret = this.#deps.objects.secret(namespace, name ?? "");
-      return secret === undefined ? [] : [secret];
-    });
   }
 
   #abortable<T>(work: Promise<T>): Promise<T> {
@@ -481,54 +460,19 @@ export class PodWorker {
     });
   }
 
-  /** Files that the node itself puts into a container. */
-  async #ownFiles(container: Container, podIps: readonly string[], restartCount: number): Promise<Map<string, string>> {
-    const pod = this.#pod;
-    const folder = join(this.#deps.podsFolder, pod.metadata.uid ?? "");
-    const files = new Map<string, string>();
-    const hosts = join(folder, "etc-hosts");
-    const nodeFile = pod.spec?.hostNetwork === true ? await readFile("/etc/hosts", "utf8").catch(() => "") : undefined;
-    await mkdir(folder, { recursive: true });
-    await writeFile(hosts, hostsFile(pod, podIps, this.#deps.context.dns.clusterDomain, nodeFile), { mode: 0o644 });
-    files.set("/etc/hosts", hosts);
-    const message = join(folder, "containers", container.name, String(restartCount));
-    await mkdir(dirname(message), { recursive: true });
-    await writeFile(message, "", { mode: 0o666 });
-    files.set(container.terminationMessagePath ?? "/dev/termination-log", message);
-    return files;
-  }
-
-  async #postStart(container: Container, containerId: string, podIps: readonly string[]): Promise<void> {
+  async #postStart(container: Container, containerId: string, podIp: string): Promise<void> {
     const hook = container.lifecycle?.postStart;
     if (hook === undefined) return;
-    const { runHook } = await import("../probe/probe.ts");
-    const { clock } = this.#deps;
+    const { cri, clock } = this.#deps;
+    const pause = async (ms: number): Promise<void> => sleep(clock, ms, this.#stop.signal);
     try {
-      await this.#abortable(
-        runHook(
-          hook,
-          { cri: this.#deps.cri, container, containerId, podIp: podIps[0] ?? "" },
-          {
-            timeoutMs: 0,
-            pause: async (ms) => sleep(clock, ms, this.#stop.signal),
-          },
-        ),
-      );
+      await this.#abortable(runHook(hook, { cri, container, containerId, podIp }, { timeoutMs: 0, pause }));
     } catch (error) {
       if (this.#start.signal.aborted) return;
       const message = error instanceof Error ? error.message : String(error);
       this.#tell("Warning", "FailedPostStartHook", `PostStartHook failed: ${message}`, container.name);
       this.#tell("Normal", "Killing", "FailedPostStartHook", container.name);
-      await this.#deps.cri.call("StopContainer", { containerId, timeout: this.#grace() }, { timeoutMs: 0 });
-    }
-  }
-
-  /** Keeps one ended run for its log. */
-  async #removeOldRuns(name: string, runs: readonly ContainerRun[]): Promise<void> {
-    for (const run of runs.slice(1)) {
-      if (run.state === "running") continue;
-      await this.#deps.cri.call("RemoveContainer", { containerId: run.id }).catch(() => undefined);
-      await rm(run.logPath, { force: true }).catch(() => undefined);
+      await cri.call("StopContainer", { containerId, timeout: this.#grace() }, { timeoutMs: 0 });
     }
   }
 
@@ -626,18 +570,4 @@ export class PodWorker {
     this.#stop.abort(new DOMException("the pod is gone", "AbortError"));
     this.#deps.gone(uid);
   }
-}
-
-/** Whether two versions of a pod ask the same of its node. Conditions of others count where readiness depends on them. */
-function isSameRequest(a: Pod, b: Pod): boolean {
-  const request = ({ metadata, spec, status }: Pod): unknown => ({
-    ...metadata,
-    resourceVersion: undefined,
-    managedFields: undefined,
-    spec,
-    gates: (spec?.readinessGates ?? []).map(({ conditionType }) =>
-      status?.conditions?.find((each) => each.type === conditionType),
-    ),
-  });
-  return sameJson(request(a), request(b));
 }

@@ -27,6 +27,6 @@ export function quantityValue(text: string | undefined): number {
 }
 
 /** Thousandths, rounded up: processors. */
-export const quantityMillis = (text: string | undefined): number => Math.ceil(quantityValue(text) * 1000 - 1e-9);
+export const quantityMillis = (text: string | undefined): number => Math.ceil(quantityValue(text) * 1000 - 1e-9) + 0;
 /** Whole units, rounded up: bytes. */
-export const quantityUnits = (text: string | undefined): number => Math.ceil(quantityValue(text) - 1e-9);
+export const quantityUnits = (text: string | undefined): number => Math.ceil(quantityValue(text) - 1e-9) + 0;

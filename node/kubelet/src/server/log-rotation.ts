@@ -25,8 +25,8 @@ export async function runLogRotation(
   while (!signal.aborted) {
     await sleep(clock, CHECK_MS, signal).catch(() => undefined);
     if (signal.aborted) return;
-    for (const pod of pods.pods()) {
-      const runs = [...(pods.worker(pod.metadata.uid ?? "")?.state.runs.values() ?? [])].flat();
+    for (const state of pods.states()) {
+      const runs = [...state.runs.values()].flat();
       for (const run of runs) {
         if (run.state !== "running" || run.logPath === "") continue;
         try {
