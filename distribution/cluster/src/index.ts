@@ -12,4 +12,5 @@ export {
   type ProcessState,
 } from "./supervisor/cluster-state.ts";
 export { ClusterRunningError, endProcesses, runCluster, type RunClusterDeps } from "./supervisor/run-cluster.ts";
+export { ProcessFailedError } from "./supervisor/supervised-process.ts";
 export { removeNodeLeftovers } from "./supervisor/node-leftovers.ts";

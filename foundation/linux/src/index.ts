@@ -14,6 +14,7 @@ export {
   killCgroup,
   readCgroupFile,
   removeCgroup,
+  restoreUnifiedControllers,
   writeCgroupFile,
   type CgroupHierarchy,
 } from "./cgroup/hierarchy.ts";

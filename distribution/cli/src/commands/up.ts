@@ -8,6 +8,7 @@ import {
   ClusterRunningError,
   nodeAddress,
   nthAddress,
+  ProcessFailedError,
   RUN_ROOT,
   runCluster,
   type ClusterConfig,
@@ -213,7 +214,7 @@ async function supervise(config: ClusterConfig, say: (line: string) => void): Pr
       },
     });
   } catch (error) {
-    if (error instanceof ClusterRunningError) throw new CliError(error.message);
+    if (error instanceof ClusterRunningError || error instanceof ProcessFailedError) throw new CliError(error.message);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
-import { ServiceAccount, Service } from "@coracle/api/core/v1";
-import { EndpointSlice } from "@coracle/api/discovery/v1";
-import { ClusterRole, ClusterRoleBinding } from "@coracle/api/rbac/v1";
+import type { ServiceAccount, Service } from "@coracle/api/core/v1";
+import type { EndpointSlice } from "@coracle/api/discovery/v1";
+import type { ClusterRole, ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import type { ClusterConfig } from "../cluster-config.ts";
 
 /** Port that cluster-dns listens on at the node's address: 53 there may be somebody else's. */

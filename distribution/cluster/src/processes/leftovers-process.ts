@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { openPodNetwork } from "@coracle/cni";
 import { removeEverything } from "@coracle/container-runtime";
 import { removeKubeProxyRules } from "@coracle/kube-proxy";
-import { detectCgroups, removeCgroup, unmountTree } from "@coracle/linux";
+import { detectCgroups, removeCgroup, restoreUnifiedControllers, unmountTree } from "@coracle/linux";
 import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
 import { restoreNodeNetwork } from "../node-network.ts";
 
@@ -26,6 +26,7 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
     await attempt(() => unmountTree(join(config.dataDir, "nodes", name)));
   }
   await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
+  await attempt(restoreUnifiedControllers);
   await rules;
   await attempt(() => restoreNodeNetwork(config));
   return failures;

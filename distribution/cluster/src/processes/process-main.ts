@@ -14,9 +14,9 @@ export interface ProcessContext {
   /** True once the supervisor's end of the pipe was closed, however it ended. */
   readonly supervisorIsGone: () => boolean;
   /** Tells the supervisor that this process serves. */
-  ready(): void;
+  readonly ready: () => void;
   /** Resolves when the API server serves: until then there is nobody to talk to. */
-  apiServerIsUp(): Promise<void>;
+  readonly apiServerIsUp: () => Promise<void>;
 }
 
 const READY_DESCRIPTOR = 3;

@@ -1,7 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock, Logger, Timer } from "@coracle/base";
+
+/** A process that ended again and again before it ever served. */
+export class ProcessFailedError extends Error {
+  override readonly name = "ProcessFailedError";
+}
 
 /** One process of a cluster and the components that live in it. */
 export interface ProcessSpec {
@@ -18,7 +23,7 @@ export interface ProcessSpec {
 export interface RunningProcess {
   readonly spec: ProcessSpec;
   readonly pid: number | undefined;
-  /** Resolves at the first `ready` line after the newest start; rejects when stopped before. */
+  /** Resolves at the first `ready` line after the newest start; rejects when stopped before, or when it never gets there. */
   ready(): Promise<void>;
   /** Tells the process, now and after each restart, that the API server serves. */
   release(): void;
@@ -28,6 +33,8 @@ export interface RunningProcess {
 
 const FIRST_RESTART_MS = 100;
 const MAX_RESTART_MS = 10_000;
+/** So many ends before the process was ever ready, and it will not be. */
+const MAX_FAILED_STARTS = 5;
 /** A process that ran so long starts over with the shortest wait. */
 const STEADY_MS = 10_000;
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
@@ -46,6 +53,8 @@ export function superviseProcess(
   let stopping = false;
   let gone: (() => void) | undefined;
   let isReady = false;
+  let wasEverReady = false;
+  let failedStarts = 0;
   let isReleased = false;
   let waiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
 
@@ -65,6 +74,7 @@ export function superviseProcess(
     readiness?.on("error", () => {});
     readiness?.on("data", () => {
       isReady = true;
+      wasEverReady = true;
       for (const waiter of waiters.splice(0)) waiter.resolve();
       deps.changed();
     });
@@ -75,6 +85,11 @@ export function superviseProcess(
       deps.changed();
       if (stopping) {
         gone?.();
+        return;
+      }
+      if (!wasEverReady && ++failedStarts >= MAX_FAILED_STARTS) {
+        const error = new ProcessFailedError(`${spec.name} does not start: ${lastError(spec.logFile)}`);
+        for (const waiter of waiters.splice(0)) waiter.reject(error);
         return;
       }
       if (deps.clock.monotonicMs() - startedAt > STEADY_MS) delayMs = FIRST_RESTART_MS;
@@ -112,6 +127,21 @@ export function superviseProcess(
       kill[Symbol.dispose]();
     },
   };
+}
+
+/** The newest error of a process's log, in one line. */
+function lastError(file: string): string {
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n").reverse();
+  for (const line of lines) {
+    try {
+      const { level, error, msg } = JSON.parse(line) as { level?: string; error?: string; msg?: string };
+      if (level === "error") return `${String(error ?? msg).split("\n")[0]} (log: ${file})`;
+    } catch {
+      // A crash of Node itself is not in our form: its message is the line that names an error.
+      if (/Error\b.*:/.test(line)) return `${line.trim()} (log: ${file})`;
+    }
+  }
+  return `see ${file}`;
 }
 
 /** Opens for appending; a log that has grown large is set aside first. */

@@ -203,8 +203,21 @@ export async function freeUnifiedControllers(hierarchy: CgroupHierarchy): Promis
   for (const controller of left) {
     const folder = join(base, controller);
     if (!existsSync(folder)) await mkdir(folder);
-    const { code } = await run("mount", ["-t", "cgroup", "-o", controller, "cgroup", folder], { allowFailure: true });
+    const { code } = await run("mount", ["-t", "cgroup", "-o", controller, OWN_MOUNT, folder], { allowFailure: true });
     if (code !== 0) return false;
   }
   return true;
+}
+
+/** Source name by which mounts of ours are recognised. */
+const OWN_MOUNT = "coracle";
+
+/** Takes the mounts of `freeUnifiedControllers` back; those that somebody uses stay. */
+export async function restoreUnifiedControllers(): Promise<void> {
+  for (const { source, mountPoint, fsType } of await listMounts()) {
+    if (source !== OWN_MOUNT || fsType !== "cgroup") continue;
+    if ((await childFolders(mountPoint)).length > 0) continue;
+    const { code } = await run("umount", [mountPoint], { allowFailure: true });
+    if (code === 0) await rmdir(mountPoint);
+  }
 }
