@@ -1,0 +1,45 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { benchApi } from "./api/api-bench.ts";
+import type { BenchOptions } from "./options.ts";
+
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = { api: benchApi };
+
+const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--coracle FILE]
+                 [--peer-kube-apiserver PATH --peer-etcd PATH]`;
+
+function parse(args: readonly string[]): { bench: (options: BenchOptions) => Promise<void>; options: BenchOptions } {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      runs: { type: "string", default: "5" },
+      coracle: {
+        type: "string",
+        default: join(fileURLToPath(new URL("..", import.meta.url)), "distribution/cli/bin/coracle.mjs"),
+      },
+      "peer-kube-apiserver": { type: "string" },
+      "peer-etcd": { type: "string" },
+    },
+  });
+  const bench = BENCHES[positionals[0] ?? ""];
+  const runs = Number(values.runs);
+  if (bench === undefined || positionals.length !== 1) throw new TypeError("which benchmark?");
+  if (!Number.isInteger(runs) || runs < 1) throw new TypeError("--runs must be a number from 1 on");
+  const [kubeApiserver, etcd] = [values["peer-kube-apiserver"], values["peer-etcd"]];
+  if ((kubeApiserver === undefined) !== (etcd === undefined)) {
+    throw new TypeError("--peer-kube-apiserver and --peer-etcd go together");
+  }
+  const peer = kubeApiserver === undefined || etcd === undefined ? undefined : { kubeApiserver, etcd };
+  return { bench, options: { runs, coracle: values.coracle, peer } };
+}
+
+let parsed;
+try {
+  parsed = parse(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
+  process.exit(2);
+}
+await parsed.bench(parsed.options);

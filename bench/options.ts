@@ -1,0 +1,11 @@
+import type { PeerPrograms } from "./api/servers.ts";
+
+/** What a benchmark is asked for. */
+export interface BenchOptions {
+  /** How often each thing is measured; the median counts. */
+  readonly runs: number;
+  /** The command to measure. */
+  readonly coracle: string;
+  /** Upstream's programs, measured in the same run. */
+  readonly peer: PeerPrograms | undefined;
+}
