@@ -37,9 +37,11 @@ function checkValue(errors: FieldError[], path: string, schema: Schema, value: u
     return;
   }
   if (typeof value === "number") {
-    if (schema.minimum !== undefined && value < schema.minimum)
+    // Integers are compared as integers: the fraction of a bound does not count.
+    const bound = (limit: number): number => (type === "integer" ? Math.trunc(limit) : limit);
+    if (schema.minimum !== undefined && value < bound(schema.minimum))
       errors.push(invalidValue(path, value, `should be greater than or equal to ${schema.minimum}`));
-    if (schema.maximum !== undefined && value > schema.maximum)
+    if (schema.maximum !== undefined && value > bound(schema.maximum))
       errors.push(invalidValue(path, value, `should be less than or equal to ${schema.maximum}`));
   }
   if (typeof value === "string") {
@@ -76,7 +78,7 @@ function validateType(errors: FieldError[], path: string, schema: Schema, isRoot
     member(schema, "x-kubernetes-int-or-string") === true ||
     member(schema, "x-kubernetes-preserve-unknown-fields") === true;
   if (type === "") {
-    if (!free) errors.push(required(`${path}.type`, "must not be empty for specified object fields"));
+    if (isRoot || !free) errors.push(required(`${path}.type`, "must not be empty for specified object fields"));
     return;
   }
   if (isRoot && type !== "object") {
@@ -95,7 +97,7 @@ function validateType(errors: FieldError[], path: string, schema: Schema, isRoot
 function validateList(errors: FieldError[], path: string, schema: Schema): void {
   const items = member(schema, "items");
   const isArray = schema.type === "array";
-  if (isArray && items === undefined) errors.push(required(`${path}.items`, "must be specified"));
+  if (isArray && !isObject(items)) errors.push(required(`${path}.items`, "must be specified"));
   const listType = member(schema, "x-kubernetes-list-type");
   const keys = (member(schema, "x-kubernetes-list-map-keys") as readonly string[] | undefined) ?? [];
   const at = `${path}.x-kubernetes-list-map-keys`;
@@ -142,7 +144,7 @@ function validateList(errors: FieldError[], path: string, schema: Schema): void 
     return;
   }
   const item = items as Schema;
-  if (item.type !== "object")
+  if (item.type !== "object") {
     errors.push(
       invalidValue(
         `${path}.items.type`,
@@ -150,6 +152,8 @@ function validateList(errors: FieldError[], path: string, schema: Schema): void 
         "must be object if parent array's x-kubernetes-list-type is map",
       ),
     );
+    return;
+  }
   const properties = item.properties ?? {};
   const seen = new Set<string>();
   keys.forEach((key) => {

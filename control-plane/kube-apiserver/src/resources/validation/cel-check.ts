@@ -95,7 +95,7 @@ class Checker {
   readonly #tokens: readonly Token[];
   readonly #declared: CelDeclarations;
   #at = 0;
-  #bound: string[] = [];
+  readonly #bound: string[] = [];
   constructor(tokens: readonly Token[], declared: CelDeclarations) {
     this.#tokens = tokens;
     this.#declared = declared;
@@ -148,11 +148,19 @@ class Checker {
     }
   }
   #arguments(method: string): void {
-    const first = this.#peek();
-    const binds = MACROS.has(method) && first.type === "name" && this.#tokens[this.#at + 1]?.text === ",";
-    if (binds) this.#bound.push(first.text);
+    const names: string[] = [];
+    // Macros bind one name, or an index or key and a value, before the expression that uses them.
+    if (MACROS.has(method))
+      for (let at = this.#at; names.length < 2; at += 2) {
+        const token = this.#tokens[at];
+        const isLast = this.#tokens[at + 3]?.text !== ",";
+        if (token?.type !== "name" || this.#tokens[at + 1]?.text !== ",") break;
+        names.push(token.text);
+        if (isLast) break;
+      }
+    this.#bound.push(...names);
     this.#list(")");
-    if (binds) this.#bound.pop();
+    this.#bound.length -= names.length;
   }
   #member(): void {
     const token = this.#peek();

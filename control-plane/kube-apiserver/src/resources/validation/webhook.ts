@@ -14,7 +14,8 @@ import { dns1035Label, dns1123Subdomain, portNumber, qualifiedName } from "./nam
 const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES = ["*", "Cluster", "Namespaced"];
 const REVIEW_VERSIONS = ["v1", "v1beta1"];
-/** What expressions of admission may begin with. */
+const WEBHOOK_NAMES: CelDeclarations = { object: true, oldObject: true, request: true, authorizer: true };
+/** What expressions of admission policies may begin with. */
 export const ADMISSION_NAMES: CelDeclarations = {
   object: true,
   oldObject: true,
@@ -179,8 +180,5 @@ export function validateWebhook(
     oneOf(errors, `${path}.reinvocationPolicy`, hook.reinvocationPolicy, ["IfNeeded", "Never"]);
   validateClientConfig(errors, `${path}.clientConfig`, hook.clientConfig);
   validateReviewVersions(errors, `${path}.admissionReviewVersions`, hook.admissionReviewVersions);
-  validateMatchConditions(errors, `${path}.matchConditions`, hook.matchConditions, {
-    ...ADMISSION_NAMES,
-    params: new Set<string>(),
-  });
+  validateMatchConditions(errors, `${path}.matchConditions`, hook.matchConditions, WEBHOOK_NAMES);
 }
