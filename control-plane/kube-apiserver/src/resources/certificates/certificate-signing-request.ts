@@ -43,7 +43,7 @@ const MIN_SECONDS = 600;
 const MAX_SIGNER = 571;
 
 /** `DOMAIN/NAME`, where the name is dotted labels. */
-export function validateSignerName(errors: FieldError[], path: string, name: string): void {
+function validateSignerName(errors: FieldError[], path: string, name: string): void {
   if (name === "") {
     errors.push(required(path));
     return;

@@ -4,12 +4,7 @@ import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 
 /** Events are about an object of their own namespace; those about cluster objects are in `default`. */
-export function validateEventNamespace(
-  errors: FieldError[],
-  path: string,
-  about: string | undefined,
-  own: string,
-): void {
+function validateEventNamespace(errors: FieldError[], path: string, about: string | undefined, own: string): void {
   const namespace = text(about);
   if (namespace === "" ? own !== "default" && own !== "kube-system" : namespace !== own)
     errors.push(invalidValue(path, namespace, "does not match event.namespace"));

@@ -13,7 +13,7 @@ import {
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, portNumberOrName, pushInvalid, requiredOneOf } from "../validation/field-values.ts";
-import { dns1035Label, dns1123Label, dns1123Subdomain, portNumber, qualifiedName } from "../validation/names.ts";
+import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName, nameIsDns1035Label } from "../validation/names.ts";
 import { validateImmutable, validateLabels } from "../validation/object-meta.ts";
 import { objectIn, objectsIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
@@ -288,7 +288,7 @@ export const service: ResourceDefinition = {
     draft["status"] = { loadBalancer: {} };
     normalizeClusterIps(draft["spec"] as Draft);
   },
-  validateName: (name, isPrefix) => dns1035Label(isPrefix && name.endsWith("-") ? `${name.slice(0, -1)}a` : name),
+  validateName: nameIsDns1035Label,
   validate,
   update: {
     prepare(draft, old) {

@@ -43,7 +43,7 @@ export function pushInvalid(errors: FieldError[], path: string, value: unknown, 
   for (const message of messages) errors.push(invalidValue(path, value, message));
 }
 
-export type IntOrString = number | string | undefined;
+type IntOrString = number | string | undefined;
 
 /** A port given by number or by name. */
 export function portNumberOrName(errors: FieldError[], path: string, port: IntOrString): void {
@@ -66,7 +66,7 @@ export function nonNegativeIntOrPercent(errors: FieldError[], path: string, valu
 }
 
 /** The percentage of `25%`, undefined for anything else. */
-export function percentOf(value: IntOrString): number | undefined {
+function percentOf(value: IntOrString): number | undefined {
   return typeof value === "string" && isPercent(value) ? Number.parseInt(value, 10) : undefined;
 }
 

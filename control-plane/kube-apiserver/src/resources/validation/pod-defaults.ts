@@ -81,7 +81,7 @@ function defaultDownwardItems(source: Draft): void {
 const MODE_SOURCES = ["secret", "configMap", "downwardAPI", "projected"];
 
 /** Volume sources in pods. */
-export function defaultVolume(volume: Draft): void {
+function defaultVolume(volume: Draft): void {
   if (Object.keys(volume).every((key) => key === "name" || volume[key] === undefined)) volume["emptyDir"] = {};
   for (const kind of MODE_SOURCES) {
     const source = objectIn(volume, kind);

@@ -32,14 +32,14 @@ const STANDARD_RESOURCES = new Set([
 const isHugePages = (name: string): boolean => name.startsWith("hugepages-");
 
 /** Names without a domain, or in kubernetes.io's. */
-export const isNativeResource = (name: string): boolean => !name.includes("/") || name.includes("kubernetes.io/");
+const isNativeResource = (name: string): boolean => !name.includes("/") || name.includes("kubernetes.io/");
 /** Names of resources that only nodes with them advertise. */
-export function isExtendedResource(name: string): boolean {
+function isExtendedResource(name: string): boolean {
   if (isNativeResource(name) || name.startsWith("requests.")) return false;
   return qualifiedName(`requests.${name}`).length === 0;
 }
-export const isOvercommitAllowed = (name: string): boolean => isNativeResource(name) && !isHugePages(name);
-export const isIntegerResource = (name: string): boolean => INTEGER_RESOURCES.has(name) || isExtendedResource(name);
+const isOvercommitAllowed = (name: string): boolean => isNativeResource(name) && !isHugePages(name);
+const isIntegerResource = (name: string): boolean => INTEGER_RESOURCES.has(name) || isExtendedResource(name);
 const isStandardResource = (name: string): boolean =>
   STANDARD_RESOURCES.has(name) || isHugePages(name) || name.startsWith("requests.hugepages-");
 

@@ -31,7 +31,7 @@ export interface Observation {
 }
 
 /** What a server says to a write. */
-export interface Verdict {
+interface Verdict {
   readonly code: number;
   readonly causes: readonly (readonly [string, string])[];
 }
