@@ -63,12 +63,11 @@ export class PodManager {
     const uid = pod.metadata.uid ?? "";
     const mirrored = pod.metadata.annotations?.[CONFIG_MIRROR];
     if (mirrored !== undefined) {
+      const isNew = this.#mirrors.get(mirrored)?.metadata.uid !== uid;
       this.#mirrors.set(mirrored, pod);
       const isStale = !this.#statics.has(mirrored) || pod.metadata.deletionTimestamp !== undefined;
       if (isStale) this.#deleteMirror(pod);
-      else
-        for (const [id, worker] of this.#workers)
-          if (worker.pod.metadata.annotations?.[CONFIG_HASH] === mirrored) this.poke(id);
+      else if (isNew) this.#deps.statuses.rewrite(this.#statics.get(mirrored)?.metadata.uid ?? "");
       return;
     }
     const worker = this.#workers.get(uid);

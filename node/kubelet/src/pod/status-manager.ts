@@ -12,6 +12,8 @@ export interface StatusManager extends Disposable {
   /** Resolves when what was set is written, or the pod is gone. */
   flush(uid: string, signal: AbortSignal): Promise<void>;
   forget(uid: string): void;
+  /** Another object shows the pod from now on, and has no status yet. */
+  rewrite(uid: string): void;
 }
 
 interface Entry {
@@ -158,6 +160,13 @@ export function createStatusManager(deps: {
     forget(uid) {
       entries.get(uid)?.timer?.[Symbol.dispose]();
       entries.delete(uid);
+    },
+    rewrite(uid) {
+      const entry = entries.get(uid);
+      if (entry === undefined) return;
+      entry.written = {};
+      entry.isDirty = true;
+      start(uid, entry);
     },
     [Symbol.dispose]() {
       for (const entry of entries.values()) entry.timer?.[Symbol.dispose]();
