@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { watch } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseYamlDocument } from "@coracle/api";
 import type { Pod } from "@coracle/api/core/v1";
 import { aborted, type Clock, type Logger } from "@coracle/base";
 
-export const CONFIG_SOURCE = "kubernetes.io/config.source";
+const CONFIG_SOURCE = "kubernetes.io/config.source";
 export const CONFIG_HASH = "kubernetes.io/config.hash";
 export const CONFIG_MIRROR = "kubernetes.io/config.mirror";
 const CONFIG_SEEN = "kubernetes.io/config.seen";
@@ -85,8 +86,7 @@ async function readStaticPods(
     if (entry.startsWith(".")) continue;
     const file = join(folder, entry);
     try {
-      const { parse } = await import("yaml");
-      const description = parse(await readFile(file, "utf8")) as Pod | null;
+      const description = (await parseYamlDocument(await readFile(file, "utf8"))) as Pod | null;
       if (description?.kind !== "Pod" || description.spec === undefined) throw new Error("it does not describe a pod");
       pods.push(staticPod(description, file, deps.nodeName, deps.clock.now()));
     } catch (error) {
