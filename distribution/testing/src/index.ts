@@ -3,6 +3,7 @@
  * a way out, and is gone when it is disposed of.
  */
 export { busyboxImage, nodeImage, type ImageFiles } from "./image/built-images.ts";
+export { exampleImages } from "./image/example-images.ts";
 export { imageArchive, makeImage, makeLayer, type Image, type ImageConfig, type Layer } from "./image/image.ts";
 export { tarArchive, type TarMember } from "./image/tar-archive.ts";
 export { hostLeftovers, snapshotHost, type HostSnapshot } from "./host/host-snapshot.ts";

@@ -16,7 +16,7 @@ export interface TestCluster extends AsyncDisposable {
   kubectlWith(input: string | Buffer, ...args: string[]): Promise<string>;
   /** Runs kubectl whatever its exit code. */
   tryKubectl(args: readonly string[], options?: RunOptions): Promise<RunResult>;
-  /** Starts a kubectl that goes on (logs -f, port-forward); with `terminal`, behind a terminal of its own. */
+  /** Starts a kubectl that goes on (logs -f, port-forward) or that somebody types into. */
   startKubectl(args: readonly string[], options?: StartOptions): HostProcess;
   helm(...args: string[]): Promise<string>;
   /** Runs a command of coracle with `--name` of this cluster. */
@@ -30,7 +30,8 @@ export interface TestCluster extends AsyncDisposable {
 
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly terminal?: boolean;
+  /** Behind a terminal of its own, of this size. */
+  readonly terminal?: { readonly rows: number; readonly columns: number };
 }
 
 export interface TestClusterOptions {
@@ -117,9 +118,10 @@ export async function startCluster(host: TestHost, options: TestClusterOptions =
       host.run(kubectlFile, args, { allowFailure: true, ...more, env: { ...env, ...more.env } }),
     startKubectl(args, more = {}) {
       const all = { ...env, ...more.env };
-      if (more.terminal !== true) return host.spawn(kubectlFile, args, all);
+      if (more.terminal === undefined) return host.spawn(kubectlFile, args, all);
+      const { rows, columns } = more.terminal;
       const line = [kubectlFile, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-      return host.spawn("script", ["-qfec", line, "/dev/null"], all);
+      return host.spawn("script", ["-qfec", `stty rows ${rows} cols ${columns}; exec ${line}`, "/dev/null"], all);
     },
     async helm(...args) {
       return (await host.run(unpackClientProgram("helm"), args, { env })).stdout;

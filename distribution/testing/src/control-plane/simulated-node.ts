@@ -27,7 +27,7 @@ const LEASE_MS = 10_000;
 
 /** Registers a node and reports on its pods, by a kubelet's own rights, until the signal aborts. */
 export async function runSimulatedNode(node: SimulatedNode, deps: SimulatedNodeDeps): Promise<void> {
-  const { client, clock, signal } = deps;
+  const { client, clock } = deps;
   const { name } = node;
   const time = (): string => new Date(clock.now()).toISOString().replace(/\.\d+Z/, "Z");
   const capacity = node.allocatable ?? { cpu: "4", memory: "8Gi", pods: "110", "ephemeral-storage": "100Gi" };

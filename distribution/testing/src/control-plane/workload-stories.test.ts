@@ -88,7 +88,7 @@ describe("workloads, by API server, scheduler and controllers in one process", (
     await plane.admin.create(Deployment, deployment(2));
     const addresses = async (): Promise<string[]> => {
       const slices = (await plane.admin.list(EndpointSlice, { namespace })).items;
-      return slices.flatMap(({ endpoints = [] }) =>
+      return slices.flatMap(({ endpoints }) =>
         endpoints.filter(({ conditions }) => conditions?.ready === true).flatMap((endpoint) => endpoint.addresses),
       );
     };
