@@ -67,7 +67,6 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
     ensureMountPoint(podsFolder, "rshared"),
   ]);
   let becomeReady: () => void = () => {};
-  let isReady = false;
   const ready = new Promise<void>((resolve) => (becomeReady = resolve));
   const agent = createNodeAgent({
     client,
