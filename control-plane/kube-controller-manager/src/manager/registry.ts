@@ -4,6 +4,7 @@ import { createClusterRoleAggregationController } from "../clusterrole-aggregati
 import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
+import { createDisruptionController } from "../disruption/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
@@ -19,6 +20,7 @@ import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
 import { createServiceAccountController } from "../serviceaccount/index.ts";
+import { createStatefulSetController } from "../statefulset/index.ts";
 
 /** One controller of the manager. */
 export interface ControllerEntry {
@@ -99,6 +101,16 @@ export const controllers: readonly ControllerEntry[] = [
     name: "daemonset-controller",
     identity: "daemon-set-controller",
     create: (deps, flags) => createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
+  },
+  {
+    name: "statefulset-controller",
+    identity: "statefulset-controller",
+    create: (deps, flags) => createStatefulSetController(deps, flags.concurrentStatefulsetSyncs),
+  },
+  {
+    name: "disruption-controller",
+    identity: "disruption-controller",
+    create: (deps) => createDisruptionController(deps),
   },
   {
     name: "job-controller",

@@ -1,0 +1,111 @@
+import type { StatefulSet, StatefulSetStatus } from "@coracle/api/apps/v1";
+import type { Pod } from "@coracle/api/core/v1";
+import type { Instant } from "@coracle/base";
+import { REVISION_HASH } from "../history/revisions.ts";
+import { isAvailable, isFinished, isReady } from "../pods/pod-state.ts";
+import { ordinalOf } from "./pod.ts";
+
+export type Step =
+  | { readonly action: "create"; readonly ordinal: number; readonly revision: "current" | "update" }
+  | { readonly action: "delete"; readonly pod: Pod; readonly isFailed: boolean };
+
+export interface Revisions {
+  readonly current: string;
+  readonly update: string;
+}
+
+const isTerminating = (pod: Pod): boolean => pod.metadata.deletionTimestamp !== undefined;
+const isRunningAndReady = (pod: Pod): boolean => pod.status?.phase === "Running" && isReady(pod);
+export const revisionOf = (pod: Pod): string => pod.metadata.labels?.[REVISION_HASH] ?? "";
+
+/**
+ * The next steps. Ordered sets take one at a time: up in order, each after the one before is available; down in
+ * reverse; updates from the highest ordinal, each after the last one is back. Parallel sets start and stop at once.
+ */
+export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Revisions, now: Instant): readonly Step[] {
+  const { name = "" } = set.metadata;
+  const start = set.spec.ordinals?.start ?? 0;
+  const end = start + (set.spec.replicas ?? 1);
+  const isOrdered = set.spec.podManagementPolicy !== "Parallel";
+  const minReadySeconds = set.spec.minReadySeconds ?? 0;
+  const byOrdinal = new Map<number, Pod>();
+  const condemned: Pod[] = [];
+  for (const pod of pods) {
+    const ordinal = ordinalOf(name, pod.metadata.name);
+    if (ordinal === undefined) continue;
+    if (ordinal >= start && ordinal < end) byOrdinal.set(ordinal, pod);
+    else condemned.push(pod);
+  }
+  const steps: Step[] = [];
+
+  for (let ordinal = start; ordinal < end; ordinal++) {
+    const pod = byOrdinal.get(ordinal);
+    if (pod === undefined) {
+      steps.push({ action: "create", ordinal, revision: revisionForNew(set, ordinal) });
+      if (isOrdered) return steps;
+    } else if (isFinished(pod)) {
+      if (!isTerminating(pod)) steps.push({ action: "delete", pod, isFailed: pod.status?.phase === "Failed" });
+      if (isOrdered) return steps;
+    } else if (isOrdered && (isTerminating(pod) || !isRunningAndReady(pod) || !isAvailable(pod, minReadySeconds, now)))
+      return steps;
+  }
+
+  const byOrdinalDown = (a: Pod, b: Pod): number =>
+    (ordinalOf(name, b.metadata.name) ?? 0) - (ordinalOf(name, a.metadata.name) ?? 0);
+  for (const pod of condemned.toSorted(byOrdinalDown)) {
+    if (!isTerminating(pod)) steps.push({ action: "delete", pod, isFailed: false });
+    if (isOrdered) return steps;
+  }
+  if (steps.length > 0 || set.spec.updateStrategy?.type === "OnDelete") return steps;
+
+  const first = Math.max(start, start + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0));
+  for (let ordinal = end - 1; ordinal >= first; ordinal--) {
+    const pod = byOrdinal.get(ordinal);
+    if (pod === undefined) return steps;
+    if (revisionOf(pod) !== revisions.update && !isTerminating(pod))
+      return [{ action: "delete", pod, isFailed: false }];
+    if (isTerminating(pod) || !isRunningAndReady(pod) || !isAvailable(pod, minReadySeconds, now)) return steps;
+  }
+  return steps;
+}
+
+/** Below the partition pods come back as they were. */
+function revisionForNew(set: StatefulSet, ordinal: number): "current" | "update" {
+  const start = set.spec.ordinals?.start ?? 0;
+  const { type = "RollingUpdate", rollingUpdate } = set.spec.updateStrategy ?? {};
+  if (type !== "RollingUpdate") return "update";
+  const limit = rollingUpdate === undefined ? (set.status?.currentReplicas ?? 0) : (rollingUpdate.partition ?? 0);
+  return ordinal < start + limit ? "current" : "update";
+}
+
+/** What to report; a finished update makes the update revision the current one. */
+export function statefulStatus(
+  set: StatefulSet,
+  pods: readonly Pod[],
+  revisions: Revisions,
+  collisionCount: number | undefined,
+  now: Instant,
+): StatefulSetStatus {
+  const live = pods.filter((pod) => !isTerminating(pod));
+  const ready = pods.filter(isRunningAndReady);
+  const ofRevision = (revision: string): number => live.filter((pod) => revisionOf(pod) === revision).length;
+  const updatedReplicas = ofRevision(revisions.update);
+  const isUpdated =
+    set.spec.updateStrategy?.type !== "OnDelete" &&
+    updatedReplicas === pods.length &&
+    ready.length === pods.length &&
+    updatedReplicas === (set.spec.replicas ?? 1);
+  const currentReplicas = isUpdated ? updatedReplicas : ofRevision(revisions.current);
+  return {
+    replicas: pods.length,
+    readyReplicas: ready.length,
+    availableReplicas: ready.filter((pod) => isAvailable(pod, set.spec.minReadySeconds ?? 0, now)).length,
+    ...(currentReplicas === 0 ? {} : { currentReplicas }),
+    ...(updatedReplicas === 0 ? {} : { updatedReplicas }),
+    currentRevision: isUpdated ? revisions.update : revisions.current,
+    updateRevision: revisions.update,
+    observedGeneration: set.metadata.generation,
+    collisionCount: collisionCount ?? 0,
+    ...(set.status?.conditions === undefined ? {} : { conditions: set.status.conditions }),
+  };
+}
