@@ -37,7 +37,7 @@ function sources(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     if (["node_modules", "dist", "types", "testdata"].includes(entry.name)) return [];
     const path = join(folder, entry.name);
-    return entry.isDirectory() ? sources(path) : /\.ts$/.test(entry.name) ? [path] : [];
+    return entry.isDirectory() ? sources(path) : entry.name.endsWith(".ts") ? [path] : [];
   });
 }
 
@@ -47,7 +47,13 @@ const importsOf = (file: string): string[] =>
 
 const all = packages();
 const byName = new Map(all.map((each) => [each.short === "cli" ? "coracle-k8s" : `@coracle/${each.short}`, each]));
-const packageOf = (specifier: string): Package | undefined => byName.get(specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/"));
+const packageOf = (specifier: string): Package | undefined =>
+  byName.get(
+    specifier
+      .split("/")
+      .slice(0, specifier.startsWith("@") ? 2 : 1)
+      .join("/"),
+  );
 
 /** A sentence when `from` must not import `to`. */
 function objection(from: Package, to: Package): string | undefined {
@@ -55,23 +61,38 @@ function objection(from: Package, to: Package): string | undefined {
   const isComponent = (each: Package): boolean => COMPONENT_GROUPS.includes(each.group);
   if (from.group === "foundation") {
     if (to.group !== "foundation") return `${from.folder} is foundation and must not know ${to.folder}`;
-    return FOUNDATION.indexOf(to.short) < FOUNDATION.indexOf(from.short) ? undefined : `${to.folder} stands above ${from.folder}`;
+    return FOUNDATION.indexOf(to.short) < FOUNDATION.indexOf(from.short)
+      ? undefined
+      : `${to.folder} stands above ${from.folder}`;
   }
   if (isComponent(from)) {
-    if (to.group === "distribution") return `${from.folder} is a component and must not know who composes it (${to.folder})`;
+    if (to.group === "distribution")
+      return `${from.folder} is a component and must not know who composes it (${to.folder})`;
     if (isComponent(to) && EXCEPTIONS[from.short]?.includes(to.short) !== true) {
       return `${from.folder} and ${to.folder} are components: they meet through the API or a wire contract, not by import`;
     }
     return undefined;
   }
   if (to.group !== "distribution") return undefined;
-  return DISTRIBUTION.indexOf(to.short) < DISTRIBUTION.indexOf(from.short) ? undefined : `${to.folder} stands above ${from.folder}`;
+  return DISTRIBUTION.indexOf(to.short) < DISTRIBUTION.indexOf(from.short)
+    ? undefined
+    : `${to.folder} stands above ${from.folder}`;
 }
 
 describe("the house", () => {
   it("every package has its place in the order", () => {
-    expect(all.filter((each) => each.group === "foundation").map((each) => each.short).sort()).toEqual([...FOUNDATION].sort());
-    expect(all.filter((each) => each.group === "distribution").map((each) => each.short).sort()).toEqual([...DISTRIBUTION].sort());
+    expect(
+      all
+        .filter((each) => each.group === "foundation")
+        .map((each) => each.short)
+        .sort(),
+    ).toEqual([...FOUNDATION].sort());
+    expect(
+      all
+        .filter((each) => each.group === "distribution")
+        .map((each) => each.short)
+        .sort(),
+    ).toEqual([...DISTRIBUTION].sort());
   });
 
   it("imports point down, and components never import one another", () => {
@@ -95,7 +116,11 @@ describe("the house", () => {
         .filter((file) => !isTest(file))
         .flatMap((file) =>
           importsOf(file)
-            .filter((specifier) => specifier.startsWith(".") && relative(join(root, from.folder), join(file, "..", specifier)).startsWith(".."))
+            .filter(
+              (specifier) =>
+                specifier.startsWith(".") &&
+                relative(join(root, from.folder), join(file, "..", specifier)).startsWith(".."),
+            )
             .map((specifier) => `${relative(root, file)} reaches ${specifier}`),
         ),
     );
@@ -108,8 +133,16 @@ describe("the house", () => {
         .filter((file) => !isTest(file))
         .flatMap((file) =>
           importsOf(file)
-            .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:") && !specifier.startsWith("vitest"))
-            .map((specifier) => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/"))
+            .filter(
+              (specifier) =>
+                !specifier.startsWith(".") && !specifier.startsWith("node:") && !specifier.startsWith("vitest"),
+            )
+            .map((specifier) =>
+              specifier
+                .split("/")
+                .slice(0, specifier.startsWith("@") ? 2 : 1)
+                .join("/"),
+            )
             .filter((name) => packageOf(name) !== from && !from.dependencies.includes(name))
             .map((name) => `${relative(root, file)} imports ${name}, which ${from.folder}/package.json does not name`),
         ),
@@ -118,17 +151,24 @@ describe("the house", () => {
   });
 
   it("no file is a drawer for odds and ends", () => {
-    const drawers = all.flatMap((each) => sources(join(root, each.folder)).filter((file) => /\/(utils?|helpers?|common|misc)\.ts$/.test(file)));
+    const drawers = all.flatMap((each) =>
+      sources(join(root, each.folder)).filter((file) => /\/(utils?|helpers?|common|misc)\.ts$/.test(file)),
+    );
     expect(drawers).toEqual([]);
   });
 
   it("no module exports everything of another", () => {
-    const stars = all.flatMap((each) => sources(join(root, each.folder)).filter((file) => /^export \* from/m.test(readFileSync(file, "utf8"))));
+    const stars = all.flatMap((each) =>
+      sources(join(root, each.folder)).filter((file) => /^export \* from/m.test(readFileSync(file, "utf8"))),
+    );
     expect(stars).toEqual([]);
   });
 
   it("every package says what it is", () => {
-    const silent = all.filter((each) => !existsSync(join(root, each.folder, "README.md")) || statSync(join(root, each.folder, "README.md")).size < 200);
+    const silent = all.filter(
+      (each) =>
+        !existsSync(join(root, each.folder, "README.md")) || statSync(join(root, each.folder, "README.md")).size < 200,
+    );
     expect(silent.map((each) => `${each.folder} has no README.md`)).toEqual([]);
   });
 });

@@ -20,11 +20,6 @@ export class CriError extends Error {
   }
 }
 
-/** True for a CriError with this code. */
-export function isCriError(error: unknown, code: CriCode): boolean {
-  return error instanceof CriError && error.code === code;
-}
-
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

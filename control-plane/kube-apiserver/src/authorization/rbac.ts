@@ -4,7 +4,7 @@ import { followResource, type Mirror } from "../registry/registry-mirror.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ApiObject } from "../registry/resource-definition.ts";
 import { ALLOW, NO_OPINION, type AuthorizationAttributes, type Authorizer, type Decision } from "./authorizer.ts";
-import { allows, matchesKind } from "./policy-rule.ts";
+import { matchesKind } from "./policy-rule.ts";
 
 interface Grant {
   /** `""`: everywhere. */
@@ -186,9 +186,4 @@ export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
       for (const mirror of mirrors) mirror[Symbol.dispose]();
     },
   };
-}
-
-/** An authoriser over a fixed list of rules. */
-export function rulesAuthorizer(rules: readonly PolicyRule[]): Authorizer {
-  return { authorize: (attributes) => (rules.some((rule) => allows(rule, attributes)) ? ALLOW : NO_OPINION) };
 }

@@ -2,8 +2,3 @@
 export function textOf(value: unknown): string {
   return typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
 }
-
-/** A JSON member as a list of texts; absent: empty. */
-export function textsOf(value: unknown): readonly string[] {
-  return Array.isArray(value) ? (value as string[]) : [];
-}

@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from "@coracle/base";
-import { qualifiedResource, type Draft, type Json } from "@coracle/apimachinery";
+import type { Draft, Json } from "@coracle/apimachinery";
 import type { ObjectStorage, StoredObject } from "../storage/object-storage.ts";
 import type { AdmissionChain, AdmissionOperation, Answer, RequestContext } from "./registry.ts";
 import type { ResourceEntry } from "./resource-catalog.ts";
@@ -49,9 +49,6 @@ export const resourceOf = (core: ResourceCore): { readonly group: string; readon
 /** `GROUP/VERSION` of the resource. */
 export const apiVersionOfCore = ({ entry }: ResourceCore): string =>
   entry.group === "" ? entry.version : `${entry.group}/${entry.version}`;
-
-/** `deployments.apps`. */
-export const qualifiedName = (core: ResourceCore): string => qualifiedResource(resourceOf(core));
 
 /** What strategies are told of a request. */
 export function strategyContext(

@@ -1,5 +1,4 @@
 import type { Draft } from "@coracle/apimachinery";
-import type { FieldValidation } from "./registry.ts";
 import type { TypeName } from "./resource-catalog.ts";
 
 /** What the registry needs of the schema engine. */
@@ -11,6 +10,3 @@ export interface SchemaPort {
    */
   decode(type: TypeName, value: Draft): { readonly object: Draft; readonly strict: readonly string[] };
 }
-
-/** Field validation of a request whose bytes were already checked for duplicate fields. */
-export type { FieldValidation };

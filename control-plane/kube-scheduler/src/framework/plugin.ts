@@ -26,12 +26,6 @@ export interface Snapshot {
   node(name: string): NodeState | undefined;
 }
 
-/** What a pod could not pass. */
-export interface Rejection {
-  readonly plugin: string;
-  readonly reasons: readonly string[];
-}
-
 /**
  * One scheduling plugin. The names of the members are upstream's extension points; a plugin has those it needs.
  * Members must be fast and must not throw for an ordinary "no": they return it.

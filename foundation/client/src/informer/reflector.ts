@@ -53,7 +53,12 @@ export async function runReflector<T extends KubeObject>(
       const page = await client.list(type, {
         ...scope,
         limit: PAGE_SIZE,
-        ...(next === undefined ? { resourceVersion: listFrom } : { continue: next }),
+        // Without the match, a page from a revision means exactly that revision, which may be long gone.
+        ...(next !== undefined
+          ? { continue: next }
+          : listFrom === ""
+            ? {}
+            : { resourceVersion: listFrom, resourceVersionMatch: "NotOlderThan" as const }),
         signal,
       });
       for (const item of page.items) objects.push(item);

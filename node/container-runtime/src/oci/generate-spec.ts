@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { ContainerConfig, NamespaceMode } from "@coracle/api/cri";
+import type { ContainerConfig } from "@coracle/api/cri";
 import { CriError } from "../cri-error.ts";
 import type { ImageConfig } from "../image/manifest.ts";
 import { planCapabilities } from "./capabilities.ts";
@@ -77,9 +77,6 @@ async function seccompOf(
   }
   return defaultSeccompProfile(capabilities);
 }
-
-/** True for the modes in which a container shares the node's namespace. */
-export const isNode = (mode: NamespaceMode | number | undefined): boolean => mode === "NODE";
 
 /** Translates one CRI container into the OCI runtime's configuration. */
 export async function generateSpec(

@@ -16,6 +16,5 @@ export {
   isWildcardDns1123Subdomain as wildcardSubdomain,
   nameIsDns1035Label,
   nameIsDns1123Label,
-  nameIsDns1123Subdomain,
   nameIsPathSegment as pathSegmentName,
 } from "@coracle/apimachinery";
