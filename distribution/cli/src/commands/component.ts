@@ -5,7 +5,6 @@ import { bundlesDir } from "./bundles.ts";
 /** Upstream's program name → the bundle it lives in. */
 const BUNDLE_OF: Readonly<Record<string, string>> = {
   "kube-apiserver": "api-server",
-  etcd: "api-server",
   "kube-scheduler": "controllers",
   "kube-controller-manager": "controllers",
   kubelet: "node",

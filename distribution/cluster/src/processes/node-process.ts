@@ -3,15 +3,17 @@ import { readFileSync } from "node:fs";
 import { systemRandom } from "@coracle/base";
 import { parseClusterDnsFlags, runClusterDns } from "@coracle/cluster-dns";
 import { parseKubeProxyFlags, removeKubeProxyRules, runKubeProxy } from "@coracle/kube-proxy";
-import { runKubelet } from "@coracle/kubelet";
+import { parseKubeletFlags, runKubelet } from "@coracle/kubelet";
 import { DNS_NODE_PORT } from "../addons/dns-objects.ts";
 import { clusterPaths } from "../cluster-config.ts";
+import { nodeAddress } from "../node-address.ts";
 import { prepareNodeNetwork } from "../node-network.ts";
 import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
 /** Runs one of this bundle's components by itself. */
 export async function runAlone(component: string, args: readonly string[]): Promise<number> {
+  if (component === "kubelet") return await runKubeletAlone(args);
   if (component === "kube-proxy") {
     const flags = withFlags(component, () => parseKubeProxyFlags(args));
     return await runAloneComponent(component, flags.verbosity, async (context) => {
@@ -36,6 +38,32 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       ...context,
       client,
       forwardTo: flags.forwardTo.length === 0 ? undefined : flags.forwardTo,
+    });
+  });
+}
+
+async function runKubeletAlone(args: readonly string[]): Promise<number> {
+  const flags = withFlags("kubelet", () => parseKubeletFlags(args));
+  return await runAloneComponent("kubelet", 0, async (context) => {
+    const { tlsCertFile, tlsPrivateKeyFile, clientCaFile, nodeIps } = flags;
+    const hasTls = tlsCertFile !== undefined && tlsPrivateKeyFile !== undefined && clientCaFile !== undefined;
+    const address = nodeAddress();
+    await using client = await clientOf(flags.kubeconfig, "kubelet");
+    await runKubelet({
+      ...context,
+      client,
+      criEndpoint: flags.containerRuntimeEndpoint ?? "unix:///run/containerd/containerd.sock",
+      nodeName: flags.nodeName,
+      nodeIps: nodeIps.length > 0 ? nodeIps : address === undefined ? [] : [address],
+      rootDir: flags.rootDir,
+      configuration: flags.configuration,
+      tls: hasTls
+        ? {
+            cert: readFileSync(tlsCertFile),
+            key: readFileSync(tlsPrivateKeyFile),
+            clientCa: readFileSync(clientCaFile),
+          }
+        : undefined,
     });
   });
 }
