@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { FOREGROUND, ORPHAN, OwnerGraph, type GraphNode } from "./graph.ts";
+
+const type = {
+  group: "",
+  version: "v1",
+  kind: "Pod",
+  listKind: "PodList",
+  plural: "pods",
+  namespaced: true,
+  verbs: new Set<string>(),
+};
+
+function node(uid: string, owners: readonly string[] = [], extra: Partial<GraphNode> = {}): GraphNode {
+  return {
+    type,
+    uid,
+    namespace: "n",
+    name: uid,
+    resourceVersion: "1",
+    owners: owners.map((owner) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      name: owner,
+      uid: owner,
+      blockOwnerDeletion: true,
+    })),
+    isBeingDeleted: false,
+    finalizers: [],
+    ...extra,
+  };
+}
+
+function graphOf(...nodes: readonly GraphNode[]): OwnerGraph {
+  const graph = new OwnerGraph();
+  for (const each of nodes) graph.upsert(each);
+  return graph;
+}
+
+describe("owner graph", () => {
+  it("leaves alone what has no owner or a living one", () => {
+    const graph = graphOf(node("a"), node("b", ["a"]));
+    expect(graph.decide("a")).toEqual({ action: "none" });
+    expect(graph.decide("b")).toEqual({ action: "none" });
+  });
+
+  it("asks about an owner it has never seen, and deletes when there is none", () => {
+    const graph = graphOf(node("b", ["gone"]));
+    expect(graph.decide("b")).toMatchObject({ action: "ask" });
+    graph.markAbsent("gone");
+    expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
+  });
+
+  it("looks at the dependents of what was deleted", () => {
+    const graph = graphOf(node("a"), node("b", ["a"]));
+    expect(graph.remove("a")).toEqual(["b"]);
+    expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
+  });
+
+  it("keeps what has one living owner left, without the dead one", () => {
+    const graph = graphOf(node("a"), node("b"), node("c", ["a", "b"]));
+    graph.remove("a");
+    expect(graph.decide("c")).toEqual({ action: "removeOwners", uids: ["a"] });
+  });
+
+  it("an owner in another namespace is no owner", () => {
+    const graph = graphOf(node("a", [], { namespace: "other" }), node("b", ["a"]));
+    expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
+  });
+
+  it("foreground: dependents first, then the finalizer", () => {
+    const graph = graphOf(node("a", [], { isBeingDeleted: true, finalizers: [FOREGROUND] }), node("b", ["a"]));
+    expect(graph.decide("a")).toEqual({ action: "collectDependents", uids: ["b"] });
+    expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
+    expect(graph.remove("b")).toContain("a");
+    expect(graph.decide("a")).toEqual({ action: "removeFinalizer", finalizer: FOREGROUND });
+  });
+
+  it("an orphaning owner is worth a look and decides nothing itself", () => {
+    const graph = new OwnerGraph();
+    expect(graph.upsert(node("a", [], { isBeingDeleted: true, finalizers: [ORPHAN] }))).toEqual(["a"]);
+    expect(graph.decide("a")).toEqual({ action: "none" });
+  });
+});
