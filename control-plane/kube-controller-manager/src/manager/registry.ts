@@ -16,6 +16,7 @@ import { createNodeIpamController } from "../node-ipam/index.ts";
 import { createNodeLifecycleController } from "../node-lifecycle/index.ts";
 import { createPodGcController } from "../pod-gc/index.ts";
 import { createTaintEvictionController } from "../taint-eviction/index.ts";
+import { createPvcProtectionController, createPvProtectionController } from "../pvc-protection/index.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
@@ -106,6 +107,16 @@ export const controllers: readonly ControllerEntry[] = [
     name: "statefulset-controller",
     identity: "statefulset-controller",
     create: (deps, flags) => createStatefulSetController(deps, flags.concurrentStatefulsetSyncs),
+  },
+  {
+    name: "persistentvolumeclaim-protection-controller",
+    identity: "pvc-protection-controller",
+    create: (deps) => createPvcProtectionController(deps),
+  },
+  {
+    name: "persistentvolume-protection-controller",
+    identity: "pv-protection-controller",
+    create: (deps) => createPvProtectionController(deps),
   },
   {
     name: "disruption-controller",
