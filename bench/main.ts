@@ -2,9 +2,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchApi } from "./api/api-bench.ts";
+import { benchIdle } from "./cluster/idle-bench.ts";
+import { benchStart } from "./cluster/start-bench.ts";
 import type { BenchOptions } from "./options.ts";
 
-const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = { api: benchApi };
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
+  start: benchStart,
+  idle: benchIdle,
+  api: benchApi,
+};
 
 const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--coracle FILE]
                  [--peer-kube-apiserver PATH --peer-etcd PATH]`;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 /** Linux counts CPU time in hundredths of a second, whatever the kernel's own tick is. */
 const TICKS_PER_SECOND = 100;
@@ -13,34 +13,28 @@ function cpuSecondsOf(pid: number): number {
 
 /** CPU time of all the processes. */
 export function cpuSeconds(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  return pids.reduce((total, pid) => total + cpuSecondsOf(pid), 0);
 }
 
-/** Proportional set size of a process in MB: pages shared with others count for their share. */
-function pssMegabytesOf(pid: number): number {
-  const pss = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
-  return Number(pss?.[1] ?? 0) / 1024;
+/** A line of the kernel's summary of a process's memory, in MB. */
+function megabytes(pid: number, file: "smaps_rollup" | "status", line: string): number {
+  const found = new RegExp(`^${line}:\\s+(\\d+) kB`, "m").exec(readFileSync(`/proc/${pid}/${file}`, "utf8"));
+  return Number(found?.[1] ?? 0) / 1024;
 }
 
-/** Proportional set size of all the processes, in MB. */
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+/** Proportional set size of all the processes, in MB: pages shared with others count for their share. */
 export function pssMegabytes(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + pssMegabytesOf(pid), 0);
+  return sum(pids.map((pid) => megabytes(pid, "smaps_rollup", "Pss")));
 }
 
-/** The processes and all their descendants that live now. */
-export function withDescendants(pids: readonly number[]): number[] {
-  const childrenOf = new Map<number, number[]>();
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), Number(entry)]);
-    } catch {
-      // gone meanwhile
-    }
-  }
-  const found = new Set(pids);
-  for (const pid of found) for (const child of childrenOf.get(pid) ?? []) found.add(child);
-  return [...found];
+/** Memory that is no file's, shared among the processes or not, in MB. */
+export function anonymousMegabytes(pids: readonly number[]): number {
+  return sum(pids.map((pid) => megabytes(pid, "smaps_rollup", "Pss_Anon")));
+}
+
+/** Pages of files in the process that has most of them, in MB. */
+export function largestFileMegabytes(pids: readonly number[]): number {
+  return Math.max(...pids.map((pid) => megabytes(pid, "status", "RssFile")));
 }
