@@ -20,6 +20,11 @@ export interface ControllerManagerOptions {
    */
   readonly anonymousTransport?: Transport | undefined;
   readonly flags: ControllerManagerFlags;
+  /**
+   * Who holds the lease. Whoever can say for sure that no two managers of this name run at once may give a fixed one:
+   * then a manager that was killed is followed at once by its successor. Default: another for each run.
+   */
+  readonly identity?: string | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly clock?: Clock | undefined;
@@ -41,7 +46,7 @@ export async function runControllerManager(options: ControllerManagerOptions): P
         client,
         namespace: flags.leaderElectResourceNamespace,
         name: flags.leaderElectResourceName,
-        identity: `${hostname()}_${randomUUID()}`,
+        identity: options.identity ?? `${hostname()}_${randomUUID()}`,
         leaseDurationMs: flags.leaderElectLeaseDurationMs,
         renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
         retryPeriodMs: flags.leaderElectRetryPeriodMs,

@@ -35,7 +35,8 @@ if (isSupervised()) {
   void runSupervised("controllers", async ({ config, clock, logger, signal, ready, apiServerIsUp }) => {
     const paths = clusterPaths(config);
     await apiServerIsUp();
-    const identity = `${hostname()}_${process.pid}`;
+    // The supervisor starts one such process after another, never two: a successor need not wait for the lease to end.
+    const identity = `${hostname()}_${config.name}`;
     await using schedulerClient = await clientOf(paths.kubeconfig("kube-scheduler"), "kube-scheduler");
     await using managerClient = await clientOf(paths.kubeconfig("kube-controller-manager"), "kube-controller-manager");
     const managerConfig = paths.kubeconfig("kube-controller-manager");
@@ -56,6 +57,7 @@ if (isSupervised()) {
         random: systemRandom,
         logger: logger.child({ component: "kube-controller-manager" }),
         signal,
+        identity,
         anonymousTransport: createHttpTransport(anonymous),
         flags: {
           ...defaultFlags,
