@@ -158,7 +158,7 @@ describe("first light: from an empty host to a served application and back", () 
 
   it.each([
     ["a WebSocket tunnel", "true", /negotiated protocol: portforward.k8s.io/, /SPDY\/3\.1\+portforward\.k8s\.io/],
-    ["SPDY", "false", /Upgrade: SPDY\/3\.1/, /X-Stream-Protocol-Version: portforward.k8s.io/],
+    ["SPDY", "false", /verb="POST" url="\S+\/portforward"/, /X-Stream-Protocol-Version: portforward\.k8s\.io/],
   ])("forwards a port through %s, which was really used", async (_, on, sign, other) => {
     const forward = cluster.startKubectl(["-v=7", "-n", "shop", "port-forward", "service/web", "18080:80"], {
       env: { KUBECTL_PORT_FORWARD_WEBSOCKETS: on },
@@ -208,9 +208,8 @@ describe("first light: from an empty host to a served application and back", () 
     explainFailure();
     const chart = join(root, "examples/05-helm-chart/chart");
     const set = `image=${images["localhost/web:1"] ?? ""}`;
-    const installed = await cluster.helm(
-      ...["install", "morning", chart, "-n", "shop", "--set", set, "--wait", "--timeout", "60s"],
-    );
+    const options = ["-n", "shop", "--set", set, "--server-side=false", "--wait", "--timeout", "60s"];
+    const installed = await cluster.helm("install", "morning", chart, ...options);
     expect(installed).toContain("STATUS: deployed");
     expect(await k("exec", "client", "--", "wget", "-qO-", "http://morning")).toContain("good morning from morning-");
     expect(await cluster.helm("uninstall", "morning", "-n", "shop")).toContain("uninstalled");
@@ -264,6 +263,7 @@ describe("first light: from an empty host to a served application and back", () 
     expect(await pidsOfContainers()).toBe(pidsBefore);
     expect(await restarts()).toContain(restartsBefore.trim());
     for (const name of names) await k("get", "configmap", `before-${name}`);
+    await k("delete", "pod", "probe", "--now");
     const status = await cluster.status();
     expect(status.processes.map((process) => process.name).toSorted()).toEqual(names.toSorted());
   });

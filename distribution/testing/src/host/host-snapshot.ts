@@ -98,15 +98,36 @@ async function linksOf(host: TestHost | undefined): Promise<string[]> {
   return lines.map((line) => `${host?.name ?? "machine"} ${line.split(":")[1]?.trim() ?? ""}`);
 }
 
+interface NftItem {
+  readonly table?: { readonly family: string; readonly name: string };
+  readonly chain?: { readonly family: string; readonly table: string; readonly name: string; readonly hook?: string };
+  readonly rule?: { readonly family: string; readonly table: string; readonly chain: string; readonly expr: unknown };
+}
+
+/** Tables that iptables makes when it is asked anything at all; without rules they do nothing. */
+const IPTABLES_TABLES = ["raw", "mangle", "nat", "filter", "security"];
+
 async function rulesOf(host: TestHost | undefined): Promise<string[]> {
   const where = host?.name ?? "machine";
-  const nft = await linesOf(host, "nft", ["list", "ruleset"]);
+  const isIptables = (family: string, table: string): boolean =>
+    (family === "ip" || family === "ip6") && IPTABLES_TABLES.includes(table);
+  const [json = ""] = await linesOf(host, "nft", ["-j", "list", "ruleset"]);
+  const items = json === "" ? [] : (JSON.parse(json) as { nftables: NftItem[] }).nftables;
+  const found: string[] = [];
+  for (const { table, chain, rule } of items) {
+    if (table !== undefined && !isIptables(table.family, table.name)) found.push(`table ${table.family} ${table.name}`);
+    if (chain !== undefined && !(isIptables(chain.family, chain.table) && chain.hook !== undefined))
+      found.push(`chain ${chain.family} ${chain.table} ${chain.name}`);
+    // Counters differ without anybody having done anything.
+    if (rule !== undefined)
+      found.push(
+        `rule ${rule.family} ${rule.table} ${rule.chain} ` +
+          JSON.stringify(rule.expr).replace(/"(packets|bytes)": ?\d+/g, ""),
+      );
+  }
   const legacy = existsSync("/proc/net/ip_tables_names") ? await linesOf(host, "iptables-legacy-save", []) : [];
-  // Counters and dates differ without anybody having done anything.
-  return [...nft, ...legacy.filter((line) => !line.startsWith("#"))]
-    .map((line) => line.replace(/ packets \d+ bytes \d+/, "").replace(/\[\d+:\d+\]/, ""))
-    .filter((line) => line !== "" && line !== "}")
-    .map((line) => `${where} ${line}`);
+  for (const line of legacy) if (line.startsWith("-A")) found.push(`legacy ${line}`);
+  return found.map((line) => `${where} ${line}`);
 }
 
 function cgroupFolders(dir: string, depth = 0): string[] {
