@@ -52,7 +52,12 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
 
   const byOrdinalDown = (a: Pod, b: Pod): number =>
     (ordinalOf(name, b.metadata.name) ?? 0) - (ordinalOf(name, a.metadata.name) ?? 0);
-  for (const pod of condemned.toSorted(byOrdinalDown)) {
+  const downwards = condemned.toSorted(byOrdinalDown);
+  // An unhealthy pod halts the way down, so that no quorum is lost on it; only the last unhealthy one may go.
+  const lastUnhealthy = downwards.findLast((pod) => isTerminating(pod) || !isRunningAndReady(pod));
+  for (const pod of downwards) {
+    const isSettled = isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
+    if (isOrdered && !isSettled && pod !== lastUnhealthy) return steps;
     if (!isTerminating(pod)) steps.push({ action: "delete", pod, isFailed: false });
     if (isOrdered) return steps;
   }
