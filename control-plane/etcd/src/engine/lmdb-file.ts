@@ -1,6 +1,9 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { StoreError } from "../store/store.ts";
 
+/** What a person can do about a file that cannot be used. */
+export const MEND = "move its folder away to start empty, or put a backup in its place";
+
 /** LMDB's file begins with two pages that say where the tree is; the numbers are offsets in such a page. */
 const MAGIC = { at: 24, value: 0xbeefc0de } as const;
 const VERSION = { at: 28, value: 2 } as const;
@@ -21,11 +24,11 @@ export async function checkLmdbFile(path: string): Promise<void> {
     const first = await readHeader(file, 0);
     const pageSize = first?.readUInt32LE(PAGE_SIZE_AT) ?? 0;
     if (first === undefined || !isHeader(first) || pageSize < 512 || pageSize > 65_536) {
-      throw new StoreError("corrupt", `${path} is not a store of ours (no LMDB header)`);
+      throw new StoreError("corrupt", `${path} is not a store of ours (no LMDB header); ${MEND}`);
     }
     const second = await readHeader(file, pageSize);
     if (second === undefined || !isHeader(second))
-      throw new StoreError("corrupt", `${path} is damaged (second header)`);
+      throw new StoreError("corrupt", `${path} is damaged (second header); ${MEND}`);
     const lastPage = [first, second].map((header) => header.readBigUInt64LE(LAST_PAGE_AT)).reduce(larger);
     const fullSize = Number(lastPage + 1n) * pageSize;
     if (size < fullSize) await file.truncate(fullSize);

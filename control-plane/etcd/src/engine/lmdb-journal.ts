@@ -5,6 +5,7 @@ import type { Version } from "../mvcc/key-index.ts";
 import { restore, type LogRow } from "../mvcc/restore.ts";
 import { StoreError, type Revision } from "../store/store.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
+import { MEND } from "./lmdb-file.ts";
 import { checksum, leaseKey, LEASES, logKey, LOG_ROWS, MAX_KEY_BYTES, parseLogKey, settingKey } from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
 
@@ -84,7 +85,10 @@ export class LmdbJournal implements Journal {
   load(version: Version): Buffer | undefined {
     const value = guard(this.#path, () => this.#db.getBinary(logKey(version, version.crc)));
     if (value !== undefined && checksum(value) !== version.crc) {
-      throw new StoreError("corrupt", `${this.#path} is damaged: wrong checksum at revision ${version.modRevision}`);
+      throw new StoreError(
+        "corrupt",
+        `${this.#path} is damaged: wrong checksum at revision ${version.modRevision}; ${MEND}`,
+      );
     }
     return value;
   }
@@ -107,7 +111,7 @@ export class LmdbJournal implements Journal {
       throw new StoreError("corrupt", `${this.#path} has format ${format}, this version reads ${FORMAT}`);
     }
     for (const _key of this.#db.getKeys({ limit: 1 })) {
-      throw new StoreError("corrupt", `${this.#path} is an LMDB file, but not a store of ours`);
+      throw new StoreError("corrupt", `${this.#path} is an LMDB file, but not a store of ours; ${MEND}`);
     }
     await this.#db.batch(() => this.#put(settingKey("format"), FORMAT));
   }
@@ -115,7 +119,7 @@ export class LmdbJournal implements Journal {
   *#rows(): Iterable<LogRow> {
     for (const key of this.#db.getKeys(LOG_ROWS)) {
       const row = parseLogKey(key);
-      if (row === undefined) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry`);
+      if (row === undefined) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry; ${MEND}`);
       yield row;
     }
   }
@@ -185,7 +189,7 @@ function toStoreError(path: string, error: unknown): StoreError {
     return noSpace(error);
   }
   if (typeof code === "number" && code < 0) {
-    return new StoreError("corrupt", `${path} is damaged: ${message}`, { cause: error });
+    return new StoreError("corrupt", `${path} is damaged: ${message}; ${MEND}`, { cause: error });
   }
   return new StoreError("unavailable", `${path}: ${message}`, { cause: error });
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { createServer } from "node:net";
@@ -84,7 +84,7 @@ export function addUp(root: Command): void {
     .action(async (options: UpOptions) => {
       const config = configOf(options);
       await assertStartable(config);
-      if (options.detach) await startDetached(config, options.name);
+      if (options.detach) await startDetached(config);
       else await runInForeground(config);
     });
   root
@@ -93,9 +93,14 @@ export function addUp(root: Command): void {
     .action(async ({ config }: { readonly config: string }) => {
       // The command that started us reads until the cluster is ready, and is gone then.
       process.stdout.on("error", () => {});
-      await supervise(JSON.parse(readFileSync(config, "utf8")) as ClusterConfig, (line) =>
-        process.stdout.write(`${line}\n`),
-      );
+      try {
+        await supervise(JSON.parse(readFileSync(config, "utf8")) as ClusterConfig, (line) =>
+          process.stdout.write(`${line}\n`),
+        );
+      } catch (error) {
+        process.stdout.write(`failed: ${error instanceof Error ? error.message : String(error)}\n`);
+        throw error;
+      }
     });
 }
 
@@ -194,9 +199,12 @@ async function supervise(config: ClusterConfig, say: (line: string) => void): Pr
     });
   }
   process.on("SIGHUP", () => {});
+  // The terminal is for what people wait for; the rest is in a file, as every process's log is.
+  mkdirSync(join(config.dataDir, "logs"), { recursive: true });
+  const log = openSync(join(config.dataDir, "logs/supervisor.log"), "a", 0o640);
   const logger = createLogger({
-    write: (line) => void process.stderr.write(line),
-    level: "warn",
+    write: (line) => void writeSync(log, line),
+    level: "info",
     fields: { component: "supervisor" },
   });
   try {
@@ -219,8 +227,11 @@ async function supervise(config: ClusterConfig, say: (line: string) => void): Pr
   }
 }
 
+/** How a detached supervisor tells its parent why it gives up. */
+const FAILED = /^failed: (.*)$/m;
+
 /** Starts a supervisor of its own session and waits until it says that everything is ready. */
-async function startDetached(config: ClusterConfig, name: string): Promise<void> {
+async function startDetached(config: ClusterConfig): Promise<void> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
   mkdirSync(join(config.dataDir, "logs"), { recursive: true });
   const file = join(config.dataDir, "supervise.json");
@@ -230,21 +241,17 @@ async function startDetached(config: ClusterConfig, name: string): Promise<void>
     detached: true,
     stdio: ["ignore", "pipe", log],
   });
-  const code = await new Promise<number | undefined>((resolveDone, reject) => {
+  const failure = await new Promise<string | undefined>((resolveDone, reject) => {
     let text = "";
     child.once("error", reject);
-    child.once("exit", (exitCode) => resolveDone(exitCode ?? 1));
+    child.once("exit", (code) => resolveDone(FAILED.exec(text)?.[1] ?? `its supervisor ended with ${code}`));
     child.stdout?.on("data", (chunk: Buffer) => {
       text += chunk.toString();
-      process.stdout.write(chunk);
+      if (!FAILED.test(text)) process.stdout.write(chunk);
       if (text.includes("end it ")) resolveDone(undefined);
     });
   });
-  if (code !== undefined) {
-    const logFile = join(config.dataDir, "logs/supervisor.log");
-    const last = existsSync(logFile) ? (readFileSync(logFile, "utf8").trim().split("\n").at(-1) ?? "") : "";
-    throw new CliError(`cluster ${name} did not start: ${last}`);
-  }
+  if (failure !== undefined) throw new CliError(failure);
   child.stdout?.destroy();
   child.unref();
 }

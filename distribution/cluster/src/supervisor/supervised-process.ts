@@ -34,7 +34,7 @@ export interface RunningProcess {
 const FIRST_RESTART_MS = 100;
 const MAX_RESTART_MS = 10_000;
 /** So many ends before the process was ever ready, and it will not be. */
-const MAX_FAILED_STARTS = 5;
+const MAX_FAILED_STARTS = 3;
 /** A process that ran so long starts over with the shortest wait. */
 const STEADY_MS = 10_000;
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
@@ -135,7 +135,10 @@ function lastError(file: string): string {
   for (const line of lines) {
     try {
       const { level, error, msg } = JSON.parse(line) as { level?: string; error?: string; msg?: string };
-      if (level === "error") return `${String(error ?? msg).split("\n")[0]} (log: ${file})`;
+      if (level === "error")
+        return `${String(error ?? msg)
+          .split("\n")[0]
+          ?.replace(/^\w*Error: /, "")} (log: ${file})`;
     } catch {
       // A crash of Node itself is not in our form: its message is the line that names an error.
       if (/Error\b.*:/.test(line)) return `${line.trim()} (log: ${file})`;
