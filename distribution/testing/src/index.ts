@@ -23,3 +23,4 @@ export {
   type TestControlPlane,
   type TestControlPlaneOptions,
 } from "./control-plane/test-control-plane.ts";
+export { consoleCommands, isAsWritten, type PageCommand } from "./readme/console-blocks.ts";

@@ -88,10 +88,7 @@ export async function startCluster(host: TestHost, options: TestClusterOptions =
     if (existsSync(join(dataDir, "logs"))) cpSync(join(dataDir, "logs"), target, { recursive: true });
     return target;
   };
-  const coracle = (...args: string[]): Promise<RunResult> => {
-    const [command = "", ...rest] = args;
-    return runCoracle(host, [command, "--name", name, ...rest]);
-  };
+  const coracle = (...args: string[]): Promise<RunResult> => runCoracle(host, [...args, "--name", name]);
   const down = async (): Promise<string> => {
     const ended = await coracle("down");
     if (ended.code !== 0) throw new Error(`coracle down: ${ended.stderr}`);
