@@ -1,5 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { COMPONENT_VERSION } from "@coracle/api";
 import { Pod, Service } from "@coracle/api/core/v1";
 import { sleep, systemRandom, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import { createEventRecorder, createInformer, dropManagedFields, type ApiClient } from "@coracle/client";
@@ -78,7 +79,7 @@ export async function runKubelet(options: KubeletOptions): Promise<void> {
     machine,
     nodeName,
     nodeIps,
-    version: options.version ?? "v1.35.0",
+    version: options.version ?? COMPONENT_VERSION,
     onReady() {
       becomeReady();
       options.onReady?.();

@@ -1,7 +1,5 @@
+import { COMPONENT_VERSION } from "@coracle/api";
 import type { JsonObject } from "@coracle/apimachinery";
-
-/** The Kubernetes release whose API this server speaks. */
-export const KUBERNETES_VERSION = "v1.35.4";
 
 /** `/version`: in the form that clients parse. */
 export function versionInfo(): JsonObject {
@@ -12,7 +10,7 @@ export function versionInfo(): JsonObject {
     emulationMinor: "35",
     minCompatibilityMajor: "1",
     minCompatibilityMinor: "34",
-    gitVersion: `${KUBERNETES_VERSION}+coracle`,
+    gitVersion: COMPONENT_VERSION,
     gitCommit: "",
     gitTreeState: "clean",
     buildDate: "2026-01-01T00:00:00Z",
