@@ -53,7 +53,9 @@ export async function removeEverything(options: RemoveEverythingOptions): Promis
   for (const pid of supervisors) kill(pid);
   await removeEmptyParents(hierarchy, cgroups);
   if (options.network !== undefined) {
-    for (const record of sandboxes) await options.network.remove(networkRequestOf(paths, record)).catch(() => {});
+    const requests = sandboxes.map((record) => networkRequestOf(paths, record));
+    if (options.network.removeAll !== undefined) await options.network.removeAll(requests).catch(() => {});
+    else for (const request of requests) await options.network.remove(request).catch(() => {});
   }
   await unmountTree(stateDir);
   await rm(stateDir, { recursive: true, force: true });

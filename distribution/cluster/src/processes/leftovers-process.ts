@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { openPodNetwork } from "@coracle/cni";
@@ -35,8 +36,17 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
 const config = JSON.parse(
   readFileSync(process.argv[process.argv.indexOf("--cluster") + 1] ?? "", "utf8"),
 ) as ClusterConfig;
-void removeLeftovers(config).then((failures) => {
-  for (const failure of failures)
-    process.stderr.write(`${failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)}\n`);
-  process.exit(failures.length === 0 ? 0 : 1);
-});
+
+/** Whoever started this process ends its standard input when the node's own processes are gone. */
+async function untilNodeHasEnded(): Promise<void> {
+  process.stdin.resume();
+  await once(process.stdin, "end");
+}
+
+void untilNodeHasEnded()
+  .then(() => removeLeftovers(config))
+  .then((failures) => {
+    for (const failure of failures)
+      process.stderr.write(`${failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)}\n`);
+    process.exit(failures.length === 0 ? 0 : 1);
+  });

@@ -6,19 +6,30 @@ import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
 
 /**
  * Removes what nodes made on the host: containers, mounts, cgroups, interfaces, routes, rules. Idempotent. Runs in a
- * process of its own, so that the supervisor need not carry the code that knows how.
+ * process of its own, so that the supervisor need not carry the code that knows how. That process is started at once,
+ * and begins when `after` has resolved: its start-up takes as long as its work.
  */
-export async function removeNodeLeftovers(config: ClusterConfig, bundles: string, logger: Logger): Promise<void> {
+export async function removeNodeLeftovers(
+  config: ClusterConfig,
+  bundles: string,
+  logger: Logger,
+  after?: Promise<unknown>,
+): Promise<void> {
   const file = clusterPaths(config).config;
-  if (config.nodes.length === 0 || !existsSync(file)) return;
+  if (config.nodes.length === 0 || !existsSync(file)) {
+    await after;
+    return;
+  }
   const child = spawn(process.execPath, [join(bundles, "leftovers.cjs"), "--cluster", file], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["pipe", "ignore", "pipe"],
   });
   let text = "";
   child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  const code = await new Promise<number>((resolve, reject) => {
+  const ended = new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (exitCode) => resolve(exitCode ?? 1));
   });
-  if (code !== 0) logger.error("not everything could be removed from this machine", { why: text.trim() });
+  child.stdin.on("error", () => {}); // it has ended, and says why
+  await Promise.all([ended, after?.finally(() => child.stdin.end()) ?? child.stdin.end()]);
+  if ((await ended) !== 0) logger.error("not everything could be removed from this machine", { why: text.trim() });
 }

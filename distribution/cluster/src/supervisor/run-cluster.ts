@@ -100,9 +100,11 @@ export async function runCluster(config: ClusterConfig, deps: RunClusterDeps): P
     recordState();
     // Nodes first: what they report in their last moments still finds an API server.
     const [apiServer, ...others] = running;
-    await Promise.all(others.map((process) => process.stop(STOP_GRACE_MS)));
-    await apiServer?.stop(STOP_GRACE_MS);
-    await removeNodeLeftovers(config, deps.bundles, deps.logger);
+    const nodesEnded = Promise.all(others.map((process) => process.stop(STOP_GRACE_MS)));
+    await Promise.all([
+      removeNodeLeftovers(config, deps.bundles, deps.logger, nodesEnded),
+      nodesEnded.then(() => apiServer?.stop(STOP_GRACE_MS)),
+    ]);
     removeRunDir(config.runDir);
     if (config.ephemeral) rmSync(config.dataDir, { recursive: true, force: true });
   }
