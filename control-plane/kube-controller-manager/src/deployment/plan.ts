@@ -141,7 +141,7 @@ function fraction(set: ReplicaSet, deployment: Deployment): number {
 export function surplusHistory(
   deployment: Deployment,
   old: readonly ReplicaSet[],
-  revisionOf: (set: ReplicaSet) => number,
+  revisionOf: (set: ReplicaSet) => bigint,
 ): readonly ReplicaSet[] {
   const limit = deployment.spec.revisionHistoryLimit;
   if (limit === undefined || limit >= 2_147_483_647) return [];
@@ -149,7 +149,7 @@ export function surplusHistory(
   const surplus = alive.length - limit;
   if (surplus <= 0) return [];
   return alive
-    .toSorted((a, b) => revisionOf(a) - revisionOf(b))
+    .toSorted((a, b) => Number(revisionOf(a) - revisionOf(b)))
     .slice(0, surplus)
     .filter(
       (set) =>

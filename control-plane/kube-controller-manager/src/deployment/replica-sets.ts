@@ -49,27 +49,28 @@ function normalized(template: PodTemplateSpec | undefined): unknown {
   return { spec, metadata: { ...rest, labels, annotations } };
 }
 
-export function revisionOf(object: { readonly metadata: ReplicaSet["metadata"] }): number {
-  const revision = Number(object.metadata.annotations?.[REVISION] ?? "0");
-  return Number.isInteger(revision) ? revision : 0;
+/** Revisions are 64-bit numbers upstream, and people may set them. */
+export function revisionOf(object: { readonly metadata: ReplicaSet["metadata"] }): bigint {
+  const text = object.metadata.annotations?.[REVISION] ?? "";
+  return /^[+-]?\d{1,19}$/.test(text) ? BigInt(text.replace("+", "")) : 0n;
 }
 
 /** The revision the present template gets: one above all others. */
-export function nextRevision(old: readonly ReplicaSet[]): number {
-  return Math.max(0, ...old.map((set) => revisionOf(set))) + 1;
+export function nextRevision(old: readonly ReplicaSet[]): bigint {
+  return old.map(revisionOf).reduce((max, each) => (each > max ? each : max), 0n) + 1n;
 }
 
 /** The annotations of `set` (or of one yet to be made) after it was made the one of `revision`. */
 export function annotationsForNewSet(
   deployment: Deployment,
   set: ReplicaSet | undefined,
-  revision: number,
+  revision: bigint,
 ): Readonly<Record<string, string>> {
   const annotations: Record<string, string> = { ...set?.metadata.annotations };
   for (const [key, value] of Object.entries(deployment.metadata.annotations ?? {}))
     if (!OWN_ANNOTATIONS.has(key)) annotations[key] = value;
   const before = annotations[REVISION];
-  if (before === undefined || Number(before) < revision) {
+  if (set === undefined || revisionOf(set) < revision) {
     annotations[REVISION] = String(revision);
     if (set !== undefined && before !== undefined && before !== "") {
       const history = annotations[REVISION_HISTORY];

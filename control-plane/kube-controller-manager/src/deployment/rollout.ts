@@ -97,7 +97,7 @@ export class Rollout {
     this.deployment = { ...stored, status };
   }
 
-  async #createNewSet(revision: number): Promise<void> {
+  async #createNewSet(revision: bigint): Promise<void> {
     const { deployment } = this;
     const { client, recorder } = this.#deps;
     const { name: deploymentName = "", namespace } = deployment.metadata;
