@@ -24,11 +24,21 @@ export interface SchedulerOptions {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /** Absent: no election, this scheduler works at once. */
-  readonly leaderElection?: { readonly identity: string } | undefined;
+  readonly leaderElection?: SchedulerElection | undefined;
   /** Pods with this `spec.schedulerName` are its business. */
   readonly schedulerName?: string;
   /** Called when pods are being placed. */
   readonly onReady?: () => void;
+}
+
+/** How schedulers agree on who works; times and names default to upstream's. */
+export interface SchedulerElection {
+  readonly identity: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly leaseDurationMs?: number;
+  readonly renewDeadlineMs?: number;
+  readonly retryPeriodMs?: number;
 }
 
 /** Placements under way at once (binding is a request each). */
@@ -38,15 +48,8 @@ const MAX_BINDING = 64;
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { leaderElection, client, clock, random, logger, signal } = options;
   if (leaderElection === undefined) return await schedule(options, signal);
-  const election = {
-    client,
-    clock,
-    random,
-    logger,
-    namespace: "kube-system",
-    name: "kube-scheduler",
-    identity: leaderElection.identity,
-  };
+  const names = { namespace: "kube-system", name: "kube-scheduler" };
+  const election = { client, clock, random, logger, ...names, ...leaderElection };
   await runAsLeader(election, (tenure) => schedule(options, tenure), signal);
 }
 

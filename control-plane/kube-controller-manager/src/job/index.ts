@@ -1,13 +1,15 @@
 import { Job, type JobStatus } from "@coracle/api/batch/v1";
 import { Pod } from "@coracle/api/core/v1";
 import { equalJson, isNotFound } from "@coracle/apimachinery";
-import { referenceTo } from "@coracle/client";
+import { cacheKeyOf, referenceTo, splitCacheKey } from "@coracle/client";
 import {
   byController,
   claim,
+  controllerOf,
   createExpectations,
   defineController,
   done,
+  mapped,
   matchingOrphans,
   owned,
   requeueAfter,
@@ -64,6 +66,23 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     }
   }
 
+  /** Keys with pods of a Job that is gone, though another may have its name by now. */
+  const seenWithoutJob = new Set<string>();
+  const jobKeyOf = (pod: Pod): string => {
+    const { namespace } = pod.metadata;
+    const key = cacheKeyOf({ metadata: { namespace, name: controllerOf(pod)?.name } });
+    seenWithoutJob.add(key);
+    return key;
+  };
+
+  /** Waits to be counted by a Job that is no more: nobody else would let it go. */
+  function isLeftBehind(pod: Pod): boolean {
+    if (pod.metadata.finalizers?.includes(TRACKING) !== true) return false;
+    const owner = controllerOf(pod);
+    if (owner?.kind !== "Job" || !owner.apiVersion.startsWith("batch/")) return false;
+    return jobs.get(pod.metadata.namespace, owner.name)?.metadata.uid !== owner.uid;
+  }
+
   async function carryOut(job: Job, key: string, plan: WorkPlan, signal: AbortSignal): Promise<void> {
     if (plan.action === "create") {
       expectations.expectCreations(key, plan.count);
@@ -96,12 +115,20 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
   return defineController<Job>(deps, {
     name: "job",
     for: Job,
-    watches: [owned(Pod), matchingOrphans<Pod, Job>(Pod, (job) => job.spec.selector)],
+    watches: [
+      owned(Pod),
+      matchingOrphans<Pod, Job>(Pod, (job) => job.spec.selector),
+      mapped(Pod, (pod) => (isLeftBehind(pod) ? [jobKeyOf(pod)] : [])),
+    ],
     expectations,
     workers,
     baseDelayMs: 100,
     async reconcile(key, { signal }) {
       const job = jobs.byKey(key);
+      const { namespace, name } = splitCacheKey(key);
+      if (seenWithoutJob.delete(key) || job === undefined)
+        for (const pod of pods.list(namespace))
+          if (isLeftBehind(pod) && controllerOf(pod)?.name === name) await release(pod, signal);
       if (job === undefined) {
         memories.delete(key);
         return done;

@@ -14,7 +14,17 @@ export async function runAlone(component: string, args: readonly string[]): Prom
     const flags = withFlags(component, () => parseSchedulerFlags(args));
     return await runAloneComponent(component, flags.verbosity, async (context) => {
       await using client = await clientOf(flags.kubeconfig, component);
-      await runScheduler({ ...context, client, leaderElection: flags.leaderElect ? { identity } : undefined });
+      const leaderElection = flags.leaderElect
+        ? {
+            identity,
+            namespace: flags.leaderElectResourceNamespace,
+            name: flags.leaderElectResourceName,
+            leaseDurationMs: flags.leaderElectLeaseDurationMs,
+            renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
+            retryPeriodMs: flags.leaderElectRetryPeriodMs,
+          }
+        : undefined;
+      await runScheduler({ ...context, client, leaderElection });
     });
   }
   const flags = withFlags(component, () => parseControllerManagerFlags(args));
