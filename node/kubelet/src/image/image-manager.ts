@@ -43,6 +43,8 @@ export interface ImageManager {
 
 const INITIAL_MS = 10_000;
 const MAX_MS = 300_000;
+/** So long a failed pull is told as such; then that it is waited for the next one. */
+const SHOW_BACKOFF_MS = 1000;
 
 const presentImage = (image: Image): PresentImage => ({
   ref: image.id ?? "",
@@ -149,8 +151,7 @@ export function createImageManager(deps: ImageManagerDeps): ImageManager {
         backoff.next(key, now, now);
         failedAt.set(key, { at: now, message: `ErrImagePull: ${criMessage(error)}` });
         tell("Warning", "Failed", `Failed to pull image "${image}": ${criMessage(error)}`);
-        tell("Warning", "Failed", "Error: ErrImagePull");
-        throw new ImageError("ErrImagePull", message, now + backoff.delayMs(key));
+        throw new ImageError("ErrImagePull", message, now + SHOW_BACKOFF_MS);
       }
     },
     forget(uid) {

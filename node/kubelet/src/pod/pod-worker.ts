@@ -440,7 +440,10 @@ export class PodWorker {
       return true;
     } catch (error) {
       if (this.#start.signal.aborted) return false;
-      if (error instanceof ImageError) return fail(error.reason, error.message, error.retryAt);
+      if (error instanceof ImageError) {
+        this.#tell("Warning", "Failed", `Error: ${error.reason}`, name);
+        return fail(error.reason, error.message, error.retryAt);
+      }
       if (error instanceof ContainerConfigError) {
         this.#tell("Warning", "Failed", `Error: ${error.message}`, name);
         return fail("CreateContainerConfigError", error.message);
