@@ -1,15 +1,13 @@
 import { Job, type JobStatus } from "@coracle/api/batch/v1";
 import { Pod } from "@coracle/api/core/v1";
 import { equalJson, isNotFound } from "@coracle/apimachinery";
-import { cacheKeyOf, referenceTo, splitCacheKey } from "@coracle/client";
+import { referenceTo } from "@coracle/client";
 import {
   byController,
   claim,
-  controllerOf,
   createExpectations,
   defineController,
   done,
-  mapped,
   matchingOrphans,
   owned,
   requeueAfter,
@@ -30,6 +28,7 @@ import {
   type Observation,
   type WorkPlan,
 } from "./plan.ts";
+import { createJobOrphanController, releasePod } from "./orphans.ts";
 import { podForJob } from "./pod.ts";
 import { announcedEnding, compactStatus, conditionOf, endingConditions, isFinished, withCondition } from "./status.ts";
 
@@ -54,34 +53,6 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       memories.set(key, (memory = { released: new Set(), failuresInARow: 0, lastFailureAt: 0 }));
     return memory;
   };
-
-  async function release(pod: Pod, signal: AbortSignal): Promise<void> {
-    const { namespace, name = "", uid } = pod.metadata;
-    if (pod.metadata.finalizers?.includes(TRACKING) !== true) return;
-    const metadata = { uid, "$deleteFromPrimitiveList/finalizers": [TRACKING] };
-    try {
-      await client.patch(Pod, { namespace, name }, "strategic", { metadata }, { signal });
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
-  }
-
-  /** Keys with pods of a Job that is gone, though another may have its name by now. */
-  const seenWithoutJob = new Set<string>();
-  const jobKeyOf = (pod: Pod): string => {
-    const { namespace } = pod.metadata;
-    const key = cacheKeyOf({ metadata: { namespace, name: controllerOf(pod)?.name } });
-    seenWithoutJob.add(key);
-    return key;
-  };
-
-  /** Waits to be counted by a Job that is no more: nobody else would let it go. */
-  function isLeftBehind(pod: Pod): boolean {
-    if (pod.metadata.finalizers?.includes(TRACKING) !== true) return false;
-    const owner = controllerOf(pod);
-    if (owner?.kind !== "Job" || !owner.apiVersion.startsWith("batch/")) return false;
-    return jobs.get(pod.metadata.namespace, owner.name)?.metadata.uid !== owner.uid;
-  }
 
   async function carryOut(job: Job, key: string, plan: WorkPlan, signal: AbortSignal): Promise<void> {
     if (plan.action === "create") {
@@ -112,23 +83,16 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
   const event = (job: Job, type: "Normal" | "Warning", reason: string, message: string): void =>
     recorder.event(referenceTo(Job, job), type, reason, message);
 
-  return defineController<Job>(deps, {
+  const orphans = createJobOrphanController(deps);
+  const main = defineController<Job>(deps, {
     name: "job",
     for: Job,
-    watches: [
-      owned(Pod),
-      matchingOrphans<Pod, Job>(Pod, (job) => job.spec.selector),
-      mapped(Pod, (pod) => (isLeftBehind(pod) ? [jobKeyOf(pod)] : [])),
-    ],
+    watches: [owned(Pod), matchingOrphans<Pod, Job>(Pod, (job) => job.spec.selector)],
     expectations,
     workers,
     baseDelayMs: 100,
     async reconcile(key, { signal }) {
       const job = jobs.byKey(key);
-      const { namespace, name } = splitCacheKey(key);
-      if (seenWithoutJob.delete(key) || job === undefined)
-        for (const pod of pods.list(namespace))
-          if (isLeftBehind(pod) && controllerOf(pod)?.name === name) await release(pod, signal);
       if (job === undefined) {
         memories.delete(key);
         return done;
@@ -138,7 +102,7 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       const owner = { client, ownerType: Job, owner: job, selector: job.spec.selector, signal };
       const mine = await claim({ ...owner, type: Pod, lister: pods });
       if (isFinished(job)) {
-        for (const pod of mine) await release(pod, signal);
+        for (const pod of mine) await releasePod(client, pod, signal);
         memories.delete(key);
         return done;
       }
@@ -182,6 +146,10 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       return requeueAfter(waitMs === undefined ? deadlineMs : Math.min(waitMs, deadlineMs ?? waitMs));
     },
   });
+  return {
+    name: main.name,
+    run: async (signal) => void (await Promise.all([main.run(signal), orphans.run(signal)])),
+  };
 
   interface Report {
     readonly job: Job;
@@ -247,7 +215,7 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       (pod) => toRelease.has(pod.metadata.uid ?? "") || seen.newlySucceeded.includes(pod) || seen.ignored.includes(pod),
     );
     for (const pod of counted) {
-      await release(pod, signal);
+      await releasePod(client, pod, signal);
       memory.released.add(pod.metadata.uid ?? "");
     }
     const isQuiet = seen.active.length === 0 && seen.terminating.length === 0;

@@ -138,6 +138,27 @@ describe("workloads, by API server, scheduler and controllers in one process", (
     expect(job.status).toMatchObject({ succeeded: 1 });
   });
 
+  it("a pod goes when it is deleted, though its Job is gone or was taken from it", async () => {
+    const labelled = { job: "work" };
+    await plane.admin.create(Job, {
+      metadata: { name: "work", namespace },
+      spec: {
+        parallelism: 2,
+        template: {
+          metadata: { labels: labelled },
+          spec: { restartPolicy: "Never", containers: [{ name: "c", image: "web:1" }] },
+        },
+      },
+    });
+    await plane.until("2 running pods", async () => (await pods()).filter(ready).length === 2);
+    const [taken] = await pods();
+    const name = taken?.metadata.name ?? "";
+    await plane.admin.patch(Pod, { namespace, name }, "merge", { metadata: { labels: null, ownerReferences: null } });
+    await plane.admin.delete(Job, { namespace, name: "work" }, { propagationPolicy: "Background" });
+    await plane.admin.delete(Pod, { namespace, name });
+    await plane.until("no pods", async () => (await pods()).length === 0);
+  });
+
   it("a deleted namespace takes all it holds with it", async () => {
     await plane.admin.create(Namespace, { metadata: { name: "shop" }, spec: {} });
     const inShop = deployment(2);
