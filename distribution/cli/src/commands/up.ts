@@ -6,6 +6,8 @@ import { createServer } from "node:net";
 import { createLogger, systemClock } from "@coracle/base";
 import {
   ClusterRunningError,
+  clusterNetworkOf,
+  namespacedNodes,
   nodeAddress,
   nthAddress,
   ProcessFailedError,
@@ -66,7 +68,7 @@ export function addUp(root: Command): void {
     .option("--name <name>", "name of the cluster", clusterName, "coracle")
     .option("--data-dir <dir>", "where the cluster keeps everything (default /var/lib/coracle/NAME)")
     .option("--ephemeral", "keep nothing on disk after `down`", false)
-    .option("--nodes <n>", "number of nodes; 0 is a control plane alone", wholeNumber(0, 1), 1)
+    .option("--nodes <n>", "number of nodes; 0 is a control plane alone", wholeNumber(0, 50), 1)
     .option("--detach", "return when the cluster is ready", false)
     .option("--kubeconfig <file>", "where to write the admin's kubeconfig (default DATA_DIR/kubeconfig/admin)")
     .option("--runtime <name>", "auto, crun, runc, or unix:///PATH of a CRI runtime", runtimeOf, "auto")
@@ -107,20 +109,23 @@ export function addUp(root: Command): void {
 function configOf(options: UpOptions): ClusterConfig {
   const dataDir = resolve(options.dataDir ?? `/var/lib/coracle/${options.name}`);
   const address = nodeAddress();
-  if (address === undefined && options.nodes > 0) {
+  if (address === undefined && options.nodes === 1) {
     throw new CliError(
       "this machine has only loopback addresses; a node needs one that pods can reach (try --nodes 0)",
     );
   }
   const serviceCidr = "10.96.0.0/16";
-  const nodes: NodeConfig[] = Array.from({ length: options.nodes }, () => ({
+  // One node shares this machine's network; several get a namespace and an address each.
+  const isAlone = options.nodes <= 1;
+  const own: NodeConfig = {
     name: hostname()
       .toLowerCase()
       .replace(/[^-a-z0-9.]/g, "-"),
     address: address ?? "127.0.0.1",
     hasDns: options.addons,
     kubeletPort: 10250,
-  }));
+  };
+  const nodes = isAlone ? [own].slice(0, options.nodes) : namespacedNodes(options.name, options.nodes, options.addons);
   return {
     name: options.name,
     dataDir,
@@ -128,7 +133,7 @@ function configOf(options: UpOptions): ClusterConfig {
     ephemeral: options.ephemeral,
     nodes,
     securePort: options.securePort,
-    advertiseAddress: address ?? "127.0.0.1",
+    advertiseAddress: isAlone ? (address ?? "127.0.0.1") : clusterNetworkOf(options.name).hostAddress,
     kubeconfig: resolve(options.kubeconfig ?? join(dataDir, "kubeconfig/admin")),
     store: options.store,
     runtime: options.runtime,
@@ -152,7 +157,10 @@ async function assertStartable(config: ClusterConfig): Promise<void> {
     if (missing.length > 0)
       throw new CliError(`this machine lacks: ${missing.map((tool) => tool.name).join(", ")}; run: coracle doctor`);
   }
-  const ports = [config.securePort, ...config.nodes.map((node) => node.kubeletPort)];
+  const ports = [
+    config.securePort,
+    ...config.nodes.filter((node) => node.networkNamespace === undefined).map((node) => node.kubeletPort),
+  ];
   for (const port of ports) {
     if (!(await isFree(port))) {
       throw new CliError(
@@ -216,7 +224,10 @@ async function supervise(config: ClusterConfig, say: (line: string) => void): Pr
       progress(step, elapsedMs) {
         if (step === "api-server") say(`coracle: API server ready after ${seconds(elapsedMs)}`);
         if (step === "nodes") {
-          if (config.nodes.length > 0) say(`coracle: node ready after ${seconds(elapsedMs)}`);
+          if (config.nodes.length > 0)
+            say(
+              `coracle: ${config.nodes.length === 1 ? "node" : `${config.nodes.length} nodes`} ready after ${seconds(elapsedMs)}`,
+            );
           say(whatNext(config));
         }
       },
@@ -247,7 +258,8 @@ async function startDetached(config: ClusterConfig): Promise<void> {
     child.once("exit", (code) => resolveDone(FAILED.exec(text)?.[1] ?? `its supervisor ended with ${code}`));
     child.stdout?.on("data", (chunk: Buffer) => {
       text += chunk.toString();
-      if (!FAILED.test(text)) process.stdout.write(chunk);
+      if (FAILED.test(text)) return; // its end tells
+      process.stdout.write(chunk);
       if (text.includes("end it ")) resolveDone(undefined);
     });
   });
