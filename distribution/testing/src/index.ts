@@ -11,6 +11,7 @@ export { createTestHost, programPath, type HostProcess, type TestHost } from "./
 export { startRegistry, type Registry } from "./registry/registry.ts";
 export { eventually } from "./cluster/eventually.ts";
 export {
+  coracleFile,
   runCoracle,
   startCluster,
   type StartOptions,

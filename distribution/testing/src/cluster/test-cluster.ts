@@ -52,11 +52,11 @@ export async function runCoracle(
   options: RunOptions = {},
 ): Promise<RunResult> {
   await ensureBuilt();
-  return host.run(process.execPath, [commandFile(), ...args], { allowFailure: true, ...options });
+  return host.run(process.execPath, [coracleFile(), ...args], { allowFailure: true, ...options });
 }
 
-/** The built command; CORACLE_TEST_DIST names another build's folder. */
-function commandFile(): string {
+/** Path of the built command; CORACLE_TEST_DIST names another build's folder. */
+export function coracleFile(): string {
   const dist = process.env["CORACLE_TEST_DIST"];
   return dist === undefined ? join(ROOT, "distribution/cli/bin/coracle.mjs") : join(dist, "cli.cjs");
 }
