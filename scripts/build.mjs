@@ -1,11 +1,11 @@
 // Bundles each process of a cluster into one file of dist/, with the tables and packages that cannot be bundled beside it.
-import { existsSync, mkdirSync, readdirSync, rmSync, copyFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild } from "esbuild";
 
 const root = join(fileURLToPath(import.meta.url), "../..");
-const out = join(root, "dist");
+const target = join(root, "dist");
 
 /** Native code cannot be bundled. */
 const EXTERNAL = ["lmdb"];
@@ -21,7 +21,8 @@ export async function build() {
         .map((file) => [file.replace("-process.ts", ""), join(entriesDir, file)]),
     ),
   };
-  rmSync(out, { recursive: true, force: true });
+  // Made aside and put in place whole: a cluster that runs from the old bundles goes on with them until then.
+  const out = `${target}.${process.pid}`;
   mkdirSync(join(out, "tables"), { recursive: true });
   try {
     await esbuild({
@@ -44,12 +45,17 @@ export async function build() {
       legalComments: "none",
     });
   } catch {
+    rmSync(out, { recursive: true, force: true });
     return false;
   }
   const tables = join(root, "foundation/api/tables");
   for (const file of existsSync(tables) ? readdirSync(tables) : [])
     copyFileSync(join(tables, file), join(out, "tables", file));
   writeFileSync(join(out, ".built"), "");
+  const old = `${target}.old.${process.pid}`;
+  if (existsSync(target)) renameSync(target, old);
+  renameSync(out, target);
+  rmSync(old, { recursive: true, force: true });
   return true;
 }
 

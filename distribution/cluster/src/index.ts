@@ -1,6 +1,7 @@
 /** The composition root: which processes a cluster has, who starts them, who cleans up after them. */
 export { clusterPaths, nthAddress, type ClusterConfig, type NodeConfig, type ProxyMode } from "./cluster-config.ts";
 export { unpackClientProgram } from "./programs/client-program.ts";
+export { clusterNetworkOf, namespacedNodes } from "./cluster-network.ts";
 export { nodeAddress } from "./node-address.ts";
 export {
   isAlive,

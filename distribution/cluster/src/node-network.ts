@@ -9,11 +9,8 @@ const REMEMBERED = ["net.ipv4.ip_forward", "net.ipv4.conf.all.route_localnet"] a
 
 const memoryFile = (config: ClusterConfig): string => join(config.runDir, "sysctl.json");
 
-/**
- * Makes the node's network fit for pods: forwarding, and a route for service addresses that stays on this machine, so
- * that a service without rules never leaks a packet. What was set before is remembered for `restoreNodeNetwork`.
- */
-export async function prepareNodeNetwork(config: ClusterConfig, node: NodeConfig): Promise<void> {
+/** Remembers the host's switches, before the first change, for `restoreNodeNetwork`. */
+export async function rememberSwitches(config: ClusterConfig): Promise<void> {
   const before: Record<string, string> = {};
   for (const name of REMEMBERED) {
     const value = await readSysctl(name);
@@ -26,6 +23,15 @@ export async function prepareNodeNetwork(config: ClusterConfig, node: NodeConfig
     // A restart: the values remembered at the first start are the ones to go back to.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
+}
+
+/**
+ * Makes the node's network fit for pods: forwarding, and a route for service addresses that stays on this machine, so
+ * that a service without rules never leaks a packet. What was set before is remembered for `restoreNodeNetwork`.
+ */
+export async function prepareNodeNetwork(config: ClusterConfig, node: NodeConfig): Promise<void> {
+  // A namespace of its own goes with all its switches.
+  if (node.networkNamespace === undefined) await rememberSwitches(config);
   for (const [name, value] of Object.entries(SWITCHES)) await writeSysctl(name, value);
   await ipBatch([`route replace ${config.serviceCidr} dev lo src ${node.address}`]);
 }

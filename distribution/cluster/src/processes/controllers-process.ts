@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
 import { systemRandom } from "@coracle/base";
 import { createHttpTransport, loadKubeconfig } from "@coracle/client";
+import { runNodeRoutes } from "@coracle/cni";
 import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { parseSchedulerFlags, runScheduler } from "@coracle/kube-scheduler";
 import { clusterPaths } from "../cluster-config.ts";
+import { isNamespaced } from "../cluster-network.ts";
 import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
@@ -52,7 +54,12 @@ if (isSupervised()) {
     const managerConfig = paths.kubeconfig("kube-controller-manager");
     const { cert: _cert, key: _key, ...anonymous } = await loadKubeconfig(managerConfig);
     ready();
+    // The API server shares this network: it reaches pods that are asked for through it.
+    const routes = async (): Promise<void> => {
+      if (isNamespaced(config)) await runNodeRoutes({ client: schedulerClient, clock, logger, signal });
+    };
     await Promise.all([
+      routes(),
       runScheduler({
         client: schedulerClient,
         clock,

@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
-import { openPodNetwork } from "@coracle/cni";
+import { openPodNetwork, removePodNetworkData } from "@coracle/cni";
 import { removeEverything } from "@coracle/container-runtime";
 import { removeKubeProxyRules } from "@coracle/kube-proxy";
 import { detectCgroups, removeCgroup, restoreUnifiedControllers, unmountTree } from "@coracle/linux";
 import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
+import { removeClusterNetwork } from "../cluster-network.ts";
 import { restoreNodeNetwork } from "../node-network.ts";
 
 /** Removes all that the nodes of a cluster made on this host; each step runs whatever became of the others. */
@@ -19,16 +20,24 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
     }
   };
   const rules = attempt(removeKubeProxyRules);
-  for (const { name } of config.nodes) {
+  for (const { name, networkNamespace } of config.nodes) {
     const node = clusterPaths(config).node(name);
-    const network = await openPodNetwork({ dataDir: node.network, masqueradeOutside: config.podCidr });
-    await attempt(() => removeEverything({ stateDir: node.containerState, rootDir: node.containers, network }));
-    await attempt(() => network.close());
+    const folders = { stateDir: node.containerState, rootDir: node.containers };
+    if (networkNamespace === undefined) {
+      const network = await openPodNetwork({ dataDir: node.network, masqueradeOutside: config.podCidr });
+      await attempt(() => removeEverything({ ...folders, network }));
+      await attempt(() => network.close());
+    } else {
+      // Links and rules go with the node's namespace; addresses are given anew with the next one.
+      await attempt(() => removeEverything(folders));
+      await attempt(() => removePodNetworkData(node.network));
+    }
     await attempt(() => unmountTree(join(config.dataDir, "nodes", name)));
   }
   await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
   await attempt(restoreUnifiedControllers);
   await rules;
+  await attempt(() => removeClusterNetwork(config));
   await attempt(() => restoreNodeNetwork(config));
   return failures;
 }

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { readFileSync } from "node:fs";
 import { systemRandom } from "@coracle/base";
+import { runNodeRoutes } from "@coracle/cni";
 import { parseClusterDnsFlags, runClusterDns } from "@coracle/cluster-dns";
 import { parseKubeProxyFlags, removeKubeProxyRules, runKubeProxy } from "@coracle/kube-proxy";
 import { parseKubeletFlags, runKubelet } from "@coracle/kubelet";
@@ -91,7 +92,7 @@ if (isSupervised()) {
         port: node.kubeletPort,
         clusterDNS: config.addons ? [config.clusterDnsAddress] : [],
         clusterDomain: config.clusterDomain,
-        cgroupRoot: `/coracle-${config.name}`,
+        cgroupRoot: `/coracle-${config.name}${config.nodes.length > 1 ? `/${node.name}` : ""}`,
         podLogsDir: files.podLogs,
         staticPodPath: files.manifests,
         serializeImagePulls: false,
@@ -123,6 +124,15 @@ if (isSupervised()) {
         clusterDomain: config.clusterDomain,
       });
     };
-    await Promise.all([kubelet, proxy, dns()]);
+    const routes = async (): Promise<void> => {
+      if (node.networkNamespace === undefined) return;
+      await runNodeRoutes({
+        ...deps,
+        client: proxyClient,
+        nodeName: node.name,
+        logger: logger.child({ component: "cni" }),
+      });
+    };
+    await Promise.all([kubelet, proxy, dns(), routes()]);
   });
 }

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { aborted, type Clock, type Logger } from "@coracle/base";
 import { openClusterPki, renderKubeconfig, type ClusterPki } from "@coracle/pki";
 import { clusterPaths, nthAddress, type ClusterConfig } from "../cluster-config.ts";
+import { createClusterNetwork } from "../cluster-network.ts";
 import { isAlive, readState, removeRunDir, startTicksOf, writeState, type ClusterState } from "./cluster-state.ts";
 import { removeNodeLeftovers } from "./node-leftovers.ts";
 import { superviseProcess, type ProcessSpec, type RunningProcess } from "./supervised-process.ts";
@@ -71,7 +72,7 @@ export async function runCluster(config: ClusterConfig, deps: RunClusterDeps): P
     });
   recordState();
 
-  writeKeys(config, deps.clock.now());
+  await Promise.all([createClusterNetwork(config), Promise.resolve(writeKeys(config, deps.clock.now()))]);
   writeFileSync(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
   deps.progress("certificates", elapsed());
 
