@@ -6,6 +6,7 @@ import { defaultFlags, parseControllerManagerFlags, runControllerManager } from 
 import { parseSchedulerFlags, runScheduler } from "@coracle/kube-scheduler";
 import { clusterPaths } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
+import { replaceSupervisor } from "../supervisor/replace-supervisor.ts";
 import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
@@ -44,51 +45,61 @@ export async function runAlone(component: string, args: readonly string[]): Prom
 }
 
 if (isSupervised()) {
-  void runSupervised("controllers", async ({ config, clock, logger, signal, ready, apiServerIsUp }) => {
-    const paths = clusterPaths(config);
-    await apiServerIsUp();
-    // The supervisor starts one such process after another, never two: a successor need not wait for the lease to end.
-    const identity = `${hostname()}_${config.name}`;
-    await using schedulerClient = await clientOf(paths.kubeconfig("kube-scheduler"), "kube-scheduler");
-    await using managerClient = await clientOf(paths.kubeconfig("kube-controller-manager"), "kube-controller-manager");
-    const managerConfig = paths.kubeconfig("kube-controller-manager");
-    const { cert: _cert, key: _key, ...anonymous } = await loadKubeconfig(managerConfig);
-    ready();
-    // The API server shares this network: it reaches pods that are asked for through it.
-    const routes = async (): Promise<void> => {
-      if (isNamespaced(config)) await runNodeRoutes({ client: schedulerClient, clock, logger, signal });
-    };
-    await Promise.all([
-      routes(),
-      runScheduler({
-        client: schedulerClient,
-        clock,
-        random: systemRandom,
-        logger: logger.child({ component: "kube-scheduler" }),
-        signal,
-        leaderElection: { identity },
-      }),
-      runControllerManager({
-        client: managerClient,
-        clock,
-        random: systemRandom,
-        logger: logger.child({ component: "kube-controller-manager" }),
-        signal,
-        identity,
-        anonymousTransport: createHttpTransport(anonymous),
-        flags: {
-          ...defaultFlags,
-          kubeconfig: managerConfig,
-          useServiceAccountCredentials: true,
-          allocateNodeCidrs: true,
-          clusterCidr: [config.podCidr],
-          serviceClusterIpRange: [config.serviceCidr],
-          rootCaFile: `${paths.pki}/ca.crt`,
-          serviceAccountPrivateKeyFile: `${paths.pki}/sa.key`,
-          clusterSigningCertFile: `${paths.pki}/ca.crt`,
-          clusterSigningKeyFile: `${paths.pki}/ca.key`,
-        },
-      }),
-    ]);
-  });
+  void runSupervised(
+    "controllers",
+    async ({ config, clock, logger, signal, ready, apiServerIsUp, supervisorIsGone }) => {
+      const paths = clusterPaths(config);
+      // Here, because this process is always there, and where the supervisor was.
+      signal.addEventListener("abort", () => {
+        if (supervisorIsGone() && config.isDetached) replaceSupervisor(config);
+      });
+      await apiServerIsUp();
+      // The supervisor starts one such process after another, never two: a successor need not wait for the lease to end.
+      const identity = `${hostname()}_${config.name}`;
+      await using schedulerClient = await clientOf(paths.kubeconfig("kube-scheduler"), "kube-scheduler");
+      await using managerClient = await clientOf(
+        paths.kubeconfig("kube-controller-manager"),
+        "kube-controller-manager",
+      );
+      const managerConfig = paths.kubeconfig("kube-controller-manager");
+      const { cert: _cert, key: _key, ...anonymous } = await loadKubeconfig(managerConfig);
+      ready();
+      // The API server shares this network: it reaches pods that are asked for through it.
+      const routes = async (): Promise<void> => {
+        if (isNamespaced(config)) await runNodeRoutes({ client: schedulerClient, clock, logger, signal });
+      };
+      await Promise.all([
+        routes(),
+        runScheduler({
+          client: schedulerClient,
+          clock,
+          random: systemRandom,
+          logger: logger.child({ component: "kube-scheduler" }),
+          signal,
+          leaderElection: { identity },
+        }),
+        runControllerManager({
+          client: managerClient,
+          clock,
+          random: systemRandom,
+          logger: logger.child({ component: "kube-controller-manager" }),
+          signal,
+          identity,
+          anonymousTransport: createHttpTransport(anonymous),
+          flags: {
+            ...defaultFlags,
+            kubeconfig: managerConfig,
+            useServiceAccountCredentials: true,
+            allocateNodeCidrs: true,
+            clusterCidr: [config.podCidr],
+            serviceClusterIpRange: [config.serviceCidr],
+            rootCaFile: `${paths.pki}/ca.crt`,
+            serviceAccountPrivateKeyFile: `${paths.pki}/sa.key`,
+            clusterSigningCertFile: `${paths.pki}/ca.crt`,
+            clusterSigningKeyFile: `${paths.pki}/ca.key`,
+          },
+        }),
+      ]);
+    },
+  );
 }

@@ -1,7 +1,3 @@
-import { spawn } from "node:child_process";
-import { openSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { openPodNetwork } from "@coracle/cni";
 import {
   createExecPodNetwork,
@@ -11,7 +7,7 @@ import {
   runContainerRuntime,
   type OciRuntimeChoice,
 } from "@coracle/container-runtime";
-import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
+import { clusterPaths } from "../cluster-config.ts";
 import { runAloneComponent, withFlags } from "./alone.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
@@ -45,36 +41,19 @@ export async function listImages(
 }
 
 if (isSupervised()) {
-  void runSupervised(
-    "container-runtime",
-    async ({ config, nodeName = "", clock, logger, signal, ready, supervisorIsGone }) => {
-      const node = clusterPaths(config).node(nodeName);
-      const network = await openPodNetwork({ dataDir: node.network, masqueradeOutside: config.podCidr });
-      await runContainerRuntime({
-        socketPath: node.criSocket,
-        rootDir: node.containers,
-        stateDir: node.containerState,
-        runtime: config.runtime as OciRuntimeChoice,
-        network,
-        clock,
-        logger,
-        signal,
-        onReady: ready,
-      });
-      if (supervisorIsGone() && config.isDetached) replaceSupervisor(config);
-    },
-  );
-}
-
-/** A supervisor that was killed is started again; it ends what is left of its predecessor's processes first. */
-function replaceSupervisor(config: ClusterConfig): void {
-  const log = openSync(join(clusterPaths(config).logs, "supervisor.log"), "a", 0o640);
-  spawn(
-    process.execPath,
-    [fileURLToPath(new URL("cli.cjs", import.meta.url)), "supervise", "--config", clusterPaths(config).config],
-    {
-      detached: true,
-      stdio: ["ignore", "ignore", log],
-    },
-  ).unref();
+  void runSupervised("container-runtime", async ({ config, nodeName = "", clock, logger, signal, ready }) => {
+    const node = clusterPaths(config).node(nodeName);
+    const network = await openPodNetwork({ dataDir: node.network, masqueradeOutside: config.podCidr });
+    await runContainerRuntime({
+      socketPath: node.criSocket,
+      rootDir: node.containers,
+      stateDir: node.containerState,
+      runtime: config.runtime as OciRuntimeChoice,
+      network,
+      clock,
+      logger,
+      signal,
+      onReady: ready,
+    });
+  });
 }
