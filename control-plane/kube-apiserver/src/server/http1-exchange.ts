@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { requestEntityTooLarge } from "@coracle/apimachinery";
+import { badRequest, requestEntityTooLarge } from "@coracle/apimachinery";
 import { collectBody, type BodyWriter, type Exchange, type Peer, type ResponseHeaders } from "./exchange.ts";
 import { StreamBody } from "./http2-exchange.ts";
+import { WebSocketBody } from "./websocket-body.ts";
 
 /** The raw connection of a request that asks to leave HTTP. */
 export interface UpgradeSocket {
@@ -103,9 +104,20 @@ export class Http1Exchange implements Exchange {
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
     const response = this.#response;
-    if (response === undefined) throw new Error("an upgrade has no body");
+    if (response === undefined) return this.#streamMessages(headers);
     response.writeHead(status, headers as Record<string, string>);
     response.flushHeaders();
     return new StreamBody(response);
+  }
+
+  /** A body for a client that asked for messages. */
+  #streamMessages(headers: ResponseHeaders): BodyWriter {
+    const { socket, protocol } = this.upgrade!;
+    if (protocol.toLowerCase() !== "websocket") throw badRequest(`a body cannot be sent by ${protocol}`);
+    const key = this.header("sec-websocket-key") ?? "";
+    if (key === "") throw badRequest("the header Sec-WebSocket-Key is missing");
+    this.#isStarted = true;
+    const protocols = this.header("sec-websocket-protocol") ?? "";
+    return new WebSocketBody({ socket, key, protocols }, String(headers["content-type"] ?? ""));
   }
 }

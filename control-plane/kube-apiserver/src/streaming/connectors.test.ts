@@ -140,6 +140,28 @@ describe("requests to a node", () => {
     });
   });
 
+  it("a log comes as WebSocket messages to whom asks for them", async () => {
+    const headers = { ...UPGRADE, "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version": "13" };
+    const follow = (protocol: string): Promise<Buffer> =>
+      new Promise((resolve, reject) => {
+        const outgoing = ask(`${POD}/log`, pki.client("admin"), { ...headers, "sec-websocket-protocol": protocol });
+        outgoing.on("error", reject);
+        outgoing.on("upgrade", (answer, socket, head) => {
+          expect(answer.headers).toMatchObject({
+            "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+            "sec-websocket-protocol": protocol,
+          });
+          const parts: Buffer[] = [head];
+          socket.on("data", (chunk: Buffer) => parts.push(chunk));
+          socket.on("end", () => resolve(Buffer.concat(parts)));
+        });
+        outgoing.end();
+      });
+    const close = [0x88, 2, 0x03, 0xe8];
+    expect([...(await follow("binary.k8s.io"))]).toEqual([0x82, 5, ...Buffer.from("line\n"), ...close]);
+    expect([...(await follow("base64.binary.k8s.io"))]).toEqual([0x81, 8, ...Buffer.from("bGluZQo="), ...close]);
+  });
+
   it("nodes/proxy passes path and query on", async () => {
     expect((await read("/api/v1/nodes/n1/proxy/pods?x=1")).text).toBe("line\n");
     expect(seen.at(-1)).toBe("GET /pods?x=1 (kube-apiserver-kubelet-client)");
