@@ -1,5 +1,14 @@
-import { Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
+import {
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  ReplicationController,
+  Service,
+} from "@coracle/api/core/v1";
 import { ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
+import { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import { StorageClass } from "@coracle/api/storage/v1";
 import { isConflict, isNotFound, StatusError } from "@coracle/apimachinery";
 import { type Clock, type Logger, type Random } from "@coracle/base";
 import {
@@ -12,7 +21,8 @@ import {
 } from "@coracle/client";
 import { schedulePod, type Decision } from "./cycle/schedule-pod.ts";
 import { createSpreadOwners } from "./cycle/spread-owners.ts";
-import type { ClusterEvent, CycleState, QueuedPod } from "./framework/plugin.ts";
+import type { ClusterEvent, CycleState, PostFilterResult, QueuedPod } from "./framework/plugin.ts";
+import { evictVictims } from "./preemption/evict-victims.ts";
 import { defaultPlugins, type PluginEntry } from "./plugins/index.ts";
 import { SchedulingQueue } from "./queue/scheduling-queue.ts";
 import { ClusterState } from "./state/cluster-state.ts";
@@ -40,6 +50,8 @@ export interface SchedulerElection {
   readonly renewDeadlineMs?: number;
   readonly retryPeriodMs?: number;
 }
+
+type Unschedulable = Extract<Decision, { type: "unfit" }>;
 
 /** Placements under way at once (binding is a request each). */
 const MAX_BINDING = 64;
@@ -69,8 +81,19 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     replicationControllers: factory.informer(ReplicationController, { transform: dropManagedFields }).lister,
   });
 
+  const budgets = factory.informer(PodDisruptionBudget, { transform: dropManagedFields }).lister;
+  const claims = factory.informer(PersistentVolumeClaim, { transform: dropManagedFields });
+  const volumes = factory.informer(PersistentVolume, { transform: dropManagedFields });
+  const classes = factory.informer(StorageClass, { transform: dropManagedFields });
+
   const plugins = defaultPlugins({
     owners,
+    budgets: () => budgets.list(),
+    volumes: {
+      claim: (namespace, name) => claims.lister.get(namespace, name),
+      volume: (name) => volumes.lister.get(undefined, name),
+      storageClass: (name) => classes.lister.get(undefined, name),
+    },
     async binder(pod, nodeName) {
       const { namespace = "", name = "", uid } = pod.metadata;
       await client.post(Pod, { namespace, name }, "binding", {
@@ -91,10 +114,14 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   pods.addHandlers({
     added(pod) {
       if ((pod.spec.nodeName ?? "") !== "") place(pod, "assigned-pod-added");
-      else if (isMine(pod)) queue.set(pod);
+      else if (isMine(pod)) {
+        if ((pod.status?.nominatedNodeName ?? "") !== "") state.nominate(pod, pod.status?.nominatedNodeName ?? "");
+        queue.set(pod);
+      }
     },
     updated(old, pod) {
       if ((pod.spec.nodeName ?? "") !== "") {
+        state.denominate(pod);
         const wasWaiting = (old.spec.nodeName ?? "") === "";
         if (wasWaiting) queue.delete(pod);
         place(pod, wasWaiting ? "assigned-pod-added" : "assigned-pod-changed");
@@ -103,6 +130,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     },
     deleted(pod) {
       queue.delete(pod);
+      state.denominate(pod);
       state.removePod(pod);
       if ((pod.spec.nodeName ?? "") !== "") queue.notify("assigned-pod-deleted");
     },
@@ -121,6 +149,10 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
       queue.notify("other");
     },
   });
+  const volumeChanged = (): void => queue.notify("volume-changed");
+  const onVolumes = { added: volumeChanged, updated: volumeChanged, deleted: volumeChanged };
+  for (const informer of [claims, volumes, classes]) informer.addHandlers(onVolumes);
+
   function place(pod: Pod, event: ClusterEvent): void {
     // Confirmations of our own placements change nothing for those who wait.
     const isNews = !state.isAssumed(pod);
@@ -154,10 +186,11 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
       startAt = (startAt + 1) % Math.max(1, state.nodes().length);
       if (decision.type === "unfit") {
         // Told without waiting: others need not queue behind the report.
-        track(reportUnfit(entry, current, decision));
+        track(reportUnfit(entry, current, decision, makeRoom(current, decision)));
         continue;
       }
       state.assume(current, decision.nodeName);
+      state.denominate(current);
       track(bind(entry, current, decision.nodeName, decision.state));
       if (binding.size >= MAX_BINDING) await Promise.race(binding);
     }
@@ -203,36 +236,67 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     }
   }
 
+  /** Asks the plugins whether room can be made. What they choose counts at once: others are tried meanwhile. */
+  function makeRoom(pod: Pod, decision: Unschedulable): PostFilterResult | undefined {
+    if (state.nodes().length === 0) return undefined;
+    for (const { plugin } of plugins) {
+      const result = plugin.postFilter?.(pod, decision.unfit, state);
+      if (result === undefined) continue;
+      if (result.type === "nominated") state.nominate(pod, result.nodeName);
+      else if (!result.isUnderWay) state.denominate(pod);
+      return result;
+    }
+    return undefined;
+  }
+
   async function reportUnfit(
     entry: QueuedPod,
     pod: Pod,
-    decision: Extract<Decision, { type: "unfit" }>,
+    decision: Unschedulable,
+    room: PostFilterResult | undefined,
   ): Promise<void> {
     queue.failed(entry, decision.plugins, pod);
-    recorder.event(referenceTo(Pod, pod), "Warning", "FailedScheduling", decision.message);
+    // No claims of dynamic resources are ever held, so none can be given back: upstream says so first.
+    const message =
+      room?.type === "none" ? `${decision.message} no new claims to deallocate, ${room.message}` : decision.message;
+    recorder.event(referenceTo(Pod, pod), "Warning", "FailedScheduling", message);
+    try {
+      if (room?.type === "nominated")
+        await evictVictims({ client, clock, recorder, schedulerName, signal }, pod, room.nodeName, room.victims);
+      await writeUnschedulable(pod, message);
+    } catch (error) {
+      // Only a report, or a step that the next attempt takes again.
+      if (!isNotFound(error) && !signal.aborted) logger.warn("unschedulable pod could not be seen to", { error });
+    }
+  }
+
+  async function writeUnschedulable(pod: Pod, message: string): Promise<void> {
     const old = pod.status?.conditions?.find((condition) => condition.type === "PodScheduled");
-    if (old?.status === "False" && old.reason === "Unschedulable" && old.message === decision.message) return;
+    const nominated = state.nominationOf(pod);
+    const isNominationKnown = (pod.status?.nominatedNodeName ?? "") === (nominated ?? "");
+    const isKnown = old?.status === "False" && old.reason === "Unschedulable" && old.message === message;
+    if (isKnown && isNominationKnown) return;
     const condition = {
       type: "PodScheduled",
       status: "False",
       reason: "Unschedulable",
-      message: decision.message,
+      message,
       observedGeneration: pod.metadata.generation,
       lastTransitionTime:
         old?.status === "False" ? old.lastTransitionTime : new Date(clock.now()).toISOString().replace(/\.\d+Z/, "Z"),
     };
-    try {
-      await client.patch(
-        Pod,
-        { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" },
-        "strategic",
-        { status: { conditions: [condition] } },
-        { subresource: "status", signal },
-      );
-    } catch (error) {
-      // Only a report: the next attempt writes it again.
-      if (!isNotFound(error) && !signal.aborted) logger.warn("pod condition could not be written", { error });
-    }
+    await client.patch(
+      Pod,
+      { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" },
+      "strategic",
+      {
+        status: {
+          conditions: [condition],
+          ...(isNominationKnown ? {} : { nominatedNodeName: nominated ?? null }),
+        },
+      },
+      { subresource: "status", signal },
+    );
   }
 }
 

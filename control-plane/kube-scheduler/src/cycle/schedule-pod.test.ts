@@ -28,6 +28,8 @@ function decide(waiting: Pod, nodes: readonly Node[], placed: readonly Pod[] = [
   for (const each of placed) state.setPod(each);
   const plugins = defaultPlugins({
     binder: () => Promise.resolve(),
+    budgets: () => [],
+    volumes: { claim: () => undefined, volume: () => undefined, storageClass: () => undefined },
     owners: {
       selectorOf: (p) =>
         p.metadata.labels?.["app"] === undefined ? undefined : { matchLabels: { app: p.metadata.labels["app"] } },

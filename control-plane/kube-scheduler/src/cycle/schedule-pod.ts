@@ -1,8 +1,16 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { Random } from "@coracle/base";
-import type { CycleState, Plugin, Snapshot, Unfit } from "../framework/plugin.ts";
-import type { PluginEntry } from "../plugins/index.ts";
-import type { NodeState } from "../state/node-state.ts";
+import { priorityOf, type CycleState, type Snapshot, type Unfit } from "../framework/plugin.ts";
+import type { PluginEntry } from "../framework/filtering.ts";
+import {
+  countReasons,
+  explain,
+  firstRefusal,
+  prepareFilters,
+  refusalOf,
+  type Refusal,
+} from "../framework/filtering.ts";
+import { uidOf, type NodeState } from "../state/node-state.ts";
 
 /** What one look at the cluster says about a pod. */
 export type Decision =
@@ -42,21 +50,19 @@ export function schedulePod(pod: Pod, snapshot: Snapshot, deps: ScheduleDeps): D
   const refuse = (message: string): Decision => ({ type: "unfit", message, plugins: rejectedBy, unfit, state });
   if (all.length === 0) return refuse("no nodes available to schedule pods");
 
-  const filters: Plugin[] = [];
-  let only: Set<string> | undefined;
-  for (const { plugin } of deps.plugins) {
-    const result = plugin.preFilter?.(state, pod, snapshot);
-    if (result?.rejected !== undefined) {
-      rejectedBy.add(plugin.name);
-      return refuse(`0/${all.length} nodes are available: ${result.rejected.join(", ")}.`);
-    }
-    if (result?.nodes !== undefined) {
-      const { nodes } = result;
-      only = new Set(only === undefined ? nodes : [...only].filter((name) => nodes.has(name)));
-      rejectedBy.add(plugin.name);
-    }
-    if (plugin.filter !== undefined && result?.skip !== true) filters.push(plugin);
+  const { filters, rejection, only, narrowedBy } = prepareFilters(deps.plugins, state, pod, snapshot);
+  if (rejection !== undefined) {
+    rejectedBy.add(rejection.plugin);
+    return refuse(`0/${all.length} nodes are available: ${rejection.unfit.reasons.join(", ")}.`);
   }
+  for (const name of narrowedBy) rejectedBy.add(name);
+  const refusalOn = (node: NodeState): Refusal | undefined =>
+    refusalBeside(deps.plugins, pod, node, snapshot) ?? firstRefusal(filters, state, pod, node);
+
+  // Where room was made for it, the pod goes if it can: others were driven away for that.
+  const nominated = snapshot.node(snapshot.nominationOf(pod) ?? "");
+  if (nominated !== undefined && only?.has(nominated.name) !== false && refusalOn(nominated) === undefined)
+    return { type: "fits", nodeName: nominated.name, state };
 
   const candidates = only === undefined ? all : [...only].flatMap((name) => snapshot.node(name) ?? []);
   const fitting: NodeState[] = [];
@@ -64,40 +70,34 @@ export function schedulePod(pod: Pod, snapshot: Snapshot, deps: ScheduleDeps): D
   for (let i = 0; i < candidates.length && fitting.length < enough; i++) {
     const node = candidates[(deps.startAt + i) % candidates.length];
     if (node === undefined) continue;
-    const refusal = firstRefusal(filters, state, pod, node);
+    const refusal = refusalOn(node);
     if (refusal === undefined) fitting.push(node);
     else {
       unfit.set(node.name, refusal.unfit);
       rejectedBy.add(refusal.plugin);
     }
   }
-  if (fitting.length === 0) return refuse(explain(all.length, candidates, unfit));
-  return { type: "fits", nodeName: best(pod, fitting, state, snapshot, deps), state };
+  if (fitting.length > 0) return { type: "fits", nodeName: best(pod, fitting, state, snapshot, deps), state };
+  const reasons = countReasons(unfit.values());
+  const others = all.length - candidates.length;
+  if (others > 0) reasons.set(`node(s) didn't satisfy plugin(s) [${[...narrowedBy].sort().join(" ")}]`, others);
+  return refuse(explain(all.length, reasons));
 }
 
-function firstRefusal(
-  filters: readonly Plugin[],
-  state: CycleState,
+/** Pods of its priority or more that room is being made for on this node count as if they were there. */
+function refusalBeside(
+  plugins: readonly PluginEntry[],
   pod: Pod,
   node: NodeState,
-): { plugin: string; unfit: Unfit } | undefined {
-  for (const plugin of filters) {
-    const unfit = plugin.filter?.(state, pod, node);
-    if (unfit !== undefined) return { plugin: plugin.name, unfit };
-  }
-  return undefined;
-}
-
-/** `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`: how often each reason was given, in order of its text. */
-function explain(total: number, candidates: readonly NodeState[], unfit: ReadonlyMap<string, Unfit>): string {
-  const counts = new Map<string, number>();
-  for (const { reasons } of unfit.values())
-    for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  const others = total - candidates.length;
-  const notNamed = "node(s) didn't match Pod's node affinity/selector";
-  if (others > 0) counts.set(notNamed, (counts.get(notNamed) ?? 0) + others);
-  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`).sort();
-  return `0/${total} nodes are available: ${parts.join(", ")}.`;
+  snapshot: Snapshot,
+): Refusal | undefined {
+  const nominated = snapshot.nominated(node.name);
+  if (nominated.length === 0) return undefined;
+  const ahead = nominated.filter((each) => priorityOf(each) >= priorityOf(pod) && uidOf(each) !== uidOf(pod));
+  if (ahead.length === 0) return undefined;
+  const crowded = node.clone();
+  for (const each of ahead) crowded.addPod(each);
+  return refusalOf(plugins, pod, crowded, snapshot);
 }
 
 function best(

@@ -9,6 +9,7 @@ export type ClusterEvent =
   | "assigned-pod-changed"
   | "assigned-pod-deleted"
   | "pod-changed"
+  | "volume-changed"
   | "other";
 
 /** A node does not fit, and why; `isFinal`: removing pods from it would not help. */
@@ -24,7 +25,21 @@ export type CycleState = Map<string, unknown>;
 export interface Snapshot {
   nodes(): readonly NodeState[];
   node(name: string): NodeState | undefined;
+  /** Pods that wait for this node: room is being made for them there. */
+  nominated(nodeName: string): readonly Pod[];
+  /** The node where room is being made for the pod. */
+  nominationOf(pod: Pod): string | undefined;
 }
+
+/** Where room can be made by removing `victims`, or why nowhere. */
+export type PostFilterResult =
+  | { readonly type: "nominated"; readonly nodeName: string; readonly victims: readonly Pod[] }
+  | {
+      readonly type: "none";
+      readonly message: string;
+      /** Room is being made already: the pod's nomination stands. */
+      readonly isUnderWay: boolean;
+    };
 
 /**
  * One scheduling plugin. The names of the members are upstream's extension points; a plugin has those it needs.
@@ -47,12 +62,8 @@ export interface Plugin {
     | { readonly nodes?: ReadonlySet<string>; readonly rejected?: readonly string[]; readonly skip?: boolean }
     | undefined;
   filter?(state: CycleState, pod: Pod, node: NodeState): Unfit | undefined;
-  /** Called when no node fits; may make room. */
-  postFilter?(
-    state: CycleState,
-    pod: Pod,
-    unfit: ReadonlyMap<string, Unfit>,
-  ): Promise<{ readonly message: string } | undefined>;
+  /** Asked when no node fits: may room be made? Nodes that are not in `unfit` can never fit. Changes nothing itself. */
+  postFilter?(pod: Pod, unfit: ReadonlyMap<string, Unfit>, snapshot: Snapshot): PostFilterResult;
   /** Prepares for `score`; `skip`: this plugin has nothing to say about the pod. */
   preScore?(
     state: CycleState,
@@ -84,6 +95,9 @@ export interface QueuedPod {
   /** Plugins that rejected it last time. */
   readonly rejectedBy: ReadonlySet<string>;
 }
+
+/** Of two pods the one with more goes first, and may take the other's place. */
+export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 
 export const MAX_NODE_SCORE = 100;
 

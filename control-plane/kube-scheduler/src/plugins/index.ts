@@ -1,6 +1,8 @@
-import type { Plugin } from "../framework/plugin.ts";
+import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import type { PluginEntry } from "../framework/filtering.ts";
 import { balancedAllocation } from "./balanced-allocation.ts";
 import { createDefaultBinder, type Binder } from "./default-binder.ts";
+import { createDefaultPreemption } from "./default-preemption.ts";
 import { imageLocality } from "./image-locality.ts";
 import { interPodAffinity } from "./inter-pod-affinity.ts";
 import { nodeAffinity } from "./node-affinity.ts";
@@ -12,19 +14,20 @@ import { createPodTopologySpread, type SpreadOwners } from "./pod-topology-sprea
 import { prioritySort } from "./priority-sort.ts";
 import { schedulingGates } from "./scheduling-gates.ts";
 import { taintToleration } from "./taint-toleration.ts";
+import { createVolumeBinding, type VolumeLookup } from "./volume-binding.ts";
 
-export interface PluginEntry {
-  readonly plugin: Plugin;
-  /** Multiplies its scores. */
-  readonly weight: number;
+export type { PluginEntry } from "../framework/filtering.ts";
+
+export interface DefaultPluginDeps {
+  readonly binder: Binder;
+  readonly owners: SpreadOwners;
+  readonly volumes: VolumeLookup;
+  readonly budgets: () => readonly PodDisruptionBudget[];
 }
 
 /** The plugins of the default profile, in calling order. */
-export function defaultPlugins(deps: {
-  readonly binder: Binder;
-  readonly owners: SpreadOwners;
-}): readonly PluginEntry[] {
-  return [
+export function defaultPlugins(deps: DefaultPluginDeps): readonly PluginEntry[] {
+  const plugins: readonly PluginEntry[] = [
     { plugin: schedulingGates, weight: 0 },
     { plugin: prioritySort, weight: 0 },
     { plugin: nodeUnschedulable, weight: 0 },
@@ -33,10 +36,13 @@ export function defaultPlugins(deps: {
     { plugin: nodeAffinity, weight: 2 },
     { plugin: nodePorts, weight: 0 },
     { plugin: nodeResourcesFit, weight: 1 },
+    { plugin: createVolumeBinding(deps.volumes), weight: 0 },
     { plugin: createPodTopologySpread(deps.owners), weight: 2 },
     { plugin: interPodAffinity, weight: 2 },
+    { plugin: createDefaultPreemption(() => plugins, deps.budgets), weight: 0 },
     { plugin: balancedAllocation, weight: 1 },
     { plugin: imageLocality, weight: 1 },
     { plugin: createDefaultBinder(deps.binder), weight: 0 },
   ];
+  return plugins;
 }

@@ -1,6 +1,8 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
 import { NodeState, uidOf } from "./node-state.ts";
 
+const NONE: readonly Pod[] = [];
+
 /**
  * Nodes and the pods placed on them. A placement counts from the moment it is decided (`assume`), before the API
  * server confirms it; the confirmation, or `forget`, settles it.
@@ -10,6 +12,9 @@ export class ClusterState {
   /** Pod uid → node that its pod is counted on. */
   readonly #placed = new Map<string, string>();
   readonly #assumed = new Set<string>();
+  /** Node → pods that room is being made for there, by uid. */
+  readonly #nominated = new Map<string, Map<string, Pod>>();
+  readonly #nominations = new Map<string, string>();
   #list: readonly NodeState[] | undefined;
 
   /** Nodes whose object is known, in the order in which they came. */
@@ -67,6 +72,34 @@ export class ClusterState {
 
   isAssumed(pod: Pod): boolean {
     return this.#assumed.has(uidOf(pod));
+  }
+
+  /** Room is being made for the pod on this node: no other of its priority or less may take it. */
+  nominate(pod: Pod, nodeName: string): void {
+    this.denominate(pod);
+    this.#nominations.set(uidOf(pod), nodeName);
+    let pods = this.#nominated.get(nodeName);
+    if (pods === undefined) this.#nominated.set(nodeName, (pods = new Map()));
+    pods.set(uidOf(pod), pod);
+  }
+
+  denominate(pod: Pod): void {
+    const uid = uidOf(pod);
+    const nodeName = this.#nominations.get(uid);
+    if (nodeName === undefined) return;
+    this.#nominations.delete(uid);
+    const pods = this.#nominated.get(nodeName);
+    pods?.delete(uid);
+    if (pods?.size === 0) this.#nominated.delete(nodeName);
+  }
+
+  nominated(nodeName: string): readonly Pod[] {
+    const pods = this.#nominated.get(nodeName);
+    return pods === undefined ? NONE : [...pods.values()];
+  }
+
+  nominationOf(pod: Pod): string | undefined {
+    return this.#nominations.get(uidOf(pod));
   }
 
   #place(pod: Pod, nodeName: string): void {

@@ -49,6 +49,18 @@ export class NodeState {
     return this.#scored.get(resource) ?? 0;
   }
 
+  /** A copy to try things on. */
+  clone(): NodeState {
+    const copy = new NodeState(this.name);
+    copy.#node = this.#node;
+    copy.#allocatable = this.#allocatable;
+    for (const pod of this.#pods.values()) copy.#pods.set(uidOf(pod), pod);
+    for (const [name, amount] of this.#requested) copy.#requested.set(name, amount);
+    for (const [name, amount] of this.#scored) copy.#scored.set(name, amount);
+    for (const [port, uses] of this.#hostPorts) copy.#hostPorts.set(port, uses);
+    return copy;
+  }
+
   /** Replaces the pod if it is there. */
   addPod(pod: Pod): void {
     this.removePod(pod);
