@@ -80,7 +80,7 @@ describe("images from a registry", () => {
     expect(status?.id).toBe(imageRef);
     expect(status?.repoDigests?.some((digest) => digest.startsWith(`127.0.0.1:${PORT}/team/app@sha256:`))).toBe(true);
     const pod = await f.pod(`pull-${tag}`);
-    const id = await pod.add("main", "ls /gone; cat /opaque/new", { image: { image: imageRef } });
+    const id = await pod.add("main", "ls /gone 2>&1; cat /opaque/new", { image: { image: imageRef } });
     await f.exited(id);
     expect((await pod.log("main")).trim()).toBe("ls: /gone: No such file or directory\ny");
     await pod.remove();
