@@ -15,7 +15,12 @@ const cache = join(root, "node_modules/.cache/example-images");
 mkdirSync(cache, { recursive: true });
 const outfile = join(cache, "image.mjs");
 await build({
-  entryPoints: [join(root, "distribution/testing/src/image/example-images.ts")],
+  stdin: {
+    contents: `
+      export { exampleImages } from "./example-images.ts";
+      export { imageArchive } from "./image.ts";`,
+    resolveDir: join(root, "distribution/testing/src/image"),
+  },
   bundle: true,
   platform: "node",
   format: "esm",

@@ -3,8 +3,6 @@ import { join } from "node:path";
 import { busyboxImage, nodeImage } from "./built-images.ts";
 import type { Image } from "./image.ts";
 
-export { imageArchive } from "./image.ts";
-
 /** The images that the manifests in examples/ name; `root` is the checkout. */
 export function exampleImages(root: string): Record<string, Image> {
   const server = readFileSync(join(root, "examples/web-server.js"), "utf8");
