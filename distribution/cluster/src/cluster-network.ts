@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { ipBatch, nft, run, writeSysctl } from "@coracle/linux";
 import type { ClusterConfig, NodeConfig } from "./cluster-config.ts";
-import { rememberSwitches } from "./node-network.ts";
 
 /** The link that joins a cluster's nodes when each lives in a network namespace of its own. */
 export interface ClusterNetwork {
@@ -47,7 +46,6 @@ const succeeds = async (command: string, args: readonly string[]): Promise<boole
 /** Makes the link, the namespaces and the way out, as far as they are not there: pods of a former run stay connected. */
 export async function createClusterNetwork(config: ClusterConfig): Promise<void> {
   if (!isNamespaced(config)) return;
-  await rememberSwitches(config);
   await writeSysctl("net.ipv4.ip_forward", "1");
   const network = clusterNetworkOf(config.name);
   const { bridge, subnet, hostAddress } = network;

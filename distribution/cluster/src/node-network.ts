@@ -27,11 +27,9 @@ export async function rememberSwitches(config: ClusterConfig): Promise<void> {
 
 /**
  * Makes the node's network fit for pods: forwarding, and a route for service addresses that stays on this machine, so
- * that a service without rules never leaks a packet. What was set before is remembered for `restoreNodeNetwork`.
+ * that a service without rules never leaks a packet.
  */
 export async function prepareNodeNetwork(config: ClusterConfig, node: NodeConfig): Promise<void> {
-  // A namespace of its own goes with all its switches.
-  if (node.networkNamespace === undefined) await rememberSwitches(config);
   for (const [name, value] of Object.entries(SWITCHES)) await writeSysctl(name, value);
   await ipBatch([`route replace ${config.serviceCidr} dev lo src ${node.address}`]);
 }

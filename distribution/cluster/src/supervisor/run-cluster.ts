@@ -4,6 +4,7 @@ import { aborted, type Clock, type Logger } from "@coracle/base";
 import { openClusterPki, renderKubeconfig, type ClusterPki } from "@coracle/pki";
 import { clusterPaths, nthAddress, type ClusterConfig } from "../cluster-config.ts";
 import { createClusterNetwork } from "../cluster-network.ts";
+import { rememberSwitches } from "../node-network.ts";
 import { isAlive, readState, removeRunDir, startTicksOf, writeState, type ClusterState } from "./cluster-state.ts";
 import { removeNodeLeftovers } from "./node-leftovers.ts";
 import { superviseProcess, type ProcessSpec, type RunningProcess } from "./supervised-process.ts";
@@ -72,6 +73,8 @@ export async function runCluster(config: ClusterConfig, deps: RunClusterDeps): P
     });
   recordState();
 
+  // Before any process of a node changes them.
+  if (config.nodes.length > 0) await rememberSwitches(config);
   await Promise.all([createClusterNetwork(config), Promise.resolve(writeKeys(config, deps.clock.now()))]);
   writeFileSync(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
   deps.progress("certificates", elapsed());
