@@ -122,6 +122,24 @@ export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/s
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "@coracle/api";
 export { parseJson, parseJsonStrict, type ParsedJson } from "./json/parse-json.ts";
+export { checkConfig } from "./apply/check-config.ts";
+export { compareObjects, fieldSetOf, type Comparison } from "./apply/compare.ts";
+export { equalSets, intersectSets, pathsOf, subtractSet, uniteSets, type FieldSet } from "./apply/field-set.ts";
+export {
+  applyConfig,
+  ownBeforeFirstApply,
+  readManagedFields,
+  storedManagedFields,
+  textOfManager,
+  trackUpdate,
+  writeManagedFields,
+  type Applied,
+  type ApplyConflict,
+  type ApplyRequest,
+  type ManagedFields,
+  type Writer,
+} from "./apply/managed-fields.ts";
+export { DEDUCED, mergeTypeOf, type MergeType } from "./apply/merge-type.ts";
 export { applyJsonPatch, MAX_JSON_PATCH_OPERATIONS } from "./patch/json-patch.ts";
 export { applyMergePatch, createMergePatch } from "./patch/merge-patch.ts";
 export { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";

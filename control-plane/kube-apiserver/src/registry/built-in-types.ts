@@ -4,6 +4,7 @@ import {
   applyMergePatch,
   applyStrategicMergePatch,
   builtInSchema,
+  mergeTypeOf,
   type Json,
 } from "@coracle/apimachinery";
 import { readJsonValue, type ValueReader } from "../storage/stored-version.ts";
@@ -18,6 +19,10 @@ export function createBuiltInSchemaPort(): SchemaPort {
     decode(type, value) {
       const { object, unknownFields } = engine.decodeKind(type, value);
       return { object, strict: unknownFields };
+    },
+    mergeType(type) {
+      const schema = engine.findKind(type);
+      return schema === undefined ? undefined : mergeTypeOf(schema);
     },
   };
 }

@@ -12,6 +12,7 @@ import {
 } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { decodeObject, settleNamespace } from "./decode.ts";
+import { trackWrite } from "./field-ownership.ts";
 import { textOf } from "./json-text.ts";
 import { fillNewMeta, generateName } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
@@ -40,13 +41,14 @@ export async function createObject(
   return createDraft(core, context, namespace, draft, query);
 }
 
-/** Creates a decoded object with its defaults set. */
+/** Creates a decoded object with its defaults set. `isTracked`: who owns what is recorded in it already. */
 export async function createDraft(
   core: ResourceCore,
   context: RequestContext,
   namespace: string,
   draft: ApiDraft,
   query: WriteQuery,
+  isTracked = false,
 ): Promise<Answer> {
   settleNamespace(core, draft, namespace);
   const { metadata } = draft;
@@ -55,6 +57,7 @@ export async function createDraft(
   if (generates) metadata.name = generateName(stem, core.random);
   fillNewMeta(draft, core.clock.now());
   if (core.hasGeneration) metadata.generation = 1;
+  if (!isTracked) trackWrite(core, draft, undefined, { manager: query.fieldManager, subresource: "" });
   const call = {
     operation: "CREATE",
     subresource: "",

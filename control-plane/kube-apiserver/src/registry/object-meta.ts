@@ -20,7 +20,6 @@ export function fillNewMeta(draft: ApiDraft, now: number): void {
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.selfLink;
-  delete metadata.managedFields;
   delete metadata.resourceVersion;
   delete metadata.generation;
   metadata.creationTimestamp = formatTime(now);
@@ -32,7 +31,6 @@ export function keepOldMeta(draft: ApiDraft, old: ApiObject): void {
   const { metadata } = draft;
   const before = old.metadata;
   delete metadata.selfLink;
-  delete metadata.managedFields;
   if (before.generation === undefined) delete metadata.generation;
   else metadata.generation = before.generation;
   metadata.uid = metadata.uid === undefined || metadata.uid === "" ? before.uid : metadata.uid;

@@ -1,4 +1,5 @@
-import { conflict, notFound, unsupportedMediaType, type Draft, type Json } from "@coracle/apimachinery";
+import { conflict, notFound, type Draft, type Json } from "@coracle/apimachinery";
+import { applyObject, readConfig } from "./apply-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
 import { resourceOf, type ResourceCore } from "./resource-core.ts";
@@ -9,15 +10,6 @@ import type { TypeName } from "./resource-catalog.ts";
 /** Applies a patch to a JSON value of a type and returns the new value; the old one is not changed. */
 export type PatchPort = (kind: Exclude<PatchKind, "apply">, type: TypeName, value: Json, patch: Json) => Json;
 
-/** Patches of a content type that this server does not take. */
-export function refuseApply(): never {
-  throw unsupportedMediaType([
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-  ]);
-}
-
 /** PATCH of an object or a subresource of the same kind. */
 export async function patchObject(
   core: ResourceCore,
@@ -25,15 +17,17 @@ export async function patchObject(
   context: RequestContext,
   where: { readonly namespace: string; readonly name: string },
   patch: { readonly kind: PatchKind; readonly body: Json },
-  query: WriteQuery,
+  query: WriteQuery & { readonly force: boolean },
   way: UpdateWay = mainWay(core),
 ): Promise<Answer> {
   const { namespace, name } = where;
   const { kind } = patch;
-  if (kind === "apply") refuseApply();
+  if (kind === "apply") {
+    return applyObject(core, context, where, readConfig(core, core.entry, patch.body), query, way);
+  }
   if (core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
   const next = (old: ApiObject): ApiDraft => {
-    const patched = patches(kind as Exclude<PatchKind, "apply">, core.entry, old, patch.body) as Draft;
+    const patched = patches(kind, core.entry, old, patch.body) as Draft;
     const draft = decodeObject(core, patched, query.fieldValidation, context);
     settleNamespace(core, draft, namespace);
     checkName(draft, name);

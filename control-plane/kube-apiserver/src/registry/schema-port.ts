@@ -1,4 +1,4 @@
-import type { Draft } from "@coracle/apimachinery";
+import type { Draft, MergeType } from "@coracle/apimachinery";
 import type { TypeName } from "./resource-catalog.ts";
 
 /** What the registry needs of the schema engine. */
@@ -9,4 +9,6 @@ export interface SchemaPort {
    * fields) come back as texts; others throw an Error whose message tells them as upstream's decoder does.
    */
   decode(type: TypeName, value: Draft): { readonly object: Draft; readonly strict: readonly string[] };
+  /** How objects of the type are owned and merged by server-side apply. Absent: as far as their values tell. */
+  mergeType?(type: TypeName): MergeType | undefined;
 }

@@ -13,6 +13,7 @@ import type { StoredObject } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
+import { trackWrite } from "./field-ownership.ts";
 import { keepOldMeta } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
@@ -55,6 +56,8 @@ export interface UpdatePlan {
   readonly way: UpdateWay;
   /** The new object's resourceVersion says nothing: another precondition was checked by `next`. */
   readonly isUnconditional?: boolean;
+  /** `next` has recorded who owns what. */
+  readonly isTracked?: boolean;
 }
 
 /** PUT of an object or a subresource of the same kind. */
@@ -132,6 +135,9 @@ async function updateOnce(
   const old = previous.object;
   const draft = plan.next(old);
   checkVersion(core, draft, old, plan);
+  if (plan.isTracked !== true)
+    trackWrite(core, draft, old, { manager: query.fieldManager, subresource: way.subresource });
+  const { managedFields } = draft.metadata;
   const { validatesAsMain = way.subresource === "" } = way;
   const call = {
     operation: "UPDATE",
@@ -147,6 +153,8 @@ async function updateOnce(
   } as const;
   await admit(core, "admit", call);
   keepOldMeta(draft, old);
+  if (managedFields === undefined) delete draft.metadata.managedFields;
+  else draft.metadata.managedFields = managedFields;
   draft.metadata.resourceVersion = old.metadata.resourceVersion;
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   way.strategy.prepare?.(draft, old, strategy);
@@ -184,10 +192,23 @@ async function write(
     await core.hooks.deleted?.(removed.object);
     return answerObject({ ...draft, metadata: { ...draft.metadata, resourceVersion: String(removed.revision) } });
   }
+  ignoreNewTimes(draft, old);
   if (equalJson(draft, old)) return answerStored(previous);
   const stored = await core.storage.replace(previous, draft, { ttlSeconds: core.ttlSeconds });
   return stored === undefined ? undefined : answerStored(stored);
 }
+
+/** A write that changes nothing but when something was written changes nothing. */
+function ignoreNewTimes(draft: ApiDraft, old: ApiObject): void {
+  const now = draft.metadata.managedFields;
+  const before = old.metadata.managedFields;
+  if (!Array.isArray(now) || !Array.isArray(before) || !equalJson(timeless(now), timeless(before))) return;
+  draft.metadata.managedFields = before;
+  if (!equalJson(draft, old)) draft.metadata.managedFields = now;
+}
+
+const timeless = (entries: readonly unknown[]): unknown[] =>
+  entries.map((entry) => ({ ...(entry as Draft), time: undefined }));
 
 /** An object that waits for its deletion goes with its last finalizer. */
 function isDeletedByUpdate(draft: ApiDraft, old: ApiObject): boolean {

@@ -1,4 +1,13 @@
-import { badRequest, invalid, invalidValue, isObject, notSupported, unsupportedMediaType } from "@coracle/apimachinery";
+import {
+  badRequest,
+  forbiddenField,
+  invalid,
+  invalidValue,
+  isObject,
+  notSupported,
+  required,
+  unsupportedMediaType,
+} from "@coracle/apimachinery";
 import type {
   DeleteQuery,
   FieldValidation,
@@ -173,7 +182,16 @@ export function patchKindOf(contentType: string | undefined, isCustom: boolean):
   return kind;
 }
 
-/** The patch's `force` flag. */
-export function forceOf(request: ApiRequest): boolean {
-  return flag(request.query, "force") ?? false;
+/** The patch's `force` flag. An apply must name its manager; nothing else can be forced. */
+export function forceOf(request: ApiRequest, patch: PatchKind): boolean {
+  const force = flag(request.query, "force");
+  const errors = [];
+  if (patch !== "apply" && force !== undefined) {
+    errors.push(forbiddenField("force", "may not be specified for non-apply patch"));
+  }
+  if (patch === "apply" && text(request.query, "fieldManager") === undefined) {
+    errors.push(required("fieldManager", "is required for apply patch"));
+  }
+  if (errors.length > 0) throw invalid({ group: META, kind: "PatchOptions" }, "", errors);
+  return force ?? false;
 }

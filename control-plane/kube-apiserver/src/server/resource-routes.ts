@@ -146,7 +146,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const { info } = request;
     const format = formatOf(request, resource);
     const kind = patchKindOf(request.exchange.header("content-type"), resource.isCustom);
-    const query = { ...writeQuery(request, "PatchOptions"), force: forceOf(request) };
+    const query = { ...writeQuery(request, "PatchOptions"), force: forceOf(request, kind) };
     const body = (await readPatch(request, kind === "apply", codecs)) as Json;
     await sendAnswer(
       request,

@@ -88,6 +88,7 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
         flags.omitsZero ||
         (!flags.isRequired && (type.kind === "array" || type.kind === "map" || type.kind === "bytes")),
       fill: flags.omitsZero ? undefined : fillOf(property.default, type),
+      declaredDefault: scalarOf(property.default),
       patchMerges: strategy.includes("merge"),
       patchRetainsKeys: strategy.includes("retainKeys"),
       patchReplaces: strategy.includes("replace"),
@@ -132,11 +133,14 @@ interface FieldFlags {
   readonly omitsZero: boolean;
 }
 
+function scalarOf(declared: unknown): FieldSchema["declaredDefault"] {
+  if (typeof declared === "string" || typeof declared === "number" || typeof declared === "boolean") return declared;
+  return undefined;
+}
+
 function fillOf(declared: unknown, type: SchemaNode): FieldSchema["fill"] {
   if (declared === undefined || declared === null) return undefined;
   if (typeof declared === "object") return type.kind === "object" ? "object" : undefined;
-  if (typeof declared === "string" || typeof declared === "number" || typeof declared === "boolean") {
-    return { value: declared };
-  }
-  return undefined;
+  const value = scalarOf(declared);
+  return value === undefined ? undefined : { value };
 }

@@ -39,6 +39,8 @@ export interface FieldSchema {
   readonly omitsZero: boolean;
   /** What an absent member reads as; undefined for none, `"object"` for a filled object of the member's type. */
   readonly fill: { readonly value: string | number | boolean } | "object" | undefined;
+  /** The table's default, if it is a scalar. */
+  readonly declaredDefault: string | number | boolean | undefined;
   /** Strategic merge patch: how a patch combines with what is there. */
   readonly patchMerges: boolean;
   readonly patchRetainsKeys: boolean;

@@ -11,11 +11,12 @@ import {
   type Draft,
   type Labels,
 } from "@coracle/apimachinery";
+import { applyObject, readConfig } from "../apply-verb.ts";
 import { decodeAs, draftOf } from "../decode.ts";
 import { textOf } from "../json-text.ts";
-import { refuseApply, type PatchPort } from "../patch-verb.ts";
+import type { PatchPort } from "../patch-verb.ts";
 import type { Answer, SubresourceHandler, WriteQuery } from "../registry.ts";
-import { answerObject, resourceOf, type ResourceCore } from "../resource-core.ts";
+import { answerObject, apiVersionOfCore, resourceOf, type ResourceCore } from "../resource-core.ts";
 import type { ApiDraft, ApiObject } from "../resource-definition.ts";
 import { carryOutUpdate, type UpdatePlan, type UpdateWay } from "../update-verb.ts";
 
@@ -83,13 +84,27 @@ export function createScaleSubresource(core: ResourceCore, patches: PatchPort): 
       );
     },
     patch: async (context, namespace, name, kind, body, query) => {
-      if (kind === "apply") refuseApply();
+      if (kind === "apply") {
+        const config = replicasConfig(core, readConfig(core, SCALE, body));
+        return scaleAnswer(await applyObject(core, context, { namespace, name }, config, query, way));
+      }
       const wanted = (old: ApiObject): Draft => {
-        const patched = patches(kind as Exclude<typeof kind, "apply">, SCALE, scaleOf(old), body) as Draft;
+        const patched = patches(kind, SCALE, scaleOf(old), body) as Draft;
         return decodeAs(core.schema, SCALE, patched, query.fieldValidation, context);
       };
       return scaleAnswer(await carryOutUpdate(core, context, plan(namespace, name, query, wanted)));
     },
+  };
+}
+
+/** A Scale's configuration as one of the workload itself. */
+function replicasConfig(core: ResourceCore, { metadata, spec }: Draft): Draft {
+  const { resourceVersion, uid } = isObject(metadata) ? metadata : {};
+  return {
+    apiVersion: apiVersionOfCore(core),
+    kind: core.entry.kind,
+    metadata: { ...(resourceVersion === undefined ? {} : { resourceVersion }), ...(uid === undefined ? {} : { uid }) },
+    ...(isObject(spec) && spec.replicas !== undefined ? { spec: { replicas: spec.replicas } } : {}),
   };
 }
 

@@ -1,0 +1,96 @@
+import {
+  badRequest,
+  checkConfig,
+  isAlreadyExists,
+  isObject,
+  notFound,
+  statusError,
+  type Draft,
+  type Json,
+} from "@coracle/apimachinery";
+import { createDraft } from "./create-verb.ts";
+import { checkName, decodeObject, draftOf, settleNamespace } from "./decode.ts";
+import { applyTo } from "./field-ownership.ts";
+import { textOf } from "./json-text.ts";
+import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
+import type { TypeName } from "./resource-catalog.ts";
+import { resourceOf, type ResourceCore } from "./resource-core.ts";
+import type { ApiDraft, ApiObject } from "./resource-definition.ts";
+import { carryOutUpdate, type UpdateWay } from "./update-verb.ts";
+
+/** A server-side apply: PATCH that says what its manager wants of the object, as a whole. */
+export async function applyObject(
+  core: ResourceCore,
+  context: RequestContext,
+  where: { readonly namespace: string; readonly name: string },
+  config: Draft,
+  query: WriteQuery & { readonly force: boolean },
+  way: UpdateWay,
+): Promise<Answer> {
+  const { namespace, name } = where;
+  const write = { manager: query.fieldManager, subresource: way.subresource, force: query.force };
+  const next = (old: ApiObject | undefined): ApiDraft => {
+    const applied = applyTo(core, old, config, write);
+    const { managedFields } = applied.metadata as Draft;
+    // The owners were made here: they need no check.
+    delete (applied.metadata as Draft).managedFields;
+    const draft = decodeObject(core, applied, "Ignore", context);
+    if (managedFields !== undefined) draft.metadata.managedFields = managedFields;
+    settleNamespace(core, draft, namespace);
+    checkName(draft, name);
+    return draft;
+  };
+  if (core.storage.get(namespace, name) === undefined) {
+    if (way.subresource !== "") throw notFound(resourceOf(core), name);
+    refuseUid(core, name, config);
+    try {
+      return await createDraft(core, context, namespace, next(undefined), query, true);
+    } catch (error) {
+      // Someone was quicker: then it is an update.
+      if (!isAlreadyExists(error) || core.storage.get(namespace, name) === undefined) throw error;
+    }
+  }
+  return carryOutUpdate(core, context, { name, namespace, next, query, way, isTracked: true });
+}
+
+/** A configuration that speaks of one certain object does not make another. */
+function refuseUid(core: ResourceCore, name: string, config: Draft): void {
+  const uid = isObject(config.metadata) ? textOf(config.metadata.uid) : "";
+  if (uid === "") return;
+  const { group, resource } = resourceOf(core);
+  throw statusError(
+    "Conflict",
+    `Operation cannot be fulfilled on ${group === "" ? resource : `${resource}.${group}`} "${name}": uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+    { name, group, kind: resource },
+  );
+}
+
+/** Checks an apply's body: of the expected type, with declared fields only, without owners. */
+export function readConfig(core: ResourceCore, type: TypeName, body: Json): Draft {
+  if (!isObject(body)) throw badRequest("error decoding YAML: the configuration must be an object");
+  const config = draftOf(core, body);
+  config.apiVersion = body["apiVersion"];
+  config.kind = body["kind"];
+  const expected = type.group === "" ? type.version : `${type.group}/${type.version}`;
+  if (config.apiVersion !== expected || config.kind !== type.kind) {
+    throw badRequest(`invalid object type: ${textOf(config.apiVersion)}, Kind=${textOf(config.kind)}`);
+  }
+  const { metadata } = config;
+  if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null) {
+    throw badRequest("metadata.managedFields must be nil");
+  }
+  checkDeclared(core, type, config, expected);
+  return config;
+}
+
+function checkDeclared(core: ResourceCore, type: TypeName, config: Draft, apiVersion: string): void {
+  const mergeType = core.schema.mergeType?.(type);
+  const errors = mergeType === undefined ? [] : checkConfig(mergeType, config);
+  if (errors.length === 0) return;
+  const { namespace, name } = (config.metadata ?? {}) as { namespace?: unknown; name?: unknown };
+  const list = errors.length === 1 ? errors[0] : ["errors:", ...errors.map((error) => `  ${error}`)].join("\n");
+  throw statusError(
+    "",
+    `failed to create typed patch object (${textOf(namespace)}/${textOf(name)}; ${apiVersion}, Kind=${type.kind}): ${list}`,
+  );
+}

@@ -1,0 +1,286 @@
+import type { ManagedFieldsEntry } from "@coracle/api/meta/v1";
+import { equalJson, isObject, type Draft } from "../json/json.ts";
+import { compareObjects, fieldSetOf, type Comparison } from "./compare.ts";
+import {
+  equalSets,
+  intersectSets,
+  isEmptySet,
+  parseFieldSet,
+  pathsOf,
+  subtractSet,
+  uniteSets,
+  type FieldSet,
+} from "./field-set.ts";
+import type { MergeType } from "./merge-type.ts";
+import { mergeConfig, removePaths, withNamedParents } from "./merge.ts";
+
+/** Most managers that `Update` may leave on one object; what older ones own is gathered under one name. */
+export const MAX_UPDATE_MANAGERS = 10;
+const OLD_UPDATES = "ancient-changes";
+/** Who owns what an object held before its first apply. */
+const BEFORE_FIRST_APPLY = "before-first-apply";
+
+/** One manager and what it owns. Not changed in place. */
+export interface ManagedFields {
+  readonly manager: string;
+  readonly operation: "Apply" | "Update";
+  readonly apiVersion: string;
+  readonly subresource: string;
+  /** RFC 3339, whole seconds; undefined: unknown. */
+  readonly time: string | undefined;
+  readonly fields: FieldSet;
+}
+
+/** Who writes, how and when. */
+export interface Writer {
+  readonly manager: string;
+  readonly apiVersion: string;
+  readonly subresource: string;
+  readonly time: string;
+}
+
+/** Reads `metadata.managedFields`. Throws an Error when a client sent what is none. */
+export function readManagedFields(entries: unknown): readonly ManagedFields[] {
+  if (!Array.isArray(entries)) return [];
+  return entries.map((entry: unknown) => readEntry(entry));
+}
+
+function readEntry(entry: unknown): ManagedFields {
+  if (!isObject(entry)) throw new Error("an entry must be an object");
+  const { manager = "", operation, apiVersion = "", subresource = "", time, fieldsType } = entry as ManagedFieldsEntry;
+  if (operation !== "Apply" && operation !== "Update") throw new Error("operation must be `Apply` or `Update`");
+  if (apiVersion === "") throw new Error("apiVersion must not be empty");
+  if (fieldsType !== "FieldsV1") throw new Error(`invalid fieldsType ${JSON.stringify(fieldsType ?? "")}`);
+  return { manager, operation, apiVersion, subresource, time, fields: parseFieldSet(entry["fieldsV1"] ?? {}) };
+}
+
+/** The same for what this server stored: nothing is checked or copied. */
+export function storedManagedFields(entries: unknown): readonly ManagedFields[] {
+  if (!Array.isArray(entries)) return [];
+  return (entries as readonly ManagedFieldsEntry[]).map((entry) => ({
+    manager: entry.manager ?? "",
+    operation: entry.operation === "Apply" ? "Apply" : "Update",
+    apiVersion: entry.apiVersion ?? "",
+    subresource: entry.subresource ?? "",
+    time: entry.time,
+    fields: (entry.fieldsV1 ?? {}) as FieldSet,
+  }));
+}
+
+/** Writes `metadata.managedFields`, in the order that readers expect; undefined when no one owns anything. */
+export function writeManagedFields(all: readonly ManagedFields[]): ManagedFieldsEntry[] | undefined {
+  if (all.length === 0) return undefined;
+  return all.toSorted(byOperationAndTime).map((entry) => ({
+    ...(entry.manager === "" ? {} : { manager: entry.manager }),
+    operation: entry.operation,
+    apiVersion: entry.apiVersion,
+    ...(entry.time === undefined ? {} : { time: entry.time }),
+    fieldsType: "FieldsV1",
+    fieldsV1: entry.fields as ManagedFieldsEntry["fieldsV1"],
+    ...(entry.subresource === "" ? {} : { subresource: entry.subresource }),
+  })) as ManagedFieldsEntry[];
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function byOperationAndTime(a: ManagedFields, b: ManagedFields): number {
+  return compareText(a.operation, b.operation) || byTime(a, b);
+}
+
+function byTime(a: ManagedFields, b: ManagedFields): number {
+  return (
+    compareText(a.time ?? "", b.time ?? "") ||
+    compareText(a.manager, b.manager) ||
+    compareText(a.apiVersion, b.apiVersion) ||
+    compareText(a.subresource, b.subresource)
+  );
+}
+
+/** Whether both entries are of the same writer: of appliers the version does not count. */
+function isSameManager(a: Omit<ManagedFields, "time" | "fields">, b: ManagedFields): boolean {
+  return (
+    a.manager === b.manager &&
+    a.operation === b.operation &&
+    a.subresource === b.subresource &&
+    (a.operation === "Apply" || a.apiVersion === b.apiVersion)
+  );
+}
+
+/**
+ * Who owns what after a plain write: the writer owns what it changed, no one owns what is gone. `before` and `after`
+ * are without what is not tracked.
+ */
+export function trackUpdate(
+  type: MergeType,
+  before: unknown,
+  after: unknown,
+  all: readonly ManagedFields[],
+  writer: Writer,
+): readonly ManagedFields[] {
+  const difference = compareObjects(type, before, after);
+  const { changed } = difference;
+  const rest = settleOthers(all, difference, writer.apiVersion, undefined);
+  if (isEmptySet(changed)) return rest;
+  const own = { ...writer, operation: "Update" } as const;
+  const at = rest.findIndex((entry) => isSameManager(own, entry));
+  const known = rest[at];
+  if (known === undefined) return capUpdateManagers([...rest, { ...own, fields: changed }]);
+  return rest.with(at, { ...own, fields: uniteSets(changed, known.fields) });
+}
+
+/** Takes what changed or is gone from all owners but one. */
+function settleOthers(
+  all: readonly ManagedFields[],
+  { changed, removed }: Comparison,
+  apiVersion: string,
+  except: ManagedFields | undefined,
+): readonly ManagedFields[] {
+  if (isEmptySet(changed) && isEmptySet(removed)) return all;
+  const gone = uniteSets(changed, removed);
+  const out: ManagedFields[] = [];
+  for (const entry of all) {
+    // What another version of the type calls these fields is not known here.
+    if (entry === except || entry.apiVersion !== apiVersion) {
+      out.push(entry);
+      continue;
+    }
+    const fields = subtractSet(entry.fields, gone);
+    if (!isEmptySet(fields)) out.push(fields === entry.fields ? entry : { ...entry, fields });
+  }
+  return out;
+}
+
+/** Gathers the oldest updaters under one name for each version, until few enough are left. */
+function capUpdateManagers(all: readonly ManagedFields[]): readonly ManagedFields[] {
+  const updaters = all.filter((entry) => entry.operation === "Update").sort(byTime);
+  let surplus = updaters.length - MAX_UPDATE_MANAGERS;
+  if (surplus <= 0) return all;
+  let out = [...all];
+  const firsts = new Map<string, ManagedFields>();
+  for (const entry of updaters) {
+    if (surplus <= 0) break;
+    const { apiVersion } = entry;
+    const bucket = { manager: OLD_UPDATES, operation: "Update", apiVersion, subresource: "" } as const;
+    const first = firsts.get(apiVersion);
+    if (first === undefined) {
+      firsts.set(apiVersion, entry);
+      continue;
+    }
+    const known = out.find((other) => isSameManager(bucket, other)) ?? first;
+    const fields = uniteSets(entry.fields, known.fields);
+    out = out.filter((other) => other !== entry && other !== known);
+    const merged = { ...bucket, time: entry.time, fields };
+    out.push(merged);
+    firsts.set(apiVersion, merged);
+    surplus--;
+  }
+  return out;
+}
+
+/** One field that a configuration sets and another manager owns. */
+export interface ApplyConflict {
+  readonly owner: ManagedFields;
+  readonly path: string;
+}
+
+/** The manager as messages name it: `"kubectl" using apps/v1`. */
+export function textOfManager({ manager, operation, apiVersion, subresource }: ManagedFields): string {
+  const name = JSON.stringify(manager) + (subresource === "" ? "" : ` with subresource ${JSON.stringify(subresource)}`);
+  return operation === "Update" ? `${name} using ${apiVersion}` : name;
+}
+
+/** What applying comes to. */
+export type Applied =
+  | {
+      readonly type: "applied";
+      /** The new object, its defaults not set; undefined: it is as it was. */
+      readonly object: Draft | undefined;
+      readonly managers: readonly ManagedFields[];
+    }
+  | { readonly type: "conflict"; readonly conflicts: readonly ApplyConflict[] };
+
+/** One apply. */
+export interface ApplyRequest {
+  readonly type: MergeType;
+  /** What is there; with a fresh object: the kind's empty one. Without `managedFields`. */
+  readonly live: Draft;
+  /** What the applier wants, checked by `checkConfig`. */
+  readonly config: Draft;
+  readonly managers: readonly ManagedFields[];
+  readonly writer: Writer;
+  readonly force: boolean;
+  /** Leaves out what is not tracked. */
+  readonly tracked: (object: Draft) => Draft;
+}
+
+/** Whose conflicts an apply may ignore. */
+export type MayTake = (fields: FieldSet) => FieldSet;
+
+/** Lays a configuration over the object: what the applier set before and no longer does goes, unless others own it. */
+export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
+  const { type, live, config, writer, force, tracked } = request;
+  const own = { ...writer, operation: "Apply", fields: fieldSetOf(type, tracked(config)) } as const;
+  const previous = request.managers.find((entry) => isSameManager(own, entry));
+  const others = request.managers.filter((entry) => entry !== previous);
+  const merged = mergeConfig(type, live, config) as Draft;
+  const object = prune(type, merged, previous?.fields, [...others, own]);
+  const difference = compareObjects(type, tracked(live), tracked(object));
+  if (!force) {
+    const conflicts = findConflicts(others, difference.changed, writer.apiVersion, mayTake);
+    if (conflicts.length > 0) return { type: "conflict", conflicts };
+  }
+  const rest = settleOthers(others, difference, writer.apiVersion, undefined);
+  // What was removed with a parent is no longer the applier's either.
+  const fields = subtractSet(own.fields, difference.removed);
+  const isSame = equalJson(live, object);
+  const isUnchanged = isSame && previous !== undefined && equalSets(previous.fields, fields);
+  const entry = isUnchanged && previous.apiVersion === own.apiVersion ? previous : { ...own, fields };
+  return {
+    type: "applied",
+    object: isSame ? undefined : object,
+    managers: isEmptySet(fields) ? rest : [...rest, entry],
+  };
+}
+
+function findConflicts(
+  others: readonly ManagedFields[],
+  changed: FieldSet,
+  apiVersion: string,
+  mayTake: MayTake | undefined,
+): ApplyConflict[] {
+  const out: ApplyConflict[] = [];
+  for (const owner of others.toSorted((a, b) => compareText(a.manager, b.manager) || byOperationAndTime(a, b))) {
+    if (owner.apiVersion !== apiVersion) continue;
+    const taken = intersectSets(owner.fields, changed);
+    const refused = mayTake === undefined ? taken : subtractSet(taken, mayTake(taken));
+    out.push(...pathsOf(refused).map((path) => ({ owner, path })));
+  }
+  return out;
+}
+
+/** Removes what the applier owned and does not want any longer. */
+function prune(type: MergeType, merged: Draft, last: FieldSet | undefined, managers: readonly ManagedFields[]): Draft {
+  if (last === undefined || isEmptySet(last)) return merged;
+  const full = (set: FieldSet): FieldSet => withNamedParents(type, set);
+  const lastFull = full(last);
+  const mergedSet = full(fieldSetOf(type, merged));
+  let owned: FieldSet = {};
+  for (const { fields } of managers) owned = uniteSets(owned, fields);
+  const setOf = (value: unknown): FieldSet => full(fieldSetOf(type, value));
+
+  const without = removePaths(type, merged, lastFull);
+  const kept = uniteSets(setOf(without ?? {}), full(owned));
+  const backed = removePaths(type, merged, subtractSet(mergedSet, kept));
+  const dangling = intersectSets(subtractSet(mergedSet, setOf(backed ?? {})), lastFull);
+  return (removePaths(type, merged, dangling) ?? {}) as Draft;
+}
+
+/** Gives what an object without owners holds to one name, so that a first apply finds it owned. */
+export function ownBeforeFirstApply(
+  type: MergeType,
+  zero: unknown,
+  live: unknown,
+  writer: Omit<Writer, "manager">,
+): readonly ManagedFields[] {
+  return trackUpdate(type, zero, live, [], { ...writer, manager: BEFORE_FIRST_APPLY });
+}
