@@ -15,10 +15,12 @@ import {
 } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-const pages = readdirSync(join(root, "examples"), { withFileTypes: true })
+const examples = readdirSync(join(root, "examples"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => join("examples", entry.name, "README.md"))
   .toSorted();
+/** The project's own page first: its commands are those that people type first. */
+const pages = ["README.md", ...examples];
 
 describe("every command of the examples' pages runs and prints what the page says", () => {
   let host: TestHost;

@@ -1,0 +1,138 @@
+/** How far a kind is: it does what upstream's does, a part of it, it is checked and stored and nothing acts on it, or it is not answered. */
+export type State = "works" | "partly" | "stored" | "not yet";
+
+export interface ResourceNote {
+  readonly state: State;
+  /** Controllers or components that act on it; names of controllers as `--controllers` has them. */
+  readonly by?: readonly string[];
+  readonly note?: string;
+}
+
+/** What the tables cannot say of a served resource. Keys: `GROUP/VERSION/PLURAL`, core without the group. */
+export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
+  "v1/bindings": { state: "works", by: ["kube-apiserver"] },
+  "v1/componentstatuses": { state: "not yet", note: "listed in discovery; every request is answered 404" },
+  "v1/configmaps": { state: "works", by: ["root-ca-certificate-publisher-controller", "kubelet"] },
+  "v1/endpoints": { state: "works", by: ["endpoints-controller"] },
+  "v1/events": { state: "works", by: ["kube-apiserver"], note: "kept for an hour; `--event-ttl` is ignored" },
+  "v1/limitranges": { state: "works", by: ["LimitRanger (admission)"] },
+  "v1/namespaces": { state: "works", by: ["namespace-controller", "NamespaceLifecycle (admission)"] },
+  "v1/nodes": {
+    state: "works",
+    by: ["kubelet", "node-lifecycle-controller", "node-ipam-controller", "taint-eviction-controller"],
+  },
+  "v1/persistentvolumeclaims": {
+    state: "partly",
+    by: ["persistentvolumeclaim-protection-controller"],
+    note: "nothing binds claims; a claim bound by hand to a hostPath or local volume can be mounted",
+  },
+  "v1/persistentvolumes": {
+    state: "partly",
+    by: ["persistentvolume-protection-controller"],
+    note: "not bound, not provisioned, not reclaimed",
+  },
+  "v1/pods": {
+    state: "works",
+    by: ["kubelet", "kube-scheduler", "pod-garbage-collector-controller"],
+    note: "`resize` is stored, the kubelet does not carry it out",
+  },
+  "v1/podtemplates": { state: "works" },
+  "v1/replicationcontrollers": { state: "works", by: ["replicationcontroller-controller"] },
+  "v1/resourcequotas": { state: "stored", note: "usage is not counted and nothing is refused" },
+  "v1/secrets": { state: "works", by: ["kubelet"], note: "no encryption at rest" },
+  "v1/serviceaccounts": {
+    state: "works",
+    by: ["serviceaccount-controller", "ServiceAccount (admission)"],
+    note: "no token Secrets (legacy)",
+  },
+  "v1/services": {
+    state: "works",
+    by: ["endpointslice-controller", "kube-proxy", "cluster-dns"],
+    note: "LoadBalancer gets no address (no cloud controller); IPv4 only in the node",
+  },
+  "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": { state: "stored", note: "no webhook is called" },
+  "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": { state: "stored", note: "no webhook is called" },
+  "admissionregistration.k8s.io/v1/validatingadmissionpolicies": {
+    state: "stored",
+    note: "expressions are checked, not evaluated",
+  },
+  "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": { state: "stored" },
+  "apiextensions.k8s.io/v1/customresourcedefinitions": {
+    state: "stored",
+    note: "definitions are checked; custom resources are not served",
+  },
+  "apiregistration.k8s.io/v1/apiservices": { state: "stored", note: "no aggregation: requests are not passed on" },
+  "apps/v1/controllerrevisions": { state: "works", by: ["daemonset-controller", "statefulset-controller"] },
+  "apps/v1/daemonsets": { state: "works", by: ["daemonset-controller"] },
+  "apps/v1/deployments": { state: "works", by: ["deployment-controller"] },
+  "apps/v1/replicasets": { state: "works", by: ["replicaset-controller"] },
+  "apps/v1/statefulsets": {
+    state: "partly",
+    by: ["statefulset-controller"],
+    note: "claims are made, but nothing binds them",
+  },
+  "authentication.k8s.io/v1/selfsubjectreviews": { state: "works", by: ["kube-apiserver"] },
+  "authentication.k8s.io/v1/tokenreviews": { state: "works", by: ["kube-apiserver"] },
+  "authorization.k8s.io/v1/localsubjectaccessreviews": { state: "works", by: ["kube-apiserver"] },
+  "authorization.k8s.io/v1/selfsubjectaccessreviews": { state: "works", by: ["kube-apiserver"] },
+  "authorization.k8s.io/v1/selfsubjectrulesreviews": { state: "works", by: ["kube-apiserver"] },
+  "authorization.k8s.io/v1/subjectaccessreviews": { state: "works", by: ["kube-apiserver"] },
+  "autoscaling/v1/horizontalpodautoscalers": { state: "stored", note: "converted to and from v2; nothing scales" },
+  "autoscaling/v2/horizontalpodautoscalers": { state: "stored", note: "nothing scales" },
+  "batch/v1/cronjobs": { state: "works", by: ["cronjob-controller"] },
+  "batch/v1/jobs": { state: "works", by: ["job-controller", "ttl-after-finished-controller"] },
+  "certificates.k8s.io/v1/certificatesigningrequests": { state: "stored", note: "can be approved; nothing signs" },
+  "coordination.k8s.io/v1/leases": { state: "works", by: ["kubelet", "leader election"] },
+  "discovery.k8s.io/v1/endpointslices": {
+    state: "works",
+    by: ["endpointslice-controller"],
+    note: "Endpoints made by hand are not mirrored",
+  },
+  "events.k8s.io/v1/events": { state: "works", by: ["kube-apiserver"], note: "the same objects as v1/events" },
+  "flowcontrol.apiserver.k8s.io/v1/flowschemas": {
+    state: "stored",
+    note: "requests are limited by plain counters; none are made at start",
+  },
+  "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": { state: "stored", note: "as flowschemas" },
+  "networking.k8s.io/v1/ingressclasses": { state: "works", by: ["DefaultIngressClass (admission)"] },
+  "networking.k8s.io/v1/ingresses": { state: "stored", note: "bring an ingress controller" },
+  "networking.k8s.io/v1/ipaddresses": { state: "works", by: ["kube-apiserver"], note: "one for each cluster IP" },
+  "networking.k8s.io/v1/networkpolicies": { state: "stored", note: "not enforced" },
+  "networking.k8s.io/v1/servicecidrs": {
+    state: "partly",
+    by: ["kube-apiserver"],
+    note: "the range of the flags; further ranges give no addresses",
+  },
+  "node.k8s.io/v1/runtimeclasses": {
+    state: "partly",
+    by: ["RuntimeClass (admission)"],
+    note: "overhead and scheduling; the kubelet takes no handler",
+  },
+  "policy/v1/poddisruptionbudgets": { state: "works", by: ["disruption-controller", "pods/eviction"] },
+  "rbac.authorization.k8s.io/v1/clusterrolebindings": { state: "works", by: ["RBAC authorizer"] },
+  "rbac.authorization.k8s.io/v1/clusterroles": {
+    state: "works",
+    by: ["RBAC authorizer", "clusterrole-aggregation-controller"],
+  },
+  "rbac.authorization.k8s.io/v1/rolebindings": { state: "works", by: ["RBAC authorizer"] },
+  "rbac.authorization.k8s.io/v1/roles": { state: "works", by: ["RBAC authorizer"] },
+  "resource.k8s.io/v1/deviceclasses": { state: "stored", note: "no allocation" },
+  "resource.k8s.io/v1/resourceclaims": { state: "stored", note: "no allocation" },
+  "resource.k8s.io/v1/resourceclaimtemplates": { state: "stored", note: "no claims are made of them" },
+  "resource.k8s.io/v1/resourceslices": { state: "stored" },
+  "scheduling.k8s.io/v1/priorityclasses": {
+    state: "partly",
+    by: ["Priority (admission)", "kube-scheduler"],
+    note: "order of the queue; no preemption",
+  },
+  "storage.k8s.io/v1/csidrivers": { state: "stored", note: "no CSI in the kubelet" },
+  "storage.k8s.io/v1/csinodes": { state: "stored" },
+  "storage.k8s.io/v1/csistoragecapacities": { state: "stored" },
+  "storage.k8s.io/v1/storageclasses": {
+    state: "partly",
+    by: ["DefaultStorageClass (admission)"],
+    note: "nothing provisions",
+  },
+  "storage.k8s.io/v1/volumeattachments": { state: "stored" },
+  "storage.k8s.io/v1/volumeattributesclasses": { state: "stored" },
+};
