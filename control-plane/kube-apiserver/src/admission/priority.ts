@@ -8,6 +8,15 @@ import { podSpecOf } from "./pod-draft.ts";
 const CLASSES = { group: "scheduling.k8s.io", version: "v1", plural: "priorityclasses" };
 const LOWER = "PreemptLowerPriority";
 
+/** A pod that is updated by its first manifest keeps what was computed for it. */
+function keepPriority(attributes: AdmissionAttributes): void {
+  const spec = podSpecOf(attributes);
+  const old = attributes.oldObject?.["spec"] as { priority?: number; preemptionPolicy?: string } | undefined;
+  if (spec === undefined || old === undefined) return;
+  if (old.priority !== undefined) spec.priority ??= old.priority;
+  if (old.preemptionPolicy !== undefined) spec.preemptionPolicy ??= old.preemptionPolicy;
+}
+
 /** Turns a pod's class into its number; allows one class to be the default. */
 export function priority(objects: RegistryReader): AdmissionPlugin {
   const all = async (): Promise<readonly PriorityClass[]> =>
@@ -55,7 +64,9 @@ export function priority(objects: RegistryReader): AdmissionPlugin {
     name: "Priority",
     scope: { operations: ["CREATE", "UPDATE"], resources: ["/pods", "scheduling.k8s.io/priorityclasses"] },
     async admit(attributes) {
-      if (attributes.resource === "pods" && attributes.operation === "CREATE") await admitPod(attributes);
+      if (attributes.resource !== "pods") return;
+      if (attributes.operation === "CREATE") await admitPod(attributes);
+      else keepPriority(attributes);
     },
     async validate(attributes) {
       if (attributes.resource !== "priorityclasses" || attributes.object?.["globalDefault"] !== true) return;

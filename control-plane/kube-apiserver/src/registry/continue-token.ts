@@ -18,9 +18,12 @@ export function encodeContinue(token: ContinueToken): string {
 /** Refuses what is no token with a 400. */
 export function decodeContinue(text: string): ContinueToken {
   const fail = (why: string): never => {
-    throw badRequest(`continue key is not valid: ${why}`);
+    throw badRequest(`invalid continue token: continue key is not valid: ${why}`);
   };
-  if (!/^[A-Za-z0-9_-]*={0,2}$/.test(text)) fail("illegal base64 data at input byte 0");
+  const stray = text.search(/[^A-Za-z0-9_-]/);
+  if (stray !== -1) fail(`illegal base64 data at input byte ${stray}`);
+  // A last group of one character, or one with bits left over, encodes nothing.
+  if (text.length % 4 === 1) fail(`illegal base64 data at input byte ${text.length - 1}`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
@@ -28,7 +31,7 @@ export function decodeContinue(text: string): ContinueToken {
     fail(error instanceof Error ? error.message : String(error));
   }
   const { v, rv, start } = (parsed ?? {}) as { v?: unknown; rv?: unknown; start?: unknown };
-  if (v !== "meta.k8s.io/v1") fail(`server does not recognize this encoded version ${JSON.stringify(v ?? "")}`);
+  if (v !== "meta.k8s.io/v1") fail(`server does not recognize this encoded version ${typeof v === "string" ? v : ""}`);
   if (typeof rv !== "number" || !Number.isSafeInteger(rv) || rv === 0) {
     fail("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   }

@@ -5,7 +5,7 @@ import { draftOf } from "./decode.ts";
 import { formatTime } from "./object-meta.ts";
 import type { Answer, DeleteQuery, ListQuery, RequestContext } from "./registry.ts";
 import { listObjects } from "./list-verb.ts";
-import { admit, answerObject, answerStored, resourceOf, type ResourceCore } from "./resource-core.ts";
+import { admit, answerObject, answerStored, resourceOf, warn, type ResourceCore } from "./resource-core.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
 
 const ORPHAN = "orphan";
@@ -122,6 +122,9 @@ export async function deleteObject(
   query: DeleteQuery,
 ): Promise<Answer> {
   const isDryRun = (query.options.dryRun ?? []).includes("All");
+  const { orphanDependents, propagationPolicy } = query.options;
+  const saysPolicy = orphanDependents !== undefined || propagationPolicy !== undefined;
+  warn(context, core.definition.deleteWarnings?.(saysPolicy));
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const previous = core.storage.get(namespace, name);
     if (previous === undefined) throw notFound(resourceOf(core), name);
@@ -172,19 +175,29 @@ async function carryOut(
   }
 }
 
+/** Kinds whose deletion answers the object as it was last; the others answer that it is gone. */
 const ANSWERS_OBJECT: ReadonlySet<string> = new Set([
-  "persistentvolumeclaims",
-  "persistentvolumes",
-  "pods",
-  "podtemplates",
-  "resourcequotas",
-  "serviceaccounts",
-  "services",
+  "/persistentvolumeclaims",
+  "/persistentvolumes",
+  "/pods",
+  "/podtemplates",
+  "/resourcequotas",
+  "/serviceaccounts",
+  "/services",
+  "resource.k8s.io/deviceclasses",
+  "resource.k8s.io/resourceclaims",
+  "resource.k8s.io/resourceclaimtemplates",
+  "resource.k8s.io/resourceslices",
+  "storage.k8s.io/csidrivers",
+  "storage.k8s.io/csinodes",
+  "storage.k8s.io/storageclasses",
+  "storage.k8s.io/volumeattachments",
+  "storage.k8s.io/volumeattributesclasses",
 ]);
 
 function answerGone(core: ResourceCore, object: ApiObject): Answer {
   const { group, plural } = core.entry;
-  if (group === "" && ANSWERS_OBJECT.has(plural)) return answerObject(object);
+  if (ANSWERS_OBJECT.has(`${group}/${plural}`)) return answerObject(object);
   const { name, uid } = object.metadata;
   return answerObject({
     kind: "Status",
@@ -198,8 +211,22 @@ function answerGone(core: ResourceCore, object: ApiObject): Answer {
 function checkPreconditions(core: ResourceCore, object: ApiObject, options: Options): void {
   const { uid, resourceVersion } = options.preconditions ?? {};
   const { metadata } = object;
+  const { group, kind, plural } = core.entry;
+  const name = textOf(metadata.name);
+  // Kinds that look at their finalizers first compare while they store, and say so in the store's words.
+  if (kind === "Namespace" || kind === "CustomResourceDefinition") {
+    const refuse = (what: string, wanted: string, found: unknown): never => {
+      const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${textOf(found)}`;
+      throw conflict({ group, resource: plural }, name, why);
+    };
+    if (uid !== undefined && uid !== metadata.uid) refuse("UID", uid, metadata.uid);
+    if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
+      refuse("ResourceVersion", resourceVersion, metadata.resourceVersion);
+    return;
+  }
   const refuse = (why: string): never => {
-    throw conflict({ group: core.entry.group, resource: core.entry.kind }, textOf(metadata.name), why);
+    // Events of both groups are one kind in the store.
+    throw conflict({ group: kind === "Event" ? "" : group, resource: kind }, name, why);
   };
   if (uid !== undefined && uid !== metadata.uid) {
     refuse(
@@ -246,6 +273,6 @@ export async function deleteCollection(
     kind: core.entry.listKind ?? `${core.entry.kind}List`,
     apiVersion: core.entry.group === "" ? core.entry.version : `${core.entry.group}/${core.entry.version}`,
     metadata: found.metadata,
-    items: found.items.map((item) => item.object),
+    items: found.items.map(({ object: { kind: _kind, apiVersion: _apiVersion, ...item } }) => item),
   });
 }

@@ -42,18 +42,23 @@ function checkListOptions(query: ListQuery, sendInitialEvents: boolean | undefin
     if (!isWatch && !given(query.resourceVersion)) {
       errors.push(forbiddenField(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
     }
-    if (!isWatch && given(query.continue)) {
+    if (given(query.continue)) {
       errors.push(forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided"));
     }
-    if (match !== "Exact" && match !== "NotOlderThan")
-      errors.push(notSupported(field, match, ["Exact", "NotOlderThan"]));
-    if (match === "Exact" && query.resourceVersion === "0") {
+    if (!isWatch && match !== "Exact" && match !== "NotOlderThan")
+      errors.push(notSupported(field, match, ["Exact", "NotOlderThan", ""]));
+    if (!isWatch && match === "Exact" && query.resourceVersion === "0") {
       errors.push(forbiddenField(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
     }
   }
   if (isWatch && sendInitialEvents !== undefined && match !== "NotOlderThan") {
     errors.push(forbiddenField(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    if (given(match)) errors.push(notSupported(field, match, ["NotOlderThan"]));
   }
+  if (isWatch && given(query.continue) && !given(match))
+    errors.push(forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided"));
+  if (!isWatch && sendInitialEvents !== undefined)
+    errors.push(forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list"));
   if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", errors);
 }
 
@@ -107,7 +112,7 @@ export async function listObjects(
   namespace: string | undefined,
   query: ListQuery,
 ): Promise<ListAnswer> {
-  checkListOptions(query, undefined, false);
+  checkListOptions(query, query.sendInitialEvents, false);
   const selection = compileSelection(core, query);
   const scope = selection.namespace !== undefined && namespace === undefined ? selection.namespace : namespace;
   const base = `${core.entry.etcdPrefix ?? ""}/${scope === undefined || !core.entry.namespaced ? "" : `${scope}/`}`;

@@ -149,7 +149,7 @@ describe("lists", () => {
     expect(one.items.map((item) => item.name)).toEqual(["c6"]);
     expect(await failure(configMaps().list(context, undefined, { fieldSelector: "data.a=1" }))).toMatchObject({
       code: 400,
-      message: "field label not supported: data.a",
+      message: '"data.a" is not a known field selector: only "metadata.name", "metadata.namespace"',
     });
   });
 

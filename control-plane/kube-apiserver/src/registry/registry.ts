@@ -61,11 +61,12 @@ export interface ListQuery extends ReadQuery {
   readonly limit?: number | undefined;
   readonly continue?: string | undefined;
   readonly resourceVersionMatch?: string | undefined;
+  /** Of watches only; a list that has it is refused. */
+  readonly sendInitialEvents?: boolean | undefined;
 }
 
 export interface WatchQuery extends ListQuery {
   readonly allowWatchBookmarks: boolean;
-  readonly sendInitialEvents?: boolean | undefined;
 }
 
 export interface DeleteQuery {

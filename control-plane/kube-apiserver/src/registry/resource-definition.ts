@@ -57,6 +57,8 @@ export interface ResourceDefinition {
   /** Subresources that are written like the object itself: `status`, `resize`, `ephemeralcontainers`, `approval`, `finalize`. */
   readonly subresources?: Readonly<Record<string, UpdateStrategy>>;
   createWarnings?(object: ApiObject): string[];
+  /** `saysWhatWithDependents`: the delete names a propagation policy. */
+  deleteWarnings?(saysWhatWithDependents: boolean): string[];
   /** PUT of an absent object creates it. */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is accepted. Absent: true. */
@@ -67,6 +69,8 @@ export interface ResourceDefinition {
   readonly selectableFields?: Readonly<Record<string, (object: ApiObject) => string>>;
   /** `spec` and `status` both exist: generation is raised when anything outside metadata and status changes. Absent: derived from the schema. */
   readonly hasGeneration?: boolean;
+  /** Whether a change of metadata alone raises the generation. Absent: it does not. */
+  countsMetadata?(draft: ApiDraft, old: ApiObject): boolean;
   /** Default propagation when a delete says none. Absent: "Background". */
   readonly defaultPropagation?: "Background" | "Orphan";
 }

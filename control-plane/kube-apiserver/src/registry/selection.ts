@@ -52,6 +52,16 @@ function fieldOf(core: ResourceCore, field: string): (object: ApiObject) => stri
   if (field === "metadata.name") return (object) => textOf(object.metadata.name);
   if (field === "metadata.namespace") return (object) => (object.metadata.namespace as string | undefined) ?? "";
   const of = core.definition.selectableFields?.[field];
-  if (of === undefined) throw badRequest(`field label not supported: ${field}`);
+  if (of === undefined) throw badRequest(unknownField(core, field));
   return of;
+}
+
+/** Kinds with fields of their own to select by have their own words for the others. */
+function unknownField({ definition, entry }: ResourceCore, field: string): string {
+  if (definition.selectableFields === undefined)
+    return `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
+  if (entry.kind === "Job") return `field label ${JSON.stringify(field)} not supported for Job`;
+  if (entry.kind === "ResourceSlice")
+    return `field label not supported for ${entry.group}/${entry.version}, Kind=ResourceSlice: ${field}`;
+  return `field label not supported: ${field}`;
 }

@@ -230,7 +230,7 @@ function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan:
   if (plan.isUnconditional === true) return;
   if (resourceVersion === undefined || resourceVersion === "" || resourceVersion === "0") {
     if (core.definition.allowUnconditionalUpdate === false && plan.way.subresource === "") {
-      throw invalid(core.entry, plan.name, [
+      throw invalid({ group: core.entry.group, kind: core.entry.plural }, plan.name, [
         invalidValue("metadata.resourceVersion", 0, "must be specified for an update"),
       ]);
     }
@@ -268,6 +268,6 @@ function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject): v
   const changed = [...new Set([...Object.keys(draft), ...Object.keys(old)])].some(
     (member) => !UNCOUNTED.has(member) && !equalJson(draft[member], old[member]),
   );
-  if (changed) draft.metadata.generation = before + 1;
+  if (changed || core.definition.countsMetadata?.(draft, old) === true) draft.metadata.generation = before + 1;
 }
 const UNCOUNTED: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);

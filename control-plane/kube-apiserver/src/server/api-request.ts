@@ -15,6 +15,8 @@ export class ApiRequest implements RequestContext {
   readonly auditId: string;
   user: UserInfo = anonymous;
   readonly warnings: string[] = [];
+  /** The authoriser said no: browsers are told not to guess at the refusal's type. */
+  isRefused = false;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 

@@ -310,12 +310,15 @@ describe("objects", () => {
     );
   });
 
-  it("paths that are not there are plain 404s, methods that are not 405", async () => {
+  it("unknown groups are plain 404s, unknown paths of a group a Status, methods that are not there 405", async () => {
     const reply = await call(admin, "GET", "/apis/none.example.com/v1/things");
     expect([reply.status, reply.text]).toEqual([404, "404 page not found\n"]);
     expect((await call(admin, "GET", "/nothing")).text).toBe("404 page not found\n");
     expect((await call(admin, "POST", "/api/v1/componentstatuses", {})).status).toBe(405);
-    expect((await call(admin, "GET", "/api/v1/pods/x")).text).toBe("404 page not found\n");
+    expect((await call(admin, "GET", "/api/v1/pods/x")).json).toMatchObject({
+      code: 404,
+      message: "the server could not find the requested resource",
+    });
   });
 
   it("come as tables and as metadata alone", async () => {

@@ -6,6 +6,10 @@ import { sendNotFoundPage } from "./responder.ts";
 /** Answers some paths; undefined: not its business. */
 export type PathRoutes = (request: ApiRequest) => Promise<void> | undefined;
 
+/** Paths that look at the method; the others answer whatever it is. */
+const READ_ONLY =
+  /^\/(api(\/[^/]*)?|apis\/[^/]+\/[^/]+|version|metrics|openid\/v1\/jwks|\.well-known\/openid-configuration)\/?$/;
+
 /** Resources go to their routes, other paths to the first that knows them. */
 export function createDispatch(
   resources: ResourceRoutes,
@@ -14,7 +18,7 @@ export function createDispatch(
   return (request) => {
     if (request.info.isResource) return resources.serve(request);
     const { method } = request.exchange;
-    if (method !== "GET" && method !== "HEAD") {
+    if (method !== "GET" && method !== "HEAD" && READ_ONLY.test(request.info.path)) {
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     }
     for (const routes of paths) {

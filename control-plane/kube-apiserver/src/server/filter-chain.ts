@@ -2,7 +2,13 @@ import { tooManyRequests, StatusError } from "@coracle/apimachinery";
 import type { Clock, Logger } from "@coracle/base";
 import { authenticateImpersonation } from "../authentication/impersonation.ts";
 import type { UserInfo } from "../authentication/user.ts";
-import { attributesOf, refusal, type Authorizer } from "../authorization/authorizer.ts";
+import {
+  attributesOf,
+  refusal,
+  type Authorizer,
+  type AuthorizationAttributes,
+  type Decision,
+} from "../authorization/authorizer.ts";
 import { ApiRequest } from "./api-request.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestMetrics } from "./metrics.ts";
@@ -117,15 +123,18 @@ function inflightLimits(options: FilterChainOptions): Filter {
 
 function authorization(options: FilterChainOptions): Filter {
   const { authorizer } = options;
+  const check = (request: ApiRequest, attributes: AuthorizationAttributes, found: Decision): void => {
+    if (found.verdict === "allow") return;
+    request.isRefused = true;
+    throw refusal(attributes, found.reason ?? "");
+  };
   return (request) => {
     const attributes = attributesOf(request.user, request.info, request.query.get("fieldSelector") ?? undefined);
     const decision = authorizer.authorize(attributes);
     if (decision instanceof Promise) {
-      return decision.then((found) => {
-        if (found.verdict !== "allow") throw refusal(attributes, found.reason ?? "");
-      });
+      return decision.then((found) => check(request, attributes, found));
     }
-    if (decision.verdict !== "allow") throw refusal(attributes, decision.reason ?? "");
+    check(request, attributes, decision);
     return undefined;
   };
 }

@@ -9,7 +9,8 @@ import { acceptsGzip, baseHeaders, GZIP_THRESHOLD_BYTES, sendBytes } from "./res
 import { tableOf } from "./table/table.ts";
 
 const CHUNK_BYTES = 256 * 1024;
-const COMMA = Buffer.from(",");
+const OPEN = Buffer.from("{");
+const NEXT = Buffer.from(",{");
 const TAIL = Buffer.from("]}\n");
 
 /** Copies small buffers together, so that each write is worth its cost, and waits when the client is slow. */
@@ -65,13 +66,26 @@ async function writeCompressed(body: BodyWriter, pieces: Iterable<Buffer>): Prom
   await output;
 }
 
-function* jsonPieces(head: Buffer, list: ListAnswer): Generator<Buffer> {
+/** An item of a list as it is written there: its type is said once, by the list. */
+export function withoutType(object: JsonObject): JsonObject {
+  const { kind: _kind, apiVersion: _apiVersion, ...rest } = object;
+  return rest;
+}
+
+/** How the kept bytes of every object of the kind begin; custom resources say their type in each item, too. */
+function typeOf({ resource }: EncodeOptions, apiVersion: string): Buffer {
+  if (resource.isCustom) return OPEN;
+  return Buffer.from(`{"kind":${JSON.stringify(resource.kind)},"apiVersion":${JSON.stringify(apiVersion)},`);
+}
+
+function* jsonPieces(head: Buffer, list: ListAnswer, type: Buffer): Generator<Buffer> {
   yield head;
-  let isFirst = true;
-  for (const item of list.items) {
-    if (!isFirst) yield COMMA;
-    isFirst = false;
-    yield item.json;
+  let open = OPEN;
+  for (const { json, object } of list.items) {
+    yield open;
+    open = NEXT;
+    if (json.compare(type, 0, type.length, 0, type.length) === 0) yield json.subarray(type.length);
+    else yield Buffer.from(JSON.stringify(withoutType(object)).slice(1));
   }
   yield TAIL;
 }
@@ -85,18 +99,19 @@ export async function sendList(request: ApiRequest, list: ListAnswer, options: E
     const head = Buffer.from(
       `{"kind":${JSON.stringify(resource.listKind)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(list.metadata)},"items":[`,
     );
+    const type = typeOf(options, apiVersion);
     let size = head.length + TAIL.length;
-    for (const item of list.items) size += item.json.length + 1;
+    for (const item of list.items) size += item.json.length + 2;
     if (size <= CHUNK_BYTES && (size < GZIP_THRESHOLD_BYTES || !acceptsGzip(request))) {
-      request.exchange.send(200, baseHeaders(request, contentType), Buffer.concat([...jsonPieces(head, list)]));
+      request.exchange.send(200, baseHeaders(request, contentType), Buffer.concat([...jsonPieces(head, list, type)]));
       return;
     }
     const headers = baseHeaders(request, contentType);
     if (acceptsGzip(request)) {
       headers["content-encoding"] = "gzip";
       headers["vary"] = "Accept-Encoding";
-      await writeCompressed(request.exchange.stream(200, headers), jsonPieces(head, list));
-    } else await writePieces(request.exchange.stream(200, headers), jsonPieces(head, list));
+      await writeCompressed(request.exchange.stream(200, headers), jsonPieces(head, list, type));
+    } else await writePieces(request.exchange.stream(200, headers), jsonPieces(head, list, type));
     return;
   }
   if (format.as === "" && format.media === "protobuf") {
@@ -124,6 +139,11 @@ export async function sendList(request: ApiRequest, list: ListAnswer, options: E
       items: objects.map((object) => partialMetadata(object, format.asVersion)),
     };
   } else
-    value = { kind: resource.listKind ?? `${resource.kind}List`, apiVersion, metadata: list.metadata, items: objects };
+    value = {
+      kind: resource.listKind ?? `${resource.kind}List`,
+      apiVersion,
+      metadata: list.metadata,
+      items: resource.isCustom ? objects : objects.map(withoutType),
+    };
   await sendBytes(request, 200, contentType, await encodeValue(value, options));
 }

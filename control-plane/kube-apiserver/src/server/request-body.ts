@@ -19,7 +19,7 @@ export function parseJsonBody(body: Buffer, kind: string): unknown {
   } catch (error) {
     const detail = body.length === 0 ? "unexpected end of JSON input" : (error as Error).message;
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${body.subarray(0, 10).toString("hex")}${body.length > 10 ? " ..." : ""})`,
+      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${body.length === 0 ? "<empty>" : `${body.subarray(0, 10).toString("hex")}${body.length > 10 ? " ..." : ""}`})`,
     );
   }
 }

@@ -22,9 +22,9 @@ const META = "meta.k8s.io";
 
 function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
-  if (text === null || text === "") return undefined;
-  if (!/^-?\d+$/.test(text)) {
-    throw badRequest(`unable to decode query: strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  if (text === null) return undefined;
+  if (!/^[+-]?\d+$/.test(text)) {
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   }
   return Number(text);
 }
@@ -42,7 +42,7 @@ const text = (query: URLSearchParams, name: string): string | undefined => {
 
 /** `dryRun` may only be `All`. */
 function dryRunOf(query: URLSearchParams, kind: string): boolean {
-  const values = query.getAll("dryRun").filter((value) => value !== "");
+  const values = query.getAll("dryRun");
   if (values.some((value) => value !== "All")) {
     throw invalid({ group: META, kind }, "", [notSupported("dryRun", values, ["All"])]);
   }
@@ -70,7 +70,7 @@ function fieldManagerOf(request: ApiRequest, kind: string): string {
   return agent.slice(0, FIELD_MANAGER_MAX);
 }
 
-const FIELD_VALIDATIONS: readonly string[] = ["Ignore", "Warn", "Strict"];
+const FIELD_VALIDATIONS: readonly string[] = ["", "Ignore", "Strict", "Warn"];
 
 /** Options of creates, updates and patches. */
 export function writeQuery(request: ApiRequest, kind: string): WriteQuery {
@@ -98,6 +98,7 @@ export function listQuery(request: ApiRequest): ListQuery {
     fieldSelector,
     limit: integer(query, "limit"),
     continue: text(query, "continue"),
+    sendInitialEvents: flag(query, "sendInitialEvents"),
     resourceVersion: text(query, "resourceVersion"),
     resourceVersionMatch: text(query, "resourceVersionMatch"),
   };
@@ -106,39 +107,18 @@ export function listQuery(request: ApiRequest): ListQuery {
 /** Options of watches. */
 export function watchQuery(request: ApiRequest): WatchQuery & { readonly timeoutSeconds: number | undefined } {
   const { query } = request;
-  const sendInitialEvents = flag(query, "sendInitialEvents");
   return {
     ...listQuery(request),
     allowWatchBookmarks: flag(query, "allowWatchBookmarks") ?? false,
-    sendInitialEvents,
     timeoutSeconds: integer(query, "timeoutSeconds"),
   };
 }
 
-/** Options of deletes: from the body when there is one, else from the URL. */
-export function deleteQuery(request: ApiRequest, body: unknown): DeleteQuery {
-  const { query } = request;
-  if (body !== undefined && !isObject(body)) throw badRequest("the body of a delete must be DeleteOptions");
-  const fromQuery = {
-    gracePeriodSeconds: integer(query, "gracePeriodSeconds"),
-    propagationPolicy: text(query, "propagationPolicy"),
-    orphanDependents: flag(query, "orphanDependents"),
-    dryRun: dryRunOf(query, "DeleteOptions") ? ["All"] : undefined,
-  };
-  if (body === undefined) return { options: fromQuery };
-  const kind = body["kind"];
-  if (kind !== undefined && kind !== "" && kind !== "DeleteOptions") {
-    throw badRequest(`DeleteOptions expected, got ${JSON.stringify(kind)}`);
-  }
-  const options = body as DeleteQuery["options"];
+const PROPAGATION_POLICIES: readonly string[] = ["Foreground", "Background", "Orphan", "nil"];
+
+function checkDeleteOptions({ dryRun, propagationPolicy, orphanDependents }: DeleteQuery["options"]): void {
   const errors = [];
-  const { dryRun, gracePeriodSeconds, propagationPolicy, orphanDependents } = options;
-  if (dryRun !== undefined && dryRun.some((value) => value !== "All"))
-    errors.push(notSupported("dryRun", dryRun, ["All"]));
-  if (propagationPolicy !== undefined && !["Orphan", "Background", "Foreground"].includes(propagationPolicy)) {
-    errors.push(notSupported("propagationPolicy", propagationPolicy, ["Background", "Foreground", "Orphan"]));
-  }
-  if (propagationPolicy !== undefined && orphanDependents !== undefined && orphanDependents !== null) {
+  if (propagationPolicy !== undefined && orphanDependents !== undefined) {
     errors.push(
       invalidValue(
         "propagationPolicy",
@@ -147,19 +127,47 @@ export function deleteQuery(request: ApiRequest, body: unknown): DeleteQuery {
       ),
     );
   }
+  if (propagationPolicy !== undefined && !PROPAGATION_POLICIES.slice(0, -1).includes(propagationPolicy)) {
+    errors.push(notSupported("propagationPolicy", propagationPolicy, PROPAGATION_POLICIES));
+  }
+  if (dryRun?.some((value) => value !== "All") === true) errors.push(notSupported("dryRun", dryRun, ["All"]));
+  if (errors.length > 0) throw invalid({ group: META, kind: "DeleteOptions" }, "", errors);
+}
+
+/** Options of deletes: the body's when there is one, else the URL's. */
+export function deleteQuery(request: ApiRequest, body: unknown): DeleteQuery {
+  const options = body === undefined ? deleteOptionsOfUrl(request.query) : deleteOptionsOfBody(body);
+  checkDeleteOptions(options);
+  return { options };
+}
+
+function deleteOptionsOfUrl(query: URLSearchParams): DeleteQuery["options"] {
+  const dryRun = query.getAll("dryRun");
+  return {
+    gracePeriodSeconds: integer(query, "gracePeriodSeconds"),
+    propagationPolicy: text(query, "propagationPolicy"),
+    orphanDependents: flag(query, "orphanDependents"),
+    dryRun: dryRun.length === 0 ? undefined : dryRun,
+  };
+}
+
+function deleteOptionsOfBody(body: unknown): DeleteQuery["options"] {
+  if (!isObject(body)) throw badRequest("the body of a delete must be DeleteOptions");
+  const kind = body["kind"];
+  if (kind !== undefined && kind !== "" && kind !== "DeleteOptions") {
+    throw badRequest(`DeleteOptions expected, got ${JSON.stringify(kind)}`);
+  }
+  const { gracePeriodSeconds, propagationPolicy, orphanDependents, preconditions, dryRun } =
+    body as DeleteQuery["options"];
   if (gracePeriodSeconds !== undefined && gracePeriodSeconds !== null && typeof gracePeriodSeconds !== "number") {
     throw badRequest("json: cannot unmarshal into Go struct field DeleteOptions.gracePeriodSeconds of type int64");
   }
-  if (errors.length > 0) throw invalid({ group: META, kind: "DeleteOptions" }, "", errors);
   return {
-    options: {
-      gracePeriodSeconds: gracePeriodSeconds ?? fromQuery.gracePeriodSeconds,
-      propagationPolicy:
-        propagationPolicy ?? (orphanDependents === undefined ? fromQuery.propagationPolicy : undefined),
-      orphanDependents: orphanDependents ?? fromQuery.orphanDependents,
-      preconditions: options.preconditions,
-      dryRun: dryRun ?? fromQuery.dryRun,
-    },
+    gracePeriodSeconds: gracePeriodSeconds ?? undefined,
+    propagationPolicy: propagationPolicy ?? undefined,
+    orphanDependents: orphanDependents ?? undefined,
+    preconditions: preconditions ?? undefined,
+    dryRun: dryRun ?? undefined,
   };
 }
 

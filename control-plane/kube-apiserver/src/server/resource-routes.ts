@@ -1,4 +1,5 @@
 import {
+  badRequest,
   isExpired,
   notFound,
   statusError,
@@ -70,6 +71,9 @@ function notAllowed(): StatusError {
   return statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 }
 
+/** A group and version that is served has no such path. */
+const unknownPath = (): StatusError => statusError("NotFound", "the server could not find the requested resource", {});
+
 const METHOD_VERBS: Readonly<Record<string, string>> = {
   get: "get",
   list: "list",
@@ -80,6 +84,18 @@ const METHOD_VERBS: Readonly<Record<string, string>> = {
   delete: "delete",
   deletecollection: "deletecollection",
 };
+
+const DEPRECATED: Readonly<Record<string, string>> = {
+  "/v1/endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+  "/v1/componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
+};
+
+/** Kinds that are on their way out say so to whoever reads or writes them. */
+function warnOfDeprecation(request: ApiRequest, resource: CatalogResource): void {
+  if (resource.group !== "") return;
+  const text = DEPRECATED[`/${resource.version}/${resource.plural}`];
+  if (text !== undefined) request.warnings.push(text);
+}
 
 /** A namespace's own URL reads like one of something in it. */
 const namespaceOf = (resource: CatalogResource, info: RequestInfo): string =>
@@ -92,8 +108,13 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   const watches = new Set<WatchStream>();
 
   function includeObjectOf(request: ApiRequest): IncludeObject {
-    const asked = request.query.get("includeObject");
-    return asked === "None" || asked === "Object" ? asked : "Metadata";
+    const asked = request.query.get("includeObject") ?? "";
+    if (asked === "None" || asked === "Object" || asked === "Metadata") return asked;
+    if (asked === "") return "Metadata";
+    const why = `must be 'Metadata', 'Object', 'None', or empty`;
+    throw badRequest(
+      `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(asked)}: ${why}`,
+    );
   }
 
   function formatOf(request: ApiRequest, resource: CatalogResource): Format {
@@ -278,7 +299,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   ): Promise<void> {
     const { info } = request;
     const entry = resource.subresources.get(info.subresource);
-    if (entry === undefined) return sendNotFoundPage(request);
+    if (entry === undefined || (info.rest !== "" && info.subresource !== "proxy")) throw unknownPath();
     const connector = info.group === "" ? options.connectors.get(`${info.resource}/${info.subresource}`) : undefined;
     if (connector !== undefined) return connector(request, resource);
     if (!entry.verbs.includes(info.verb)) throw notAllowed();
@@ -357,12 +378,16 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     async serve(request) {
       const { info } = request;
       const resource = catalog.find(info.group, info.version, info.resource);
-      if (resource === undefined || METHOD_VERBS[info.verb] === undefined) return sendNotFoundPage(request);
+      if (resource === undefined && !catalog.groups.some((group) => group.name === info.group))
+        return sendNotFoundPage(request);
+      if (resource === undefined) throw unknownPath();
+      if (METHOD_VERBS[info.verb] === undefined) throw notAllowed();
       const isInNamespace = info.namespace !== "" && info.resource !== "namespaces";
       // A namespaced object has one URL; collections and cluster-scoped kinds have theirs.
       if (resource.namespaced ? !isInNamespace && (info.isNamed || info.subresource !== "") : isInNamespace) {
-        return sendNotFoundPage(request);
+        throw unknownPath();
       }
+      warnOfDeprecation(request, resource);
       const handler = registry.resource(info.group, info.version, info.resource);
       if (info.subresource !== "") return serveSubresource(request, resource, handler);
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);

@@ -89,7 +89,7 @@ export function sendError(
   if (exchange.isStarted) return failure.code;
   const encoded = encode?.(failure.status) ?? { media: "json" as const, body: jsonBytes(request, failure.status) };
   const headers = baseHeaders(request, CONTENT_TYPES[encoded.media]);
-  if (failure.code === 401) headers["www-authenticate"] = 'Basic realm="kubernetes-master"';
+  if (request.isRefused) headers["x-content-type-options"] = "nosniff";
   const retry = failure.status.details?.retryAfterSeconds;
   if (retry !== undefined && retry > 0) headers["retry-after"] = retry;
   exchange.send(failure.code, headers, encoded.body);

@@ -1,5 +1,12 @@
 import type { Deployment, DeploymentSpec } from "@coracle/api/apps/v1";
-import { forbiddenField, invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
+import {
+  equalJson,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  required,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import {
@@ -108,4 +115,5 @@ export const deployment: ResourceDefinition = {
     },
   },
   subresources: { status: statusUpdate },
+  countsMetadata: ({ metadata }, old) => !equalJson(metadata["annotations"] ?? {}, old.metadata["annotations"] ?? {}),
 };

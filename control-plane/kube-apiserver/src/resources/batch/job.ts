@@ -120,5 +120,11 @@ export const job: ResourceDefinition = {
   subresources: { status: statusUpdate },
   // Old clients of jobs expect their pods to stay.
   defaultPropagation: "Orphan",
+  deleteWarnings: (saysWhatWithDependents) =>
+    saysWhatWithDependents
+      ? []
+      : [
+          "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+        ],
   selectableFields: { "status.successful": (o) => String(as<Job>(o).status?.succeeded ?? 0) },
 };

@@ -40,6 +40,7 @@ export const endpoints: ResourceDefinition = {
   version: "v1",
   plural: "endpoints",
   kind: "Endpoints",
+  allowCreateOnUpdate: true,
   defaults(draft) {
     for (const subset of objectsIn(draft, "subsets"))
       for (const port of objectsIn(subset, "ports")) setDefaultText(port, "protocol", "TCP");

@@ -127,6 +127,7 @@ export const limitRange: ResourceDefinition = {
   version: "v1",
   plural: "limitranges",
   kind: "LimitRange",
+  allowCreateOnUpdate: true,
   defaults(draft) {
     for (const item of objectsIn(objectIn(draft, "spec"), "limits")) {
       if (item["type"] !== "Container") continue;

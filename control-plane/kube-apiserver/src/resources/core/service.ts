@@ -283,6 +283,7 @@ export const service: ResourceDefinition = {
   version: "v1",
   plural: "services",
   kind: "Service",
+  allowCreateOnUpdate: true,
   defaults,
   prepareForCreate(draft) {
     draft["status"] = { loadBalancer: {} };

@@ -1,6 +1,14 @@
 import type { Endpoint, EndpointSlice } from "@coracle/api/discovery/v1";
 import { isIPv4, isIPv6 } from "node:net";
-import { duplicate, invalidValue, notSupported, required, tooMany, type FieldError } from "@coracle/apimachinery";
+import {
+  duplicate,
+  equalJson,
+  invalidValue,
+  notSupported,
+  required,
+  tooMany,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, pushInvalid } from "../validation/field-values.ts";
@@ -77,6 +85,9 @@ export const endpointSlice: ResourceDefinition = {
     });
     return errors;
   },
+  // Whatever changes is worth looking at again: labels say which service a slice belongs to.
+  countsMetadata: ({ metadata }, old) =>
+    !equalJson({ ...metadata, generation: old.metadata["generation"] }, old.metadata),
   update: {
     validate(object, old) {
       const errors: FieldError[] = [];

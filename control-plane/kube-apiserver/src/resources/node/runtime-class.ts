@@ -13,6 +13,7 @@ export const runtimeClass: ResourceDefinition = {
   version: "v1",
   plural: "runtimeclasses",
   kind: "RuntimeClass",
+  allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   validate(object) {
     const errors: FieldError[] = [];

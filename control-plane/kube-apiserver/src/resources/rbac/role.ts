@@ -32,6 +32,7 @@ export const role: ResourceDefinition = {
   version: "v1",
   plural: "roles",
   kind: "Role",
+  allowCreateOnUpdate: true,
   validateName: pathSegmentName,
   validate(object) {
     const errors: FieldError[] = [];
@@ -45,6 +46,7 @@ export const clusterRole: ResourceDefinition = {
   version: "v1",
   plural: "clusterroles",
   kind: "ClusterRole",
+  allowCreateOnUpdate: true,
   validateName: pathSegmentName,
   validate(object) {
     const errors: FieldError[] = [];

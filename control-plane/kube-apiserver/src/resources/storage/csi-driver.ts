@@ -1,11 +1,20 @@
 import type { CSIDriver } from "@coracle/api/storage/v1";
 import { duplicate, invalidValue, notSupported, type FieldError } from "@coracle/apimachinery";
-import type { ResourceDefinition } from "../../registry/resource-definition.ts";
+import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { oneOf } from "../validation/field-values.ts";
 import { validateImmutable } from "../validation/object-meta.ts";
 import { objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { validateDriverName } from "../validation/volumes.ts";
+
+/** Tokens that a driver gets in volume attributes end in logs. */
+function tokenWarnings(object: ApiObject): string[] {
+  const spec = as<CSIDriver>(object).spec ?? {};
+  if ((spec.tokenRequests ?? []).length === 0 || spec.serviceAccountTokenInSecrets !== undefined) return [];
+  return [
+    "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes",
+  ];
+}
 
 export const csiDriver: ResourceDefinition = {
   group: "storage.k8s.io",
@@ -26,6 +35,7 @@ export const csiDriver: ResourceDefinition = {
     setDefault(spec, "requiresRepublish", false);
     setDefault(spec, "seLinuxMount", false);
   },
+  createWarnings: tokenWarnings,
   validate(object) {
     const errors: FieldError[] = [];
     const name = text(as<CSIDriver>(object).metadata?.name);
@@ -56,6 +66,7 @@ export const csiDriver: ResourceDefinition = {
     return errors;
   },
   update: {
+    warnings: tokenWarnings,
     validate(object, old) {
       const errors: FieldError[] = [];
       for (const field of ["attachRequired", "volumeLifecycleModes"] as const)

@@ -1,0 +1,196 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger, systemClock, systemRandom } from "@coracle/base";
+import type { Transport, TransportResponse } from "@coracle/client";
+import { createMemoryStore, type Store } from "@coracle/etcd";
+import { openClusterPki } from "@coracle/pki";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startApiServer, type RunningApiServer } from "../run-api-server.ts";
+
+interface Reply {
+  readonly status: number;
+  readonly headers: TransportResponse["headers"];
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+let dir: string;
+let store: Store;
+let server: RunningApiServer;
+let admin: Transport;
+let nobody: Transport;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "api-answers-"));
+  const pki = openClusterPki({ dir, apiServerNames: ["127.0.0.1"], now: Date.now() });
+  store = createMemoryStore({ clock: systemClock });
+  server = await startApiServer({
+    config: {
+      serviceClusterIpRanges: ["10.0.0.0/24"],
+      serviceNodePortRange: "30000-32767",
+      advertiseAddress: "192.0.2.1",
+      authorizationModes: ["RBAC"],
+      anonymousAuth: true,
+      clientCa: pki.ca.cert,
+      serviceAccounts: {
+        issuers: ["https://kubernetes.default.svc"],
+        signingKey: pki.serviceAccountKey,
+        extendTokenExpiration: true,
+      },
+      maxRequestsInflight: 400,
+      maxMutatingRequestsInflight: 200,
+      minRequestTimeoutSeconds: 1800,
+      admission: { enable: [], disable: ["ServiceAccount"] },
+    },
+    store,
+    listen: { host: "127.0.0.1", port: 0, cert: pki.apiServer.cert, key: pki.apiServer.key },
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  });
+  admin = server.transport({ clientCertificate: pki.client("admin").cert });
+  nobody = server.transport({});
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true });
+});
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+  transport = admin,
+): Promise<Reply> {
+  const answer = await transport.request({
+    method,
+    path,
+    headers: {
+      accept: "application/json",
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+    body: body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer.body) chunks.push(chunk);
+  const text = Buffer.concat(chunks).toString();
+  const json = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};
+  return { status: answer.status, headers: answer.headers, text, json };
+}
+
+const MAPS = "/api/v1/namespaces/default/configmaps";
+const JOBS = "/apis/batch/v1/namespaces/default/jobs";
+const TABLE = { accept: "application/json;as=Table;g=meta.k8s.io;v=v1" };
+
+describe("lists", () => {
+  it("say the items' type once", async () => {
+    await call("POST", MAPS, { metadata: { name: "listed" } });
+    const plain = await call("GET", MAPS);
+    expect(plain.json).toMatchObject({ kind: "ConfigMapList", apiVersion: "v1" });
+    expect((plain.json["items"] as object[]).map((item) => Object.keys(item))).toEqual([["metadata"]]);
+    expect((await call("GET", `${MAPS}?pretty=true`)).json).toEqual(plain.json);
+    const gone = await call("DELETE", `${MAPS}?fieldSelector=metadata.name=listed`);
+    expect(gone.json["items"]).toEqual(plain.json["items"]);
+  });
+
+  it("refuse options of watches", async () => {
+    expect((await call("GET", `${MAPS}?sendInitialEvents=true`)).json["message"]).toBe(
+      'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list',
+    );
+    expect((await call("GET", `${MAPS}?limit=`)).json["message"]).toBe('strconv.ParseInt: parsing "": invalid syntax');
+  });
+
+  it("are tables with the columns of their kind", async () => {
+    const autoscaler = {
+      metadata: { name: "hpa" },
+      spec: {
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" },
+        maxReplicas: 5,
+        metrics: [
+          { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 50 } } },
+          {
+            type: "Pods",
+            pods: { metric: { name: "requests" }, target: { type: "AverageValue", averageValue: "10" } },
+          },
+        ],
+      },
+    };
+    const path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    expect((await call("POST", path, autoscaler)).status).toBe(201);
+    const table = await call("GET", path, undefined, TABLE);
+    expect(table.json).toMatchObject({
+      columnDefinitions: expect.arrayContaining([expect.objectContaining({ name: "Targets" })]),
+      rows: [{ cells: ["hpa", "Deployment/web", "cpu: <unknown>/50%, <unknown>/10", "1", 5, 0, expect.any(String)] }],
+    });
+    expect((await call("GET", `${path}?includeObject=Bogus`, undefined, TABLE)).status).toBe(400);
+  });
+});
+
+describe("deletes", () => {
+  const job = {
+    metadata: { name: "j" },
+    spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }] } } },
+  };
+
+  it("refuse an unknown propagation policy", async () => {
+    await call("POST", MAPS, { metadata: { name: "kept" } });
+    const reply = await call("DELETE", `${MAPS}/kept?propagationPolicy=Bogus`);
+    expect(reply.json).toMatchObject({
+      code: 422,
+      message:
+        'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Bogus": supported values: "Foreground", "Background", "Orphan", "nil"',
+    });
+    expect((await call("GET", `${MAPS}/kept`)).status).toBe(200);
+  });
+
+  it("go by their body alone when there is one", async () => {
+    await call("POST", MAPS, { metadata: { name: "bodied" } });
+    await call("DELETE", `${MAPS}/bodied?dryRun=All`, { kind: "DeleteOptions", apiVersion: "v1" });
+    expect((await call("GET", `${MAPS}/bodied`)).status).toBe(404);
+  });
+
+  it("of jobs warn that pods stay, unless they say what to do with them", async () => {
+    await call("POST", JOBS, job);
+    const silent = await call("DELETE", `${JOBS}/j?dryRun=All&propagationPolicy=Orphan`);
+    expect(silent.headers["warning"]).toBeUndefined();
+    const warned = await call("DELETE", `${JOBS}/j?dryRun=All`);
+    expect(String(warned.headers["warning"])).toContain("child pods are preserved by default");
+  });
+});
+
+describe("updates", () => {
+  it("create what is not there, for the kinds that allow it", async () => {
+    const role = { metadata: { name: "r" }, rules: [] };
+    const path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    expect((await call("PUT", `${path}/r`, role)).status).toBe(201);
+    expect((await call("PUT", `${MAPS}/never`, { metadata: { name: "never" } })).status).toBe(404);
+  });
+
+  it("by a pod's first manifest keep what admission computed for it", async () => {
+    const pod = {
+      metadata: { name: "p" },
+      spec: { containers: [{ name: "c", image: "i" }] },
+    };
+    const path = "/api/v1/namespaces/default/pods";
+    const created = await call("POST", path, pod);
+    const again = await call("PUT", `${path}/p`, pod);
+    expect([again.status, again.json["spec"]]).toEqual([200, created.json["spec"]]);
+  });
+});
+
+describe("refusals", () => {
+  it("by the authoriser keep browsers from guessing", async () => {
+    const reply = await call("GET", MAPS, undefined, {}, nobody);
+    expect([reply.status, reply.headers["x-content-type-options"]]).toEqual([403, "nosniff"]);
+  });
+
+  it("deprecated kinds say so", async () => {
+    const reply = await call("GET", "/api/v1/namespaces/default/endpoints");
+    expect(String(reply.headers["warning"])).toContain("v1 Endpoints is deprecated in v1.33+");
+  });
+});
