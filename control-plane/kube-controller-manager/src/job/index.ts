@@ -17,11 +17,14 @@ import {
 } from "@coracle/controller-kit";
 import { createPod, deletePod } from "../pods/pod-control.ts";
 import { instantOf, timestamp } from "../time/timestamp.ts";
+import { backoffMs, countsPerIndex } from "./per-index.ts";
 import {
-  backoffMs,
   completedText,
+  countHeld,
   decideEnding,
+  failedText,
   isIndexed,
+  nextRetryMs,
   observe,
   planWork,
   TRACKING,
@@ -54,11 +57,23 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     return memory;
   };
 
-  async function carryOut(job: Job, key: string, plan: WorkPlan, signal: AbortSignal): Promise<void> {
+  async function carryOut(
+    job: Job,
+    key: string,
+    plan: WorkPlan,
+    seen: Observation,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (plan.action === "create") {
       expectations.expectCreations(key, plan.count);
       const { succeeded, failure } = await slowStart(plan.count, async (i) => {
-        await createPod(deps, Job, job, podForJob(job, plan.indexes[i]), signal);
+        await createPod(
+          deps,
+          Job,
+          job,
+          podForJob(job, plan.indexes[i], seen.histories.get(plan.indexes[i] ?? -1)),
+          signal,
+        );
       });
       for (let i = succeeded; i < plan.count; i++) expectations.creationObserved(key);
       if (failure !== undefined) throw failure;
@@ -110,15 +125,16 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       forgetSeen(memory.released, mine);
       const now = clock.now();
       const isSuspended = job.spec.suspend === true;
-      const seen = observe(job, mine, memory.released);
-      if (seen.newlySucceeded.length > 0) memory.failuresInARow = 0;
-      if (seen.newlyFailed.length > 0) {
-        memory.failuresInARow += seen.newlyFailed.length;
+      const observed = observe(job, mine, memory.released);
+      if (observed.newlySucceeded.length > 0) memory.failuresInARow = 0;
+      if (observed.newlyFailed.length > 0) {
+        memory.failuresInARow += observed.newlyFailed.length;
         memory.lastFailureAt = now;
       }
       const ending =
         announcedEnding(job) ??
-        (job.metadata.deletionTimestamp === undefined ? decideEnding(job, seen, now) : undefined);
+        (job.metadata.deletionTimestamp === undefined ? decideEnding(job, observed, now) : undefined);
+      const seen = ending === undefined ? observed : countHeld(observed);
       const mayAct = expectations.satisfied(key) && job.metadata.deletionTimestamp === undefined;
       let waitMs: number | undefined;
       let failure: unknown;
@@ -126,16 +142,17 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       if (ending !== undefined) {
         if (seen.active.length > 0 && mayAct) plan = { action: "delete", pods: seen.active };
       } else if (mayAct) {
-        plan = planWork(job, seen);
+        plan = planWork(job, seen, now);
         const leftMs = memory.lastFailureAt + backoffMs(memory.failuresInARow) - now;
-        if (plan.action === "create" && memory.failuresInARow > 0 && leftMs > 0) {
+        if (countsPerIndex(job)) waitMs = nextRetryMs(seen, now);
+        else if (plan.action === "create" && memory.failuresInARow > 0 && leftMs > 0) {
           waitMs = leftMs;
           plan = { action: "none" };
         }
       }
       const isStarting = job.status?.startTime === undefined && !isSuspended;
       try {
-        await carryOut(job, key, plan, signal);
+        await carryOut(job, key, plan, seen, signal);
       } catch (error) {
         failure = error;
       }
@@ -200,6 +217,7 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
       ready: Math.min(seen.ready, seen.active.length - deleted),
       terminating: seen.terminating.length + deleted,
       completedIndexes: completedText(job, seen),
+      failedIndexes: failedText(job, seen),
       startTime: isSuspended
         ? undefined
         : isStarting || (!isSuspended && wasSuspended)

@@ -4,6 +4,7 @@ import type { Instant } from "@coracle/base";
 import { instantOf } from "../time/timestamp.ts";
 import { formatIndexes, indexOf, parseIndexes } from "./indexes.ts";
 import { matchFailurePolicy } from "./failure-policy.ts";
+import { countsPerIndex, judgeIndexes, type IndexHistory } from "./per-index.ts";
 
 export const TRACKING = "batch.kubernetes.io/job-tracking";
 
@@ -28,6 +29,12 @@ export interface Observation {
   readonly succeeded: number;
   readonly failed: number;
   readonly completedIndexes: ReadonlySet<number>;
+  /** Indexes that are given up (with a limit per index). */
+  readonly failedIndexes: ReadonlySet<number>;
+  /** By index: failures so far, of those that get another try. */
+  readonly histories: ReadonlyMap<number, IndexHistory>;
+  /** Failed pods that are counted when their index has a successor, or the Job ends. */
+  readonly held: readonly Pod[];
   /** The Job must end because of a pod's failure. */
   readonly policyEnding: Ending | undefined;
 }
@@ -52,6 +59,8 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
   const newlySucceeded: Pod[] = [];
   const newlyFailed: Pod[] = [];
   const ignored: Pod[] = [];
+  const endedBadly: Pod[] = [];
+  const isDeleted = job.metadata.deletionTimestamp !== undefined;
   let policyEnding: Ending | undefined;
   let ready = 0;
   const known = new Set([
@@ -77,6 +86,7 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
       terminating.push(pod);
     }
     if (!hasTracking(pod) || known.has(uid) || released.has(uid)) continue;
+    const isFailed = phase === "Failed" || (phase !== "Succeeded" && (isDeleted || !replacesOnlyFailed(job)));
     if (phase === "Succeeded") {
       const index = indexOf(pod);
       newlySucceeded.push(pod);
@@ -85,7 +95,8 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
         completedIndexes.add(index);
         succeeded++;
       }
-    } else if (phase === "Failed" || !replacesOnlyFailed(job)) {
+    } else if (isFailed) {
+      endedBadly.push(pod);
       const match = phase === "Failed" ? matchFailurePolicy(job, pod) : undefined;
       const isStopped = phase !== "Failed" && job.spec.suspend === true;
       if (match?.action === "Ignore" || isStopped) ignored.push(pod);
@@ -97,18 +108,36 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
       }
     }
   }
+  const givenUp = parseIndexes(status.failedIndexes, limit);
+  const { failedIndexes, histories, held } = countsPerIndex(job)
+    ? judgeIndexes(job, endedBadly, active, completedIndexes, givenUp)
+    : { failedIndexes: givenUp, histories: NO_HISTORIES, held: NO_PODS };
+  const isHeld = (pod: Pod): boolean => !isDeleted && held.has(pod);
   return {
     active,
     ready,
     terminating,
     newlySucceeded,
-    newlyFailed,
-    ignored,
+    newlyFailed: newlyFailed.filter((pod) => !isHeld(pod)),
+    ignored: ignored.filter((pod) => !isHeld(pod)),
     succeeded,
-    failed,
+    failed: failed - newlyFailed.filter(isHeld).length,
     completedIndexes,
+    failedIndexes,
+    histories,
+    held: newlyFailed.filter(isHeld),
     policyEnding,
   };
+}
+
+const NO_HISTORIES: ReadonlyMap<number, IndexHistory> = new Map();
+const NO_PODS: ReadonlySet<Pod> = new Set();
+
+/** The Job ends: no index gets another try, so what was held back counts. */
+export function countHeld(seen: Observation): Observation {
+  if (seen.held.length === 0) return seen;
+  const { held, newlyFailed, failed } = seen;
+  return { ...seen, newlyFailed: [...newlyFailed, ...held], failed: failed + held.length, held: [] };
 }
 
 /** Whether the Job has to end now, and why; undefined: it goes on. */
@@ -122,6 +151,13 @@ export function decideEnding(job: Job, seen: Observation, now: Instant): Ending 
   if (activeDeadlineSeconds !== undefined && startedAt !== undefined && job.spec.suspend !== true)
     if (now - startedAt >= activeDeadlineSeconds * 1000)
       return failed("DeadlineExceeded", "Job was active longer than specified deadline");
+  if (countsPerIndex(job)) {
+    const count = seen.failedIndexes.size;
+    if (count > (job.spec.maxFailedIndexes ?? Infinity))
+      return failed("MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes");
+    if (count > 0 && seen.completedIndexes.size + count >= (completions ?? Infinity))
+      return failed("FailedIndexes", "Job has failed indexes");
+  }
   const rule = matchSuccessPolicy(job, seen.completedIndexes);
   if (rule !== undefined)
     return { outcome: "Complete", reason: "SuccessPolicy", message: `Matched rules at index ${rule}` };
@@ -167,13 +203,13 @@ export type WorkPlan =
 /** Creations in one pass at most. */
 export const BURST = 500;
 
-export function planWork(job: Job, seen: Observation): WorkPlan {
-  const { active, succeeded, completedIndexes } = seen;
+export function planWork(job: Job, seen: Observation, now: Instant): WorkPlan {
+  const { active, succeeded, completedIndexes, failedIndexes, histories } = seen;
   if (job.spec.suspend === true) return active.length === 0 ? { action: "none" } : { action: "delete", pods: active };
   const { parallelism = 1, completions } = job.spec;
   let wanted: number;
   if (completions === undefined) wanted = succeeded > 0 ? Math.min(active.length, parallelism) : parallelism;
-  else wanted = Math.min(parallelism, Math.max(0, completions - succeeded));
+  else wanted = Math.min(parallelism, Math.max(0, completions - succeeded - failedIndexes.size));
 
   const occupied = new Set<number>();
   const duplicates: Pod[] = [];
@@ -196,20 +232,27 @@ export function planWork(job: Job, seen: Observation): WorkPlan {
   if (!isIndexed(job)) return { action: "create", count, indexes: [] };
   if (replacesOnlyFailed(job)) for (const pod of seen.terminating) occupied.add(indexOf(pod) ?? -1);
   const indexes: number[] = [];
-  for (let index = 0; index < (completions ?? 0) && indexes.length < count; index++)
-    if (!completedIndexes.has(index) && !occupied.has(index)) indexes.push(index);
+  for (let index = 0; index < (completions ?? 0) && indexes.length < count; index++) {
+    if (completedIndexes.has(index) || failedIndexes.has(index) || occupied.has(index)) continue;
+    if ((histories.get(index)?.retryAt ?? 0) <= now) indexes.push(index);
+  }
   return indexes.length === 0 ? { action: "none" } : { action: "create", count: indexes.length, indexes };
 }
 
-const BACKOFF_MS = 10_000;
-const BACKOFF_MAX_MS = 600_000;
-
-/** How long to wait after the latest of `failures` failures in a row. */
-export function backoffMs(failures: number): number {
-  return failures === 0 ? 0 : Math.min(BACKOFF_MS * 2 ** (failures - 1), BACKOFF_MAX_MS);
+/** Milliseconds until the next index that backs off may be tried again. */
+export function nextRetryMs(seen: Observation, now: Instant): number | undefined {
+  let next: number | undefined;
+  for (const { retryAt } of seen.histories.values())
+    if (retryAt > now) next = Math.min(next ?? Infinity, retryAt - now);
+  return next;
 }
 
 /** `completedIndexes` as the status carries it. */
 export function completedText(job: Job, seen: Observation): string | undefined {
   return isIndexed(job) && seen.completedIndexes.size > 0 ? formatIndexes(seen.completedIndexes) : undefined;
+}
+
+/** `failedIndexes` as the status carries it: always with a limit per index, though none failed. */
+export function failedText(job: Job, seen: Observation): string | undefined {
+  return countsPerIndex(job) ? formatIndexes(seen.failedIndexes) : undefined;
 }
