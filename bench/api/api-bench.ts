@@ -13,6 +13,7 @@ const SESSIONS = 4;
 const CLIENTS = 32;
 const PODS = 10_000;
 const WATCHERS = 800;
+const WATCH_SESSIONS = 10;
 const CHANGES = 80;
 const CHANGE_EVERY_MS = 50;
 const LOAD_MS = 3_000;
@@ -121,7 +122,7 @@ async function measure(start: () => Promise<BenchServer>, options: BenchOptions)
     set(metric, await perCpuSecond(options.runs, requests(kind, clients)), "requests/CPU s");
   }
   const name = podName(1);
-  await load.run({ type: "openWatches", count: WATCHERS, name });
+  await load.run({ type: "openWatches", count: WATCHERS, name, sessions: WATCH_SESSIONS });
   const change = { type: "change", name, changes: CHANGES, everyMs: CHANGE_EVERY_MS } as const;
   await load.run({ ...change, changes: CHANGES / 4 });
   set("one change to 800 watchers", await perCpuSecond(options.runs, () => change), "deliveries/CPU s");

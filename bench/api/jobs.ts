@@ -4,7 +4,7 @@ import type { Target } from "./connection.ts";
 export type Job =
   | { readonly type: "connect"; readonly target: Target; readonly sessions: number }
   | RequestsJob
-  | { readonly type: "openWatches"; readonly count: number; readonly name: string }
+  | { readonly type: "openWatches"; readonly count: number; readonly name: string; readonly sessions: number }
   | { readonly type: "change"; readonly name: string; readonly changes: number; readonly everyMs: number }
   | { readonly type: "closeWatches" };
 

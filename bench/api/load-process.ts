@@ -1,11 +1,14 @@
 // The load: a process of its own, so that its CPU time is not the server's.
 import type { ClientHttp2Stream } from "node:http2";
 import { sleep, systemClock } from "@coracle/base";
-import { ApiConnection, type ApiCall } from "./connection.ts";
+import { ApiConnection, type ApiCall, type Target } from "./connection.ts";
 import type { Job, JobResult, RequestsJob } from "./jobs.ts";
 import { NAMESPACE, podBody, podName, PODS_PATH } from "./pod.ts";
 
+let target: Target;
 let connections: ApiConnection[] = [];
+/** Those that watches run on: a server may allow no more than a hundred streams on one. */
+let watchConnections: ApiConnection[] = [];
 let watches: ClientHttp2Stream[] = [];
 let delivered = 0;
 let serial = 0;
@@ -41,6 +44,10 @@ function callOf({ kind, pods }: RequestsJob): ApiCall {
   }
 }
 
+function openConnections(count: number): Promise<ApiConnection[]> {
+  return Promise.all(Array.from({ length: count }, () => ApiConnection.open(target)));
+}
+
 async function runRequests(job: RequestsJob): Promise<JobResult> {
   const expected = job.kind === "create" ? 201 : 200;
   const end = systemClock.monotonicMs() + job.maxMs;
@@ -62,11 +69,12 @@ async function runRequests(job: RequestsJob): Promise<JobResult> {
 }
 
 /** Opens watches on one pod; returns when each has delivered the pod as it is. */
-async function openWatches(count: number, name: string): Promise<JobResult> {
+async function openWatches(count: number, name: string, sessions: number): Promise<JobResult> {
   delivered = 0;
+  watchConnections = await openConnections(sessions);
   const path = `/api/v1/namespaces/${NAMESPACE}/pods?watch=1&fieldSelector=metadata.name%3D${name}`;
   for (let i = 0; i < count; i++) {
-    const stream = (connections[i % connections.length] as ApiConnection).start({ method: "GET", path });
+    const stream = (watchConnections[i % sessions] as ApiConnection).start({ method: "GET", path });
     stream.on("error", () => {});
     stream.on("data", (chunk: Buffer) => {
       for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) delivered += 1;
@@ -108,17 +116,18 @@ async function change(name: string, changes: number, everyMs: number): Promise<J
 async function run(job: Job): Promise<JobResult> {
   switch (job.type) {
     case "connect":
-      connections = await Promise.all(Array.from({ length: job.sessions }, () => ApiConnection.open(job.target)));
+      target = job.target;
+      connections = await openConnections(job.sessions);
       return { count: connections.length };
     case "requests":
       return await runRequests(job);
     case "openWatches":
-      return await openWatches(job.count, job.name);
+      return await openWatches(job.count, job.name, job.sessions);
     case "change":
       return await change(job.name, job.changes, job.everyMs);
     case "closeWatches": {
       const count = watches.length;
-      for (const stream of watches) stream.close();
+      for (const connection of watchConnections) connection.close();
       watches = [];
       return { count };
     }

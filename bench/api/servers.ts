@@ -25,6 +25,7 @@ export interface PeerPrograms {
 /** An address that nobody is asked to reach: servers want one that is not loopback (RFC 5737). */
 const ADVERTISED = "192.0.2.1";
 const READY_WITHIN_MS = 60_000;
+const END_WITHIN_MS = 5_000;
 
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -99,14 +100,7 @@ async function startServer(
   });
   const admin: Target = { url: `https://127.0.0.1:${port}`, ca: pki.ca.cert, client: pki.client("admin") };
   const end = async (): Promise<void> => {
-    await Promise.all(
-      children.map((child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-        const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
-        child.kill("SIGKILL");
-        return gone;
-      }),
-    );
+    await Promise.all(children.map((child) => endProcess(child)));
     rmSync(dir, { recursive: true, force: true });
   };
   try {
@@ -122,6 +116,16 @@ async function startServer(
     readyMs: systemClock.monotonicMs() - startedAt,
     [Symbol.asyncDispose]: end,
   };
+}
+
+/** Asks a program to end, and ends it when it does not. */
+async function endProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  child.kill("SIGTERM");
+  const kill = systemClock.after(END_WITHIN_MS, () => child.kill("SIGKILL"));
+  await gone;
+  kill[Symbol.dispose]();
 }
 
 async function untilReady(admin: Target, children: readonly ChildProcess[], startedAt: number): Promise<void> {
