@@ -120,11 +120,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "resource.k8s.io/v1/resourceclaims": { state: "stored", note: "no allocation" },
   "resource.k8s.io/v1/resourceclaimtemplates": { state: "stored", note: "no claims are made of them" },
   "resource.k8s.io/v1/resourceslices": { state: "stored" },
-  "scheduling.k8s.io/v1/priorityclasses": {
-    state: "partly",
-    by: ["Priority (admission)", "kube-scheduler"],
-    note: "order of the queue; no preemption",
-  },
+  "scheduling.k8s.io/v1/priorityclasses": { state: "works", by: ["Priority (admission)", "kube-scheduler"] },
   "storage.k8s.io/v1/csidrivers": { state: "stored", note: "no CSI in the kubelet" },
   "storage.k8s.io/v1/csinodes": { state: "stored" },
   "storage.k8s.io/v1/csistoragecapacities": { state: "stored" },
