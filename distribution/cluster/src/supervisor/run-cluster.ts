@@ -191,8 +191,11 @@ function writeKeys(config: ClusterConfig, now: number): ClusterPki {
   return pki;
 }
 
-/** Flags of Node for each process: these are small programs, and memory is what people count. */
-const NODE_FLAGS = ["--max-semi-space-size=2"];
+/**
+ * Flags of Node for each process. These are small programs, and memory is what people count; but for the API server,
+ * whose requests in flight should not outlive a collection of new objects: with 2 MB for those it does a quarter less.
+ */
+const nodeFlagsOf = (bundle: string): readonly string[] => (bundle === "api-server" ? [] : ["--max-semi-space-size=2"]);
 
 function processesOf(config: ClusterConfig, bundles: string): [ProcessSpec, ...ProcessSpec[]] {
   const paths = clusterPaths(config);
@@ -203,7 +206,7 @@ function processesOf(config: ClusterConfig, bundles: string): [ProcessSpec, ...P
     node?: ClusterConfig["nodes"][number],
   ): ProcessSpec => {
     const args = [
-      ...NODE_FLAGS,
+      ...nodeFlagsOf(bundle),
       join(bundles, `${bundle}.cjs`),
       "--cluster",
       paths.config,
