@@ -158,7 +158,7 @@ async function updateOnce(
   draft.metadata.resourceVersion = old.metadata.resourceVersion;
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   way.strategy.prepare?.(draft, old, strategy);
-  raiseGeneration(core, draft, old);
+  raiseGeneration(core, draft, old, way);
   const reservation = way.subresource === "" ? await core.hooks.reserve?.(draft, old, query.dryRun) : undefined;
   try {
     const object = draft as ApiObject;
@@ -262,12 +262,14 @@ function checkUpdate(
 const anyName = (): string[] => [];
 
 /** The generation counts the changes of what is wished for: everything but metadata and status. */
-function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject): void {
+function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject, way: UpdateWay): void {
   if (!core.hasGeneration) return;
   const before = typeof old.metadata.generation === "number" ? old.metadata.generation : 0;
   const changed = [...new Set([...Object.keys(draft), ...Object.keys(old)])].some(
     (member) => !UNCOUNTED.has(member) && !equalJson(draft[member], old[member]),
   );
-  if (changed || core.definition.countsMetadata?.(draft, old) === true) draft.metadata.generation = before + 1;
+  // A controller that writes status may annotate on the way: that is no new wish.
+  const counts = way.subresource === "" && core.definition.countsMetadata?.(draft, old) === true;
+  if (changed || counts) draft.metadata.generation = before + 1;
 }
 const UNCOUNTED: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
