@@ -179,7 +179,7 @@ export function createCronJobController(deps: ControllerDeps, workers?: number):
             cronJob,
             "Warning",
             "MissSchedule",
-            `Missed scheduled time to start a job: ${new Date(at).toUTCString()}`,
+            `Missed scheduled time to start a job: ${new Date(at).toUTCString().replace("GMT", "+0000")}`,
           );
         else if (decision.reason === "JobAlreadyActive")
           event(

@@ -70,8 +70,8 @@ export function planDaemons(
       const fresh = live.filter(isNew);
       const old = live.filter((pod) => !isNew(pod));
       remove.push(...fresh.slice(1), ...old.slice(1));
-      if (fresh[0] !== undefined && isAvailable(fresh[0], set.spec.minReadySeconds ?? 0, now))
-        remove.push(...old.slice(0, 1));
+      const isUp = (pod: Pod): boolean => isAvailable(pod, set.spec.minReadySeconds ?? 0, now);
+      if (fresh[0] !== undefined && old[0] !== undefined && (isUp(fresh[0]) || !isUp(old[0]))) remove.push(old[0]);
     } else remove.push(...live.slice(1));
   }
   for (const [name, orphans] of byNode)
@@ -128,7 +128,8 @@ function planUpdate(
   }
   if (limits.maxSurge > 0) {
     const room = Math.max(0, limits.maxSurge - surging);
-    const targets = [...broken, ...working].slice(0, room).map((pod) => targetNode(pod) ?? "");
+    // Where the old one does not work there is nothing to lose.
+    const targets = [...broken, ...working.slice(0, room)].map((pod) => targetNode(pod) ?? "");
     return { create: targets, delete: [] };
   }
   const room = Math.max(0, limits.maxUnavailable - unavailable);

@@ -88,13 +88,12 @@ export class Rollout {
     const { metadata } = this.deployment;
     if (revision === undefined || metadata.annotations?.[REVISION] === revision) return;
     const annotations = { ...metadata.annotations, [REVISION]: revision };
-    const { status } = this.deployment;
-    const stored = await this.#deps.client.update(
+    // As a status: a revision told is no new wish, the generation stays.
+    this.deployment = await this.#deps.client.update(
       Deployment,
       { ...this.deployment, metadata: { ...metadata, annotations } },
-      { signal: this.#signal },
+      { subresource: "status", signal: this.#signal },
     );
-    this.deployment = { ...stored, status };
   }
 
   async #createNewSet(revision: bigint): Promise<void> {

@@ -25,16 +25,13 @@ export function createDisruptionController(deps: ControllerDeps): Controller {
   const statefulSets = informers.informer(StatefulSet).lister;
   const replicationControllers = informers.informer(ReplicationController).lister;
 
-  /** The sizes of all controllers behind the pods, each once; a pod without one counts as itself. */
+  /** The sizes of all controllers behind the pods, each once; pods without one count nothing. */
   function wanted(matching: readonly Pod[]): number {
     const sizes = new Map<string, number>();
     for (const pod of matching) {
       const { namespace } = pod.metadata;
       const reference = controllerOf(pod);
-      if (reference === undefined) {
-        sizes.set(pod.metadata.uid ?? "", 1);
-        continue;
-      }
+      if (reference === undefined) continue;
       const { kind, name } = reference;
       if (kind === "ReplicaSet") {
         const set = replicaSets.get(namespace, name);

@@ -8,7 +8,7 @@ import { instantOf, timestamp } from "../time/timestamp.ts";
 /** How long an eviction that was granted counts although the pod is still there. */
 const DISRUPTION_MS = 120_000;
 
-/** What the budget's status says; `expectedOf` asks how many pods the pods' controllers want. */
+/** What the budget's status says, given the pods it selects and how many their controllers want. */
 export function budgetStatus(
   budget: PodDisruptionBudget,
   pods: readonly Pod[],
@@ -24,7 +24,7 @@ export function budgetStatus(
   else if (typeof minAvailable === "string" && minAvailable.endsWith("%"))
     desiredHealthy = scaledValue(minAvailable, expectedPods, "up");
   else {
-    expectedPods = counted.length;
+    expectedPods = pods.length;
     desiredHealthy = scaledValue(minAvailable, expectedPods, "up");
   }
   const disruptedPods: Record<string, string> = {};

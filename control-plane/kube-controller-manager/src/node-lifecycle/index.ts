@@ -147,6 +147,9 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
       if (!sameTaints(taints, node.spec?.taints ?? []))
         await client.update(Node, { ...node, spec: { ...node.spec, taints } }, { signal });
       if (delayMs !== undefined && delayMs > 0) nextMs = Math.min(nextMs ?? delayMs, delayMs);
+      // Whether pods may be driven off depends on the other nodes: look again while they may not.
+      if (key !== undefined && !isEvicting && delayMs === undefined)
+        nextMs = Math.min(nextMs ?? Infinity, flags.nodeMonitorPeriodMs);
       return requeueAfter(nextMs);
     },
   });

@@ -1,7 +1,7 @@
 import type { StatefulSet } from "@coracle/api/apps/v1";
 import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
-import { planSteps } from "./plan.ts";
+import { planSteps, statefulStatus } from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const REVISIONS = { current: "web-1", update: "web-1" };
@@ -53,5 +53,66 @@ describe("planSteps", () => {
 
   it("takes a parallel set down at once, however its pods are", () => {
     expect(deletes(set(0, "Parallel"), [pod(0, "unready"), pod(1)])).toEqual(["web-1", "web-0"]);
+  });
+});
+
+describe("an update of an ordered set", () => {
+  const names = { current: "web-1", update: "web-2" };
+  const of = (updateStrategy: NonNullable<StatefulSet["spec"]["updateStrategy"]>, start = 0): StatefulSet => {
+    const base = set(3);
+    return { ...base, spec: { ...base.spec, updateStrategy, ...(start === 0 ? {} : { ordinals: { start } }) } };
+  };
+  const updated = (from: Pod): Pod => ({
+    ...from,
+    metadata: { ...from.metadata, labels: { "controller-revision-hash": "web-2" } },
+  });
+  const steps = (to: StatefulSet, pods: readonly Pod[]): string[] =>
+    planSteps(to, pods, names, NOW).map((step) =>
+      step.action === "delete" ? `delete ${step.pod.metadata.name}` : `create ${step.ordinal} ${step.revision}`,
+    );
+  const rolling = (partition = 0) => of({ type: "RollingUpdate", rollingUpdate: { partition } });
+
+  it.each([
+    ["begins at the highest ordinal", rolling(), [pod(0), pod(1), pod(2)], ["delete web-2"]],
+    ["waits until that is back", rolling(), [pod(0), pod(1), updated(pod(2, "unready"))], []],
+    ["then goes down", rolling(), [pod(0), pod(1), updated(pod(2))], ["delete web-1"]],
+    ["stops at the partition", rolling(2), [pod(0), pod(1), updated(pod(2))], []],
+    ["leaves all to their owner with OnDelete", of({ type: "OnDelete" }), [pod(0), pod(1), pod(2)], []],
+    ["brings back below the partition what was", rolling(2), [pod(0), updated(pod(2))], ["create 1 current"]],
+    ["brings back above it what is new", rolling(2), [pod(0), pod(1)], ["create 2 update"]],
+    ["brings back what is new with OnDelete", of({ type: "OnDelete" }), [pod(0), pod(1)], ["create 2 update"]],
+  ])("%s", (_, to, pods, expected) => expect(steps(to, pods)).toEqual(expected));
+
+  it("counts the partition from the first ordinal", () => {
+    const to = of({ type: "RollingUpdate", rollingUpdate: { partition: 2 } }, 5);
+    expect(steps(to, [pod(5), pod(6), pod(7)])).toEqual(["delete web-7"]);
+    expect(steps(to, [pod(5), pod(6), updated(pod(7))])).toEqual([]);
+    expect(steps(to, [pod(5), pod(6)])).toEqual(["create 7 update"]);
+    expect(steps(to, [])).toEqual(["create 5 current"]);
+  });
+  it("a parallel set starts all at once and updates one at a time", () => {
+    const base = rolling();
+    const to = { ...base, spec: { ...base.spec, podManagementPolicy: "Parallel" } };
+    expect(steps(to, [])).toEqual(["create 0 update", "create 1 update", "create 2 update"]);
+    expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
+  });
+  it("a failed pod is made anew", () => {
+    const failed = { ...pod(1), status: { ...pod(1).status, phase: "Failed" } };
+    expect(steps(rolling(), [pod(0), failed, pod(2)])).toEqual(["delete web-1"]);
+  });
+  it("when all are of the new revision it is the current one", () => {
+    const pods = [0, 1, 2].map((ordinal) => updated(pod(ordinal)));
+    expect(statefulStatus(rolling(), pods, names, undefined, NOW)).toMatchObject({
+      currentRevision: "web-2",
+      updateRevision: "web-2",
+      currentReplicas: 3,
+      updatedReplicas: 3,
+      readyReplicas: 3,
+    });
+    expect(statefulStatus(rolling(2), [pod(0), pod(1), updated(pod(2))], names, undefined, NOW)).toMatchObject({
+      currentRevision: "web-1",
+      currentReplicas: 2,
+      updatedReplicas: 1,
+    });
   });
 });

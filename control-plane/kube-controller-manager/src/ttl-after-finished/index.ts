@@ -1,8 +1,7 @@
 import { Job } from "@coracle/api/batch/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
-import { conditionOf, isFinished } from "../job/status.ts";
-import { instantOf } from "../time/timestamp.ts";
+import { msUntilExpiry } from "./plan.ts";
 
 /** Deletes Jobs, with their pods, some time after they ended, where their spec says so. */
 export function createTtlAfterFinishedController(deps: ControllerDeps, workers?: number): Controller {
@@ -15,11 +14,8 @@ export function createTtlAfterFinishedController(deps: ControllerDeps, workers?:
     workers,
     async reconcile(key, { signal }) {
       const job = jobs.byKey(key);
-      const seconds = job?.spec.ttlSecondsAfterFinished;
-      if (job === undefined || seconds === undefined || job.metadata.deletionTimestamp !== undefined) return done;
-      if (!isFinished(job)) return done;
-      const ended = conditionOf(job, "Complete") ?? conditionOf(job, "Failed");
-      const leftMs = (instantOf(ended?.lastTransitionTime) ?? 0) + seconds * 1000 - clock.now();
+      const leftMs = job === undefined ? undefined : msUntilExpiry(job, clock.now());
+      if (job === undefined || leftMs === undefined) return done;
       if (leftMs > 0) return requeueAfter(leftMs);
       const { namespace, name = "", uid, resourceVersion } = job.metadata;
       try {
