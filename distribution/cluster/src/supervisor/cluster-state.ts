@@ -1,4 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 /** One process as `coracle status --json` shows it. */
@@ -21,8 +22,13 @@ export interface ClusterState {
   readonly processes: readonly ProcessState[];
 }
 
-/** Directory under which each running cluster has its own. */
-export const RUN_ROOT = "/run/coracle";
+/** Directory under which each running cluster has its own. Users other than root, who may run control planes, have theirs. */
+export const RUN_ROOT = runRootOf(process.getuid?.(), process.env["XDG_RUNTIME_DIR"]);
+
+function runRootOf(uid: number | undefined, userRuntimeDir: string | undefined): string {
+  if (uid === 0) return "/run/coracle";
+  return userRuntimeDir === undefined ? join(tmpdir(), `coracle-${uid ?? "user"}`) : join(userRuntimeDir, "coracle");
+}
 
 export function writeState(file: string, state: ClusterState): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
