@@ -5,7 +5,10 @@ import { baseHeaders, sendBytes, sendNotFoundPage } from "../server/responder.ts
 
 const JSON_TYPES = ["application/json", "application/*", "*/*"];
 
-/** `/openapi/v2`, `/openapi/v3` and the documents under it, in JSON. */
+/** As answered; clients ask with `@` before the version, which is no media type that they could parse. */
+const V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/** `/openapi/v2` in JSON and protobuf, `/openapi/v3` and the documents under it in JSON. */
 export function createOpenApiRoutes(): (request: ApiRequest) => Promise<void> | undefined {
   const openApi = createOpenApi();
 
@@ -21,9 +24,21 @@ export function createOpenApiRoutes(): (request: ApiRequest) => Promise<void> | 
     return sendBytes(request, 200, "application/json", document.bytes, { etag });
   }
 
+  function sendV2(request: ApiRequest): Promise<void> {
+    const accept = request.exchange.header("accept") ?? "";
+    if (!accept.includes("proto-openapi.spec.v2")) return send(request, openApi.v2());
+    const { bytes, hash } = openApi.v2Protobuf();
+    const etag = `"${hash}"`;
+    if (request.exchange.header("if-none-match") === etag) {
+      request.exchange.send(304, { ...baseHeaders(request, V2_PROTOBUF), etag }, undefined);
+      return Promise.resolve();
+    }
+    return sendBytes(request, 200, V2_PROTOBUF, bytes, { etag });
+  }
+
   return (request) => {
     const path = request.info.path.replace(/\/$/, "");
-    if (path === "/openapi/v2") return send(request, openApi.v2());
+    if (path === "/openapi/v2") return sendV2(request);
     if (path === "/openapi/v3") return send(request, openApi.v3Index());
     if (path.startsWith("/openapi/v3/")) return send(request, openApi.v3(path.slice("/openapi/v3/".length)));
     return undefined;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { openLineTable, type LineTable } from "../tables.ts";
 import { buildDocument, indexTypeNames } from "./document.ts";
+import { encodeOpenApiV2 } from "./v2-protobuf.ts";
 import { builtInOpenApiResources, type OpenApiResource } from "./openapi-resource.ts";
 
 /** One document, ready to be sent. */
@@ -14,6 +15,8 @@ export interface OpenApiDocument {
 export interface OpenApi {
   /** `/openapi/v2`, as JSON. */
   v2(): OpenApiDocument;
+  /** The same as protobuf, the form that kubectl asks for. */
+  v2Protobuf(): OpenApiDocument;
   /** `/openapi/v3`: which documents there are. Their `hash` parameters change when the resources do. */
   v3Index(): OpenApiDocument;
   /** `/openapi/v3/PATH` for `api/v1`, `apis/apps/v1` …; undefined for a group and version without resources. */
@@ -32,6 +35,7 @@ export function createOpenApi(
   let builtIn = options.resources;
   const documents = new Map<string, OpenApiDocument>();
   let v2: OpenApiDocument | undefined;
+  let v2Protobuf: OpenApiDocument | undefined;
   let index: OpenApiDocument | undefined;
 
   const all = (): readonly OpenApiResource[] => [
@@ -56,6 +60,14 @@ export function createOpenApi(
 
   return {
     v2: () => (v2 ??= build("v2", all())),
+    v2Protobuf() {
+      if (v2Protobuf === undefined) {
+        const { bytes } = (v2 ??= build("v2", all()));
+        const encoded = encodeOpenApiV2(JSON.parse(bytes.toString("utf8")) as Readonly<Record<string, unknown>>);
+        v2Protobuf = { bytes: encoded, hash: hashOf(encoded) };
+      }
+      return v2Protobuf;
+    },
     v3,
     v3Index() {
       if (index !== undefined) return index;
@@ -75,6 +87,7 @@ export function createOpenApi(
     },
     refresh() {
       v2 = undefined;
+      v2Protobuf = undefined;
       index = undefined;
       const builtInPaths = new Set((builtIn ?? []).map(pathOf));
       for (const path of documents.keys()) if (!builtInPaths.has(path)) documents.delete(path);
