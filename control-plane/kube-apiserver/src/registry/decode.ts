@@ -94,8 +94,21 @@ export function checkName(draft: ApiDraft, name: string): void {
 
 /** A copy that strategies and admission may change. */
 export function draftOf(core: ResourceCore, object: unknown): ApiDraft {
-  const draft = cloneJson(object) as ApiDraft;
+  const draft = cloneJson(withoutManagedFields(object)) as ApiDraft;
+  const managedFields = managedFieldsOf(object);
+  if (managedFields !== undefined) draft.metadata.managedFields = managedFields;
   draft.apiVersion = apiVersionOfCore(core);
   draft.kind = core.entry.kind;
   return draft;
+}
+
+/** Who owns what, as the object says. Shared between versions of objects: not to be changed. */
+export const managedFieldsOf = (object: unknown): unknown =>
+  isObject(object) && isObject(object.metadata) ? object.metadata.managedFields : undefined;
+
+/** A view of the object without `managedFields`, which are large and which most writes do not touch. */
+export function withoutManagedFields(object: unknown): unknown {
+  if (managedFieldsOf(object) === undefined) return object;
+  const { managedFields: _, ...metadata } = (object as ApiDraft).metadata;
+  return { ...(object as ApiDraft), metadata };
 }

@@ -22,6 +22,7 @@ import {
   type MergeType,
   type StatusError,
 } from "@coracle/apimachinery";
+import { withoutManagedFields } from "./decode.ts";
 import { formatTime } from "./object-meta.ts";
 import { resetFieldsOf } from "./reset-fields.ts";
 import { apiVersionOfCore, type ResourceCore } from "./resource-core.ts";
@@ -67,8 +68,9 @@ function trackedPart(core: ResourceCore, subresource: string, object: Draft): Dr
   const meta: Draft = { ...(metadata as Draft | undefined) };
   for (const member of UNOWNED_META) delete meta[member];
   const out: Draft = { metadata: meta, ...rest };
-  for (const path of resetFieldsOf(core, subresource)) {
-    if (path.startsWith("metadata.")) delete meta[path.slice("metadata.".length)];
+  for (const path of resetFieldsOf(core.entry, subresource)) {
+    if (path === "metadata") out.metadata = {};
+    else if (path.startsWith("metadata.")) delete meta[path.slice("metadata.".length)];
     else delete out[path];
   }
   return out;
@@ -129,7 +131,7 @@ export function applyTo(core: ResourceCore, old: ApiObject | undefined, config: 
   const time = formatTime(core.clock.now());
   const writer = { manager, subresource, apiVersion: apiVersionOfCore(core), time };
   const tracked = (object: Draft): Draft => trackedPart(core, subresource, object);
-  const live = old === undefined ? zero : withoutManagers(old);
+  const live = old === undefined ? zero : (withoutManagedFields(old) as Draft);
   let managers = storedManagedFields(old?.metadata.managedFields);
   if (managers.length === 0 && old !== undefined) {
     managers = ownBeforeFirstApply(type, tracked(zero), tracked(live), writer);
@@ -148,11 +150,6 @@ export function applyTo(core: ResourceCore, old: ApiObject | undefined, config: 
   const entries = writeManagedFields(applied.managers);
   if (entries !== undefined) metadata.managedFields = entries;
   return object;
-}
-
-function withoutManagers(object: ApiObject): Draft {
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata };
 }
 
 const annotationsOf = (metadata: unknown): Draft | undefined =>

@@ -1,6 +1,6 @@
-import { conflict, notFound, type Draft, type Json } from "@coracle/apimachinery";
+import { conflict, isObject, notFound, type Draft, type Json } from "@coracle/apimachinery";
 import { applyObject, readConfig } from "./apply-verb.ts";
-import { checkName, decodeObject, settleNamespace } from "./decode.ts";
+import { checkName, decodeObject, settleNamespace, withoutManagedFields } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
 import { resourceOf, type ResourceCore } from "./resource-core.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
@@ -9,6 +9,14 @@ import type { TypeName } from "./resource-catalog.ts";
 
 /** Applies a patch to a JSON value of a type and returns the new value; the old one is not changed. */
 export type PatchPort = (kind: Exclude<PatchKind, "apply">, type: TypeName, value: Json, patch: Json) => Json;
+
+/** Whether a patch changes `managedFields` itself; others need not carry them along. */
+function speaksOfOwners(patch: Json): boolean {
+  if (Array.isArray(patch)) return true;
+  if (!isObject(patch)) return false;
+  const { metadata } = patch;
+  return isObject(metadata) && metadata.managedFields !== undefined;
+}
 
 /** PATCH of an object or a subresource of the same kind. */
 export async function patchObject(
@@ -27,8 +35,13 @@ export async function patchObject(
   }
   if (core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
   const next = (old: ApiObject): ApiDraft => {
-    const patched = patches(kind, core.entry, old, patch.body) as Draft;
+    const isOwnersPatch = speaksOfOwners(patch.body);
+    const target = isOwnersPatch ? old : (withoutManagedFields(old) as ApiObject);
+    const patched = patches(kind, core.entry, target, patch.body) as Draft;
     const draft = decodeObject(core, patched, query.fieldValidation, context);
+    if (!isOwnersPatch && old.metadata.managedFields !== undefined) {
+      draft.metadata.managedFields = old.metadata.managedFields;
+    }
     settleNamespace(core, draft, namespace);
     checkName(draft, name);
     // The patch itself asked for another version: no retry will help.

@@ -1,4 +1,5 @@
 import type { Revision } from "@coracle/etcd";
+import { isObject, sharedSet, type FieldSet } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import type { StoredObject } from "./object-storage.ts";
 
@@ -127,8 +128,17 @@ export function versionFromDraft(key: string, draft: ApiDraft, value: Buffer, re
 /** A version read from the store. */
 export function versionFromValue(key: string, value: Buffer, revision: Revision, read: ValueReader): StoredVersion {
   const draft = read(value);
+  shareFieldSets(draft);
   const hadVersion = draft.metadata.resourceVersion !== undefined;
   return versionFromDraft(key, draft, hadVersion ? EMPTY : value, revision);
+}
+
+/** Objects that are alike share what says who owns their fields. */
+function shareFieldSets({ metadata: { managedFields } }: ApiDraft): void {
+  if (!Array.isArray(managedFields)) return;
+  for (const entry of managedFields as { fieldsV1?: unknown }[]) {
+    if (isObject(entry.fieldsV1)) entry.fieldsV1 = sharedSet(entry.fieldsV1 as FieldSet);
+  }
 }
 
 const nameOf = (object: ApiObject): string => (object.metadata.name as string | undefined) ?? "";

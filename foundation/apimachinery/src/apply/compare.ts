@@ -1,4 +1,5 @@
 import { equalJson, isObject, type Draft } from "../json/json.ts";
+import { addedNode } from "./added-node.ts";
 import { EMPTY_SET, isEmptySet, nodeOf, type FieldSet } from "./field-set.ts";
 import { indexItems } from "./list-items.ts";
 import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
@@ -32,6 +33,7 @@ class Comparer {
   compare(type: MergeType, before: unknown, after: unknown): FieldSet | undefined {
     this.removed = undefined;
     if (before === after) return undefined;
+    if (before === undefined) return addedNode(type, after);
     switch (type.kind) {
       case "scalar":
         return this.#leaf(before, after);

@@ -17,7 +17,14 @@ export function itemElement(type: ListType, item: unknown): string {
   }
   if (item === null) throw new ItemError("associative list with keys may not have a null element");
   if (!isObject(item)) throw new ItemError("associative list with keys may not have non-map elements");
+  const [first, second] = type.keys as [string, ...string[]];
+  // Nearly all lists have one key.
+  if (second === undefined) return singleKeyElement(first, item[first] ?? keyFallback(type, first));
   return keyElement(type.keys.map((key) => [key, item[key] ?? keyFallback(type, key)]));
+}
+
+function singleKeyElement(key: string, value: unknown): string {
+  return `k:{"${key}":${JSON.stringify(value)}}`;
 }
 
 function keyFallback({ items }: ListType, key: string): string | number | boolean {

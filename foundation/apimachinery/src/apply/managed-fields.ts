@@ -11,6 +11,7 @@ import {
   uniteSets,
   type FieldSet,
 } from "./field-set.ts";
+import { sharedSet } from "./shared-sets.ts";
 import type { MergeType } from "./merge-type.ts";
 import { mergeConfig, removePaths, withNamedParents } from "./merge.ts";
 
@@ -76,7 +77,7 @@ export function writeManagedFields(all: readonly ManagedFields[]): ManagedFields
     apiVersion: entry.apiVersion,
     ...(entry.time === undefined ? {} : { time: entry.time }),
     fieldsType: "FieldsV1",
-    fieldsV1: entry.fields as ManagedFieldsEntry["fieldsV1"],
+    fieldsV1: sharedSet(entry.fields) as ManagedFieldsEntry["fieldsV1"],
     ...(entry.subresource === "" ? {} : { subresource: entry.subresource }),
   })) as ManagedFieldsEntry[];
 }

@@ -91,6 +91,8 @@ export const daemonSet: ResourceDefinition = {
     }
     setDefault(spec, "revisionHistoryLimit", 10);
     defaultPodTemplate(spec);
+    // Reads as 0 when nobody said it: whoever writes the object without it owns it.
+    setTemplateGeneration(draft, templateGeneration(draft as ApiObject));
   },
   prepareForCreate(draft) {
     draft["status"] = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };

@@ -1,0 +1,59 @@
+import { isObject } from "../json/json.ts";
+import type { FieldSet } from "./field-set.ts";
+import { elementOrNothing } from "./list-items.ts";
+import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
+import { LEAF, sharedNode, type SharedNode } from "./shared-sets.ts";
+
+/** The node of a value where there was none: it and everything in it is in the set. */
+export function addedNode(type: MergeType, value: unknown): FieldSet {
+  return shapeOf(type, value).node;
+}
+
+function shapeOf(type: MergeType, value: unknown): SharedNode {
+  switch (type.kind) {
+    case "scalar":
+      return LEAF;
+    case "deduced":
+      return shapeOf(deduce(value), value);
+    case "list":
+      return type.isAtomic || !Array.isArray(value) ? LEAF : shapeOfItems(type, value);
+    default:
+      return type.isAtomic || !isObject(value) ? LEAF : shapeOfMembers(type, value);
+  }
+}
+
+function shapeOfMembers(type: StructType | MapType, value: { readonly [key: string]: unknown }): SharedNode {
+  const elements: string[] = [];
+  const below: SharedNode[] = [];
+  for (const key in value) {
+    const member = value[key];
+    if (member === undefined) continue;
+    if (type.kind === "map") {
+      elements.push(`f:${key}`);
+      below.push(shapeOf(type.values, member));
+      continue;
+    }
+    const field = type.fields.get(key);
+    if (field === undefined) continue;
+    elements.push(field.element);
+    below.push(shapeOf(field.type, member));
+  }
+  return elements.length === 0 ? LEAF : sharedNode(true, elements, below);
+}
+
+function shapeOfItems(type: ListType, items: readonly unknown[]): SharedNode {
+  const elements: string[] = [];
+  const below: SharedNode[] = [];
+  for (const item of items) {
+    const element = elementOrNothing(type, item);
+    if (element === undefined) continue;
+    const at = elements.indexOf(element);
+    // Duplicates are owned together, as one thing.
+    if (at !== -1) below[at] = LEAF;
+    else {
+      elements.push(element);
+      below.push(shapeOf(type.items, item));
+    }
+  }
+  return elements.length === 0 ? LEAF : sharedNode(true, elements, below);
+}
