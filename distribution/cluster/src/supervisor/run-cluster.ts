@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { aborted, type Clock, type Logger } from "@coracle/base";
 import { openClusterPki, renderKubeconfig, type ClusterPki } from "@coracle/pki";
@@ -160,10 +160,9 @@ function writeKeys(config: ClusterConfig, now: number): ClusterPki {
   const write = (file: string, user: string, client: { cert: string; key: string }, from = server): void => {
     mkdirSync(dirname(file), { recursive: true });
     const text = renderKubeconfig({ clusterName: config.name, userName: user, server: from, ca: pki.ca.cert, client });
+    // All of the file or nothing of it: somebody may be reading.
     writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    rmSync(file, { force: true });
-    writeFileSync(file, text, { mode: 0o600 });
-    rmSync(`${file}.new`);
+    renameSync(`${file}.new`, file);
   };
   write(config.kubeconfig, "admin", pki.client("admin"));
   for (const name of ["kube-scheduler", "kube-controller-manager"] as const)

@@ -1,0 +1,127 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  busyboxImage,
+  createTestHost,
+  eventually,
+  hostLeftovers,
+  imageArchive,
+  snapshotHost,
+  startCluster,
+  type HostSnapshot,
+  type TestCluster,
+  type TestHost,
+} from "../src/index.ts";
+
+const WEB = {
+  apiVersion: "v1",
+  kind: "List",
+  items: [
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "web" },
+      spec: {
+        replicas: 4,
+        selector: { matchLabels: { app: "web" } },
+        template: {
+          metadata: { labels: { app: "web" } },
+          spec: {
+            terminationGracePeriodSeconds: 0,
+            containers: [
+              {
+                name: "web",
+                image: "localhost/bb:1",
+                command: ["sh", "-c", "mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"],
+                readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
+              },
+            ],
+          },
+        },
+      },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "web" },
+      spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] },
+    },
+  ],
+};
+
+describe("a cluster of two nodes on one machine", () => {
+  let host: TestHost;
+  let before: HostSnapshot;
+  let cluster: TestCluster;
+
+  beforeAll(async () => {
+    host = await createTestHost();
+    before = await snapshotHost(host);
+    cluster = await startCluster(host, { flags: ["--nodes", "2", "--proxy-mode", "nftables"] });
+    const archive = join(host.dir, "bb.tar");
+    writeFileSync(archive, imageArchive({ "localhost/bb:1": busyboxImage() }));
+    expect((await cluster.coracle("image", "load", archive)).stdout).toContain("node-2: localhost/bb:1");
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+    await host?.[Symbol.asyncDispose]();
+  });
+
+  it("both nodes are ready, each with an address of its own", async () => {
+    const nodes = await cluster.kubectl(
+      "get",
+      "nodes",
+      "-o",
+      "jsonpath={range .items[*]}{.metadata.name}={.status.addresses[0].address} {end}",
+    );
+    expect(nodes).toMatch(/^node-1=172\.30\.\d+\.11 node-2=172\.30\.\d+\.12 $/);
+  });
+
+  it("pods are spread, and the service reaches those of both nodes by its name", async () => {
+    await cluster.kubectlWith(JSON.stringify(WEB), "apply", "-f", "-");
+    await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s");
+    const places = (await cluster.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}"))
+      .split(" ")
+      .toSorted();
+    expect(places).toEqual(["node-1", "node-1", "node-2", "node-2"]);
+    const [pod = ""] = (await cluster.kubectl("get", "pods", "-o", "name")).split("\n");
+    const answers = new Set<string>();
+    await eventually("an answer from every pod", async () => {
+      answers.add(await cluster.kubectl("exec", pod, "--", "wget", "-qO-", "http://web"));
+      return answers.size === 4;
+    });
+  });
+
+  it("a supervisor that is killed is replaced; pods go on and stay connected", async () => {
+    const pids = async (): Promise<number> =>
+      (await cluster.status()).processes.find(({ name }) => name === "supervisor")?.pid ?? 0;
+    const first = await pids();
+    process.kill(first, "SIGKILL");
+    await eventually(
+      "another supervisor",
+      async () => {
+        const state = await cluster.status().catch(() => undefined);
+        return state?.phase === "running" && state.processes.every(({ pid }) => pid !== first);
+      },
+      30_000,
+    );
+    await eventually(
+      "the service",
+      async () => {
+        const [pod = ""] = (await cluster.tryKubectl(["get", "pods", "-o", "name"])).stdout.split("\n");
+        const answer = await cluster.tryKubectl(["exec", pod, "--", "wget", "-qO-", "http://web"]);
+        return answer.stdout.startsWith("web-");
+      },
+      20_000,
+    );
+    expect(
+      await cluster.kubectl("get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[*].restartCount}"),
+    ).toBe("0 0 0 0");
+  });
+
+  it("down leaves nothing behind", async () => {
+    await cluster.down();
+    expect(await hostLeftovers(host, before)).toEqual([]);
+  });
+});
