@@ -61,7 +61,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     state: "stored",
     note: "definitions are checked; custom resources are not served",
   },
-  "apiregistration.k8s.io/v1/apiservices": { state: "stored", note: "no aggregation: requests are not passed on" },
+  "apiregistration.k8s.io/v1/apiservices": { state: "stored", note: "no aggregation: requests to other servers are not passed on" },
   "apps/v1/controllerrevisions": { state: "works", by: ["daemonset-controller", "statefulset-controller"] },
   "apps/v1/daemonsets": { state: "works", by: ["daemonset-controller"] },
   "apps/v1/deployments": { state: "works", by: ["deployment-controller"] },
@@ -91,7 +91,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "events.k8s.io/v1/events": { state: "works", by: ["kube-apiserver"], note: "the same objects as v1/events" },
   "flowcontrol.apiserver.k8s.io/v1/flowschemas": {
     state: "stored",
-    note: "requests are limited by plain counters; none are made at start",
+    note: "requests are limited by plain counters, whatever these say",
   },
   "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": { state: "stored", note: "as flowschemas" },
   "networking.k8s.io/v1/ingressclasses": { state: "works", by: ["DefaultIngressClass (admission)"] },
