@@ -3,6 +3,8 @@ import type { PolicyRule, Subject } from "@coracle/api/rbac/v1";
 import { uncovered } from "../authorization/policy-rule.ts";
 import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts";
 import type { ApiObject } from "../registry/resource-definition.ts";
+import { localServiceStatus, readApiServices } from "./api-services.ts";
+import { readFlowControl } from "./flow-control.ts";
 import { readRbacPolicy, type PolicyObject } from "./rbac-policy.ts";
 
 const core = (plural: string): ResourceRef => ({ group: "", version: "v1", plural });
@@ -26,6 +28,8 @@ export interface BootstrapOptions {
       }
     | undefined;
   readonly now: number;
+  /** Whether this server answers the group and version itself. */
+  readonly isServed: (group: string, version: string) => boolean;
 }
 
 /** Makes it unless it is there; another server may be doing the same. */
@@ -79,6 +83,23 @@ async function reconcile(objects: RegistryReader, wanted: PolicyObject): Promise
     if (draft !== undefined) await objects.update(ref, wanted.namespace, wanted.name, draft);
   } catch (error) {
     // Another server did it first.
+    if (!isAlreadyExists(error) && !isConflict(error)) throw error;
+  }
+}
+
+/** The same for an object that comes with a status. */
+async function ensureWithStatus(
+  objects: RegistryReader,
+  ref: ResourceRef,
+  object: JsonObject,
+  status: JsonObject,
+): Promise<void> {
+  const name = (object["metadata"] as JsonObject)["name"] as string;
+  if ((await objects.get(ref, "", name)) !== undefined) return;
+  try {
+    const made = await objects.create(ref, "", structuredClone(object) as Draft);
+    await objects.updateStatus(ref, "", name, { ...(structuredClone(made) as unknown as Draft), status } as Draft);
+  } catch (error) {
     if (!isAlreadyExists(error) && !isConflict(error)) throw error;
   }
 }
@@ -158,6 +179,18 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
       }),
     ),
     writeAuthenticationConfig(options),
+    ...readFlowControl(options.now).map(({ plural, object, status }) => {
+      const ref = { group: "flowcontrol.apiserver.k8s.io", version: "v1", plural };
+      return status === undefined ? ensure(objects, ref, "", object) : ensureWithStatus(objects, ref, object, status);
+    }),
+    ...readApiServices(options.isServed).map((service) =>
+      ensureWithStatus(
+        objects,
+        { group: "apiregistration.k8s.io", version: "v1", plural: "apiservices" },
+        service,
+        localServiceStatus(options.now),
+      ),
+    ),
     ensure(objects, core("configmaps"), "kube-system", since),
   ]);
 }

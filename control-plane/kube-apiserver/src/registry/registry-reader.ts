@@ -29,6 +29,7 @@ export interface RegistryReader {
   /** Creates as the server itself. */
   create(resource: ResourceRef, namespace: string, object: Draft): Promise<ApiObject>;
   update(resource: ResourceRef, namespace: string, name: string, object: Draft): Promise<ApiObject>;
+  updateStatus(resource: ResourceRef, namespace: string, name: string, object: Draft): Promise<ApiObject>;
 }
 
 function objectOf(answer: Answer): ApiObject {
@@ -63,6 +64,11 @@ export function createRegistryReader(registry: () => Registry): RegistryReader {
     },
     async update(ref, namespace, name, object) {
       return objectOf(await handler(ref).update(systemContext(), namespace, name, object, WRITE));
+    },
+    async updateStatus(ref, namespace, name, object) {
+      const update = handler(ref).subresource("status")?.update;
+      if (update === undefined) throw new Error(`${ref.plural} have no status`);
+      return objectOf(await update(systemContext(), namespace, name, object, WRITE));
     },
   };
 }

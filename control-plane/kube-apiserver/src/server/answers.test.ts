@@ -194,3 +194,26 @@ describe("refusals", () => {
     expect(String(reply.headers["warning"])).toContain("v1 Endpoints is deprecated in v1.33+");
   });
 });
+
+describe("a new cluster", () => {
+  it("has flow control and one APIService for each group and version", async () => {
+    const schemas = await call("GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/catch-all");
+    expect(schemas.json).toMatchObject({
+      metadata: { annotations: { "apf.kubernetes.io/autoupdate-spec": "true" } },
+      spec: { priorityLevelConfiguration: { name: "catch-all" }, matchingPrecedence: 10_000 },
+      status: { conditions: [{ type: "Dangling", status: "False", reason: "Found" }] },
+    });
+    const level = await call("GET", "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations/exempt");
+    expect(level.json["spec"]).toEqual({
+      type: "Exempt",
+      exempt: { nominalConcurrencyShares: 0, lendablePercent: 0 },
+    });
+    const service = await call("GET", "/apis/apiregistration.k8s.io/v1/apiservices/v1.apps");
+    expect(service.json).toMatchObject({
+      metadata: { labels: { "kube-aggregator.kubernetes.io/automanaged": "onstart" } },
+      spec: { group: "apps", version: "v1", groupPriorityMinimum: 17_800, versionPriority: 15 },
+      status: { conditions: [{ type: "Available", status: "True", reason: "Local" }] },
+    });
+    expect((await call("GET", "/apis/apiregistration.k8s.io/v1/apiservices/v1.")).status).toBe(200);
+  });
+});

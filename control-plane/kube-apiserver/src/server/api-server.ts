@@ -262,6 +262,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     clientCa: config.clientCa,
     requestHeader: config.requestHeader,
     now: clock.now(),
+    isServed: (group, version) => catalog.hasGroupVersion(group, version),
   });
   await rbac?.synced;
 
