@@ -14,6 +14,8 @@ export interface SimulatedNode {
   readonly brokenImage?: string;
   /** Containers with this image end with code 0 at once. */
   readonly shortImage?: string;
+  /** Containers with this image end with code 1 at once. */
+  readonly failingImage?: string;
 }
 
 interface SimulatedNodeDeps {
@@ -68,11 +70,14 @@ let nextAddress = 2;
 async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: () => string): Promise<void> {
   const { client, signal } = deps;
   const fieldSelector = `spec.nodeName=${node.name}`;
-  const { items, metadata } = await client.list(Pod, { fieldSelector, signal });
-  for (const pod of items) await report(pod);
-  const events = client.watch(Pod, { fieldSelector, resourceVersion: metadata.resourceVersion, signal });
-  for await (const event of events)
-    if (event.type === "ADDED" || event.type === "MODIFIED") await report(event.object as Pod);
+  // The server ends a watch after some time: then all is looked at anew.
+  for (;;) {
+    const { items, metadata } = await client.list(Pod, { fieldSelector, signal });
+    for (const pod of items) await report(pod);
+    const events = client.watch(Pod, { fieldSelector, resourceVersion: metadata.resourceVersion, signal });
+    for await (const event of events)
+      if (event.type === "ADDED" || event.type === "MODIFIED") await report(event.object as Pod);
+  }
 
   async function report(pod: Pod): Promise<void> {
     const key = { namespace: pod.metadata.namespace ?? "", name: pod.metadata.name ?? "" };
@@ -91,19 +96,27 @@ async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: ()
   function statusOf(pod: Pod): object {
     const images = pod.spec.containers.map((container) => container.image);
     const isBroken = node.brokenImage !== undefined && images.includes(node.brokenImage);
-    const isOver = node.shortImage !== undefined && images.includes(node.shortImage);
+    const isFailed = node.failingImage !== undefined && images.includes(node.failingImage);
+    const isOver = isFailed || (node.shortImage !== undefined && images.includes(node.shortImage));
     const condition = (type: string, holds: boolean): object => ({
       type,
       status: holds ? "True" : "False",
       lastTransitionTime: time(),
     });
     const state = isOver
-      ? { terminated: { exitCode: 0, reason: "Completed", startedAt: time(), finishedAt: time() } }
+      ? {
+          terminated: {
+            exitCode: isFailed ? 1 : 0,
+            reason: isFailed ? "Error" : "Completed",
+            startedAt: time(),
+            finishedAt: time(),
+          },
+        }
       : isBroken
         ? { waiting: { reason: "ImagePullBackOff" } }
         : { running: { startedAt: time() } };
     return {
-      phase: isOver ? "Succeeded" : isBroken ? "Pending" : "Running",
+      phase: isFailed ? "Failed" : isOver ? "Succeeded" : isBroken ? "Pending" : "Running",
       startTime: time(),
       podIP: `10.244.0.${nextAddress++}`,
       conditions: [

@@ -43,6 +43,10 @@ export interface TestControlPlane extends AsyncDisposable {
   clientOf(commonName: string, ...organizations: string[]): OwnedApiClient;
   /** Adds a node that says of its pods what a kubelet would, and runs nothing. */
   addNode(node: SimulatedNode): Promise<void>;
+  /** The node says nothing any more, as after a power cut; its object stays. */
+  silenceNode(name: string): void;
+  /** Runs one more component until the control plane ends; should it fail, `until` does too. */
+  run(name: string, work: (signal: AbortSignal) => Promise<void>): void;
   /**
    * Waits until `attempt` answers something other than undefined or false; time goes on meanwhile, a fake one in
    * steps of `stepMs`. Throws when it does not within `limitMs` of the control plane's time.
@@ -135,16 +139,30 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
       }),
     );
 
+  const nodes = new Map<string, AbortController>();
+
   return {
     admin: clientOf("kubernetes-admin", "system:masters"),
     clock,
     fakeClock,
     clientOf,
+    run: start,
+    silenceNode(name) {
+      nodes.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError"));
+    },
     async addNode(node) {
+      const silence = new AbortController();
+      nodes.set(node.name, silence);
       const client = clientOf(`system:node:${node.name}`, "system:nodes");
       await new Promise<void>((resolve, reject) => {
         start(`node ${node.name}`, (signal) =>
-          runSimulatedNode(node, { client, clock, signal, onReady: resolve }).catch((error: unknown) => {
+          runSimulatedNode(node, {
+            client,
+            clock,
+            signal: AbortSignal.any([signal, silence.signal]),
+            onReady: resolve,
+          }).catch((error: unknown) => {
+            if (silence.signal.aborted) return;
             reject(error as Error);
             throw error;
           }),
