@@ -4,6 +4,7 @@ export { unpackClientProgram } from "./programs/client-program.ts";
 export { clusterNetworkOf, namespacedNodes } from "./cluster-network.ts";
 export { nodeAddress } from "./node-address.ts";
 export {
+  DATA_ROOT,
   isAlive,
   listClusters,
   readState,

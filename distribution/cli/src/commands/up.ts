@@ -7,6 +7,7 @@ import { createLogger, systemClock } from "@coracle/base";
 import {
   ClusterRunningError,
   clusterNetworkOf,
+  DATA_ROOT,
   namespacedNodes,
   nodeAddress,
   nthAddress,
@@ -107,7 +108,7 @@ export function addUp(root: Command): void {
 }
 
 function configOf(options: UpOptions): ClusterConfig {
-  const dataDir = resolve(options.dataDir ?? `/var/lib/coracle/${options.name}`);
+  const dataDir = resolve(options.dataDir ?? join(DATA_ROOT, options.name));
   const address = nodeAddress();
   if (address === undefined && options.nodes === 1) {
     throw new CliError(
