@@ -8,7 +8,7 @@ export {
   isAlive,
   listClusters,
   readState,
-  removeRunDir,
+  removeClusterDir,
   RUN_ROOT,
   type ClusterState,
   type ProcessState,

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger, sleep, systemClock } from "@coracle/base";
 import {
@@ -6,7 +6,7 @@ import {
   isAlive,
   readState,
   removeNodeLeftovers,
-  removeRunDir,
+  removeClusterDir,
   type ClusterConfig,
 } from "@coracle/cluster";
 import type { Command } from "commander";
@@ -36,8 +36,8 @@ async function endCluster(name: string): Promise<string> {
     const config = JSON.parse(readFileSync(join(state.dataDir, "cluster.json"), "utf8")) as ClusterConfig;
     await endProcesses(state, systemClock);
     await removeNodeLeftovers(config, bundlesDir(), silentLogger);
-    removeRunDir(config.runDir);
-    if (config.ephemeral) rmSync(config.dataDir, { recursive: true, force: true });
+    removeClusterDir(config.runDir);
+    if (config.ephemeral) removeClusterDir(config.dataDir);
   }
   return `coracle: cluster ${name} is down`;
 }

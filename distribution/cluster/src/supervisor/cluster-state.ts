@@ -1,5 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -31,6 +30,10 @@ function runRootOf(uid: number | undefined, userRuntimeDir: string | undefined):
   return userRuntimeDir === undefined ? join(tmpdir(), `coracle-${uid ?? "user"}`) : join(userRuntimeDir, "coracle");
 }
 
+/** Directory under which clusters keep their data unless told otherwise. */
+export const DATA_ROOT: string =
+  process.getuid?.() === 0 ? "/var/lib/coracle" : join(homedir(), ".local/share/coracle");
+
 export function writeState(file: string, state: ClusterState): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
   writeFileSync(`${file}.new`, `${JSON.stringify(state, undefined, 2)}\n`);
@@ -57,8 +60,14 @@ export function listClusters(runRoot = RUN_ROOT): string[] {
   }
 }
 
-export function removeRunDir(runDir: string): void {
-  rmSync(runDir, { recursive: true, force: true });
+/** Removes a cluster's run or data directory, and the one above it when this was the last in it. */
+export function removeClusterDir(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  try {
+    if (dirname(dir).endsWith("/coracle")) rmdirSync(dirname(dir));
+  } catch (error) {
+    if (!["ENOTEMPTY", "ENOENT", "EBUSY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
 }
 
 /** Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); undefined when it is gone or a zombie. */

@@ -5,7 +5,7 @@ import { openClusterPki, renderKubeconfig, type ClusterPki } from "@coracle/pki"
 import { clusterPaths, nthAddress, type ClusterConfig } from "../cluster-config.ts";
 import { createClusterNetwork } from "../cluster-network.ts";
 import { rememberSwitches } from "../node-network.ts";
-import { isAlive, readState, removeRunDir, startTicksOf, writeState, type ClusterState } from "./cluster-state.ts";
+import { isAlive, readState, removeClusterDir, startTicksOf, writeState, type ClusterState } from "./cluster-state.ts";
 import { removeNodeLeftovers } from "./node-leftovers.ts";
 import { superviseProcess, type ProcessSpec, type RunningProcess } from "./supervised-process.ts";
 
@@ -109,8 +109,8 @@ export async function runCluster(config: ClusterConfig, deps: RunClusterDeps): P
       removeNodeLeftovers(config, deps.bundles, deps.logger, nodesEnded),
       nodesEnded.then(() => apiServer?.stop(STOP_GRACE_MS)),
     ]);
-    removeRunDir(config.runDir);
-    if (config.ephemeral) rmSync(config.dataDir, { recursive: true, force: true });
+    removeClusterDir(config.runDir);
+    if (config.ephemeral) removeClusterDir(config.dataDir);
   }
 }
 
