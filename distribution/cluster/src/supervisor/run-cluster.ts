@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { aborted, type Clock, type Logger } from "@coracle/base";
 import { openClusterPki, renderKubeconfig, type ClusterPki } from "@coracle/pki";
