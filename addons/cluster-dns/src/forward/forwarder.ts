@@ -61,8 +61,12 @@ function askUdp(server: string, query: Buffer, clock: Clock, timeoutMs: number):
     socket.on("message", (message) => {
       if (message.length >= 12 && message.readUInt16BE(0) === query.readUInt16BE(0)) finish(message);
     });
-    // Connected: the kernel drops datagrams of others.
-    socket.connect(port, address, () => socket.send(query));
+    // Connected: the kernel drops datagrams of others. Without a route the callback is told so, and nobody else.
+    const onConnect = (error?: Error): void => {
+      if (error instanceof Error) finish(undefined);
+      else socket.send(query);
+    };
+    socket.connect(port, address, onConnect as () => void);
   });
 }
 
