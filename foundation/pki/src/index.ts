@@ -11,5 +11,6 @@ export {
   type CertifiedKey,
   type Subject,
 } from "./certificate.ts";
+export { parseSigningRequest, type SigningRequest } from "./certificate-request.ts";
 export { openClusterPki, type ClusterClient, type ClusterPki, type ClusterPkiOptions } from "./cluster-pki.ts";
 export { renderKubeconfig, type KubeconfigRequest } from "./kubeconfig.ts";

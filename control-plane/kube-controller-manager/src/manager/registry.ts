@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import { createCertificateApprover, createCertificateCleaner, createCertificateSigner } from "../certificates/index.ts";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
 import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
@@ -137,6 +138,21 @@ export const controllers: readonly ControllerEntry[] = [
     name: "ttl-after-finished-controller",
     identity: "ttl-after-finished-controller",
     create: (deps, flags) => createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs),
+  },
+  {
+    name: "certificatesigningrequest-signing-controller",
+    identity: "certificate-controller",
+    create: (deps, flags) => createCertificateSigner(deps, flags),
+  },
+  {
+    name: "certificatesigningrequest-approving-controller",
+    identity: "certificate-controller",
+    create: (deps) => createCertificateApprover(deps),
+  },
+  {
+    name: "certificatesigningrequest-cleaner-controller",
+    identity: "certificate-controller",
+    create: (deps) => createCertificateCleaner(deps),
   },
   {
     name: "garbage-collector-controller",

@@ -1,3 +1,6 @@
+import { X509Certificate } from "node:crypto";
+import { CertificateSigningRequest } from "@coracle/api/certificates/v1";
+import { ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { DaemonSet, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { CronJob, Job } from "@coracle/api/batch/v1";
 import { Lease } from "@coracle/api/coordination/v1";
@@ -13,6 +16,15 @@ import { createTestControlPlane, type TestControlPlane } from "./test-control-pl
 const namespace = "default";
 const labels = { app: "web" };
 const HOUR_MS = 3_600_000;
+
+/** Made by OpenSSL: O=system:nodes, CN=system:node:n9. */
+const NODE_REQUEST = `-----BEGIN CERTIFICATE REQUEST-----
+MIHrMIGSAgEAMDAxFTATBgNVBAoMDHN5c3RlbTpub2RlczEXMBUGA1UEAwwOc3lz
+dGVtOm5vZGU6bjkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ2h0iv3AnXfA4V
+mAQBG+OVJp/S3sJ2zL13GbnUIQMd79XGI/U3tMUAJFhvnjuZzKhFrg7I3yyRopbo
+aS4vAz2FoAAwCgYIKoZIzj0EAwIDSAAwRQIgCUcszHGUPHEp6HMY31gNECX+gd3k
+CdeAVeJPnXRPj5wCIQCuZBRefrJ9hhiBS2xmeUbCyZGDQFbKH4WOslGP1+Ugcw==
+-----END CERTIFICATE REQUEST-----`;
 
 const template = (image: string, part: Partial<Pod["spec"]> = {}) => ({
   metadata: { labels },
@@ -322,6 +334,57 @@ describe("controllers, with time in the test's hand", () => {
     expect((await pods()).map((pod) => pod.metadata.name)).toHaveLength(3);
     const reasons = (await plane.admin.list(Event, { namespace })).items.map(({ reason }) => reason);
     expect(reasons.filter((reason) => reason === "Preempted")).toHaveLength(1);
+  });
+
+  it("a kubelet's client certificate is approved, signed for as long as asked, and cleaned up", async () => {
+    const asked = async (name: string, client: TestControlPlane["admin"], signerName: string): Promise<unknown> =>
+      client.create(CertificateSigningRequest, {
+        metadata: { name },
+        spec: {
+          request: Buffer.from(NODE_REQUEST).toString("base64"),
+          signerName,
+          usages: ["digital signature", "client auth"],
+          expirationSeconds: 3600,
+        },
+      });
+    await using kubelet = plane.clientOf("system:node:n9", "system:nodes");
+    await plane.admin.create(ClusterRoleBinding, {
+      metadata: { name: "auto-approve" },
+      roleRef: {
+        apiGroup: "rbac.authorization.k8s.io",
+        kind: "ClusterRole",
+        name: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+      },
+      subjects: [{ kind: "Group", apiGroup: "rbac.authorization.k8s.io", name: "system:nodes" }],
+    });
+    await asked("own", kubelet, "kubernetes.io/kube-apiserver-client-kubelet");
+    const signed = await plane.until("it is signed", async () => {
+      const { status } = await plane.admin.get(CertificateSigningRequest, { name: "own" });
+      return status?.certificate === undefined ? undefined : status;
+    });
+    expect(signed.conditions).toMatchObject([
+      {
+        type: "Approved",
+        reason: "AutoApproved",
+        message: "Auto approving self kubelet client certificate after SubjectAccessReview.",
+      },
+    ]);
+    const certificate = new X509Certificate(Buffer.from(signed.certificate ?? "", "base64"));
+    expect(certificate.subject).toBe("O=system:nodes\nCN=system:node:n9");
+    expect(Date.parse(certificate.validTo)).toBeLessThanOrEqual(plane.clock.now() + 3_600_000);
+    // Others wait for a person; and a serving certificate is never approved by itself.
+    await asked("others", plane.admin, "example.com/none");
+    await plane.until(
+      "old requests are deleted",
+      async () => (await plane.admin.list(CertificateSigningRequest)).items.length === 1,
+      {
+        limitMs: 2 * HOUR_MS,
+        stepMs: 20_000,
+      },
+    );
+    expect((await plane.admin.list(CertificateSigningRequest)).items.map(({ metadata }) => metadata.name)).toEqual([
+      "others",
+    ]);
   });
 
   it("a namespace that is held says by what, and goes when that lets it", async () => {

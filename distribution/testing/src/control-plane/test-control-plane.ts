@@ -135,6 +135,8 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
           serviceClusterIpRange: ["10.96.0.0/16"],
           rootCaFile: pki.path("ca.crt"),
           serviceAccountPrivateKeyFile: pki.path("sa.key"),
+          clusterSigningCertFile: pki.path("ca.crt"),
+          clusterSigningKeyFile: pki.path("ca.key"),
         },
       }),
     );
