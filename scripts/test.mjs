@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { checks, runCheck } from "./check.mjs";
 import { root, setUp } from "./setup.mjs";
+import { removeTestLeftovers } from "./test-leftovers.mjs";
 
 const GROUPS = ["checks", "unit", "host", "cluster"];
 /** No group may hang for ever; the whole has to end within 20 minutes. */
@@ -20,6 +21,7 @@ const chosen = groups.length > 0 ? groups : filters.length > 0 ? GROUPS.slice(1)
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 let current;
+let isInterrupted = false;
 
 function fail(what) {
   total.failed++;
@@ -60,10 +62,15 @@ function runGroup(group) {
       fail(`${group}: ${error.message}`);
       resolve();
     });
-    child.on("exit", (code) => {
+    child.on("exit", async (code) => {
       clearTimeout(timer);
       current = undefined;
       endGroup(child, "SIGKILL");
+      if (group === "cluster") {
+        await new Promise((done) => setTimeout(done, 300)); // those just killed are gone by then
+        removeTestLeftovers();
+      }
+      if (isInterrupted) return resolve();
       const failedBefore = total.failed;
       if (existsSync(results)) countResults(group, JSON.parse(readFileSync(results, "utf8")));
       // An error outside of any test, or no result at all.
@@ -95,13 +102,10 @@ function countResults(group, results) {
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
-    if (current !== undefined) {
-      // Tests get the time to end their clusters.
-      endGroup(current, "SIGTERM");
-      const child = current;
-      setTimeout(() => endGroup(child, "SIGKILL"), 5000).unref();
-      child.on("exit", () => finish(130));
-    } else finish(130);
+    if (!isInterrupted) fail("interrupted");
+    isInterrupted = true;
+    if (current === undefined) finish(130);
+    else endGroup(current, "SIGKILL");
   });
 }
 
@@ -120,6 +124,7 @@ for (const group of chosen) {
   console.log(`\n— ${group}`);
   if (group !== "checks") {
     await runGroup(group);
+    if (isInterrupted) finish(130);
     continue;
   }
   for (const check of checks()) {
