@@ -84,7 +84,14 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "autoscaling/v2/horizontalpodautoscalers": { state: "stored", note: "nothing scales" },
   "batch/v1/cronjobs": { state: "works", by: ["cronjob-controller"] },
   "batch/v1/jobs": { state: "works", by: ["job-controller", "ttl-after-finished-controller"] },
-  "certificates.k8s.io/v1/certificatesigningrequests": { state: "stored", note: "can be approved; nothing signs" },
+  "certificates.k8s.io/v1/certificatesigningrequests": {
+    state: "works",
+    by: [
+      "certificatesigningrequest-signing-controller",
+      "certificatesigningrequest-approving-controller",
+      "certificatesigningrequest-cleaner-controller",
+    ],
+  },
   "coordination.k8s.io/v1/leases": { state: "works", by: ["kubelet", "leader election"] },
   "discovery.k8s.io/v1/endpointslices": {
     state: "works",
