@@ -159,13 +159,19 @@ async function terminationMessage(status: ContainerStatus): Promise<string> {
   const wantsLog = status.annotations?.[TERMINATION_POLICY] === "FallbackToLogsOnError";
   if (message === "" && wantsLog && (status.exitCode ?? 0) !== 0) {
     const tail = await endOfFile(status.logPath ?? "", 2 * LOG_TAIL_BYTES);
-    const lines = tail.split("\n").map((line) => line.replace(/^\S+ (?:stdout|stderr) [FP] /, ""));
-    message = lines
-      .slice(-LOG_TAIL_LINES - 1)
-      .join("\n")
-      .slice(-LOG_TAIL_BYTES);
+    message = logText(tail);
   }
   return message;
+}
+
+/** What a log's last lines say. A line that the container did not end has none here either. */
+export function logText(log: string): string {
+  const lines = [...log.matchAll(/^\S+ (?:stdout|stderr) ([FP])\S* (.*)\n/gm)];
+  return lines
+    .slice(-LOG_TAIL_LINES)
+    .map(([, tag, text]) => (tag === "F" ? `${text}\n` : text))
+    .join("")
+    .slice(-LOG_TAIL_BYTES);
 }
 
 async function endOfFile(path: string, maxBytes: number): Promise<string> {
