@@ -57,6 +57,17 @@ describe("owner graph", () => {
     expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
   });
 
+  it("breaks a circle of objects that wait for each other", () => {
+    const waiting = { isBeingDeleted: true, finalizers: [FOREGROUND] };
+    const graph = graphOf(node("a", ["c"], waiting), node("b", ["a"], waiting), node("c", ["b"]));
+    expect(graph.decide("c")).toEqual({ action: "unblock" });
+    const { owners } = node("c", ["b"]);
+    const unblocked = owners.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
+    expect(graph.upsert(node("c", [], { owners: unblocked }))).toContain("c");
+    expect(graph.decide("c")).toEqual({ action: "delete", policy: "Foreground" });
+    expect(graph.decide("b")).toEqual({ action: "removeFinalizer", finalizer: FOREGROUND });
+  });
+
   it("keeps what has one living owner left, without the dead one", () => {
     const graph = graphOf(node("a"), node("b"), node("c", ["a", "b"]));
     graph.remove("a");

@@ -47,6 +47,8 @@ export type Verdict =
   | { readonly action: "removeOwners"; readonly uids: readonly string[] }
   | { readonly action: "delete"; readonly policy: "Background" | "Foreground" | "Orphan" }
   | { readonly action: "removeFinalizer"; readonly finalizer: string }
+  /** It may be one of a circle in which each waits for the next: it has to stop blocking its owners. */
+  | { readonly action: "unblock" }
   /** Dependents that must go first. */
   | { readonly action: "collectDependents"; readonly uids: readonly string[] };
 
@@ -147,7 +149,12 @@ export class OwnerGraph {
       const uids = [...dangling, ...waiting].map((owner) => owner.uid);
       return uids.length === 0 ? { action: "none" } : { action: "removeOwners", uids };
     }
-    if (waiting.length > 0 && this.dependentsOf(uid).length > 0) return { action: "delete", policy: "Foreground" };
+    const dependents = this.dependentsOf(uid);
+    if (waiting.length > 0 && dependents.length > 0) {
+      const isBlocking = node.owners.some((owner) => owner.blockOwnerDeletion === true);
+      if (isBlocking && dependents.some(isWaitingForDependents)) return { action: "unblock" };
+      return { action: "delete", policy: "Foreground" };
+    }
     if (node.finalizers.includes(ORPHAN)) return { action: "delete", policy: "Orphan" };
     return { action: "delete", policy: node.finalizers.includes(FOREGROUND) ? "Foreground" : "Background" };
   }

@@ -86,6 +86,11 @@ async function collect(
       return;
     case "removeFinalizer":
       return await removeFinalizer(deps, node, verdict.finalizer, signal);
+    case "unblock": {
+      // Its change is seen, and it is looked at again.
+      const ownerReferences = node.owners.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
+      return await patchMetadata(deps, node, { ownerReferences }, signal);
+    }
     case "removeOwners":
       return await removeOwners(deps, node, new Set(verdict.uids), signal);
     case "delete":
