@@ -1,4 +1,4 @@
-import { forbidden } from "@coracle/apimachinery";
+import { forbidden, notFound } from "@coracle/apimachinery";
 import type { PolicyRule, RoleRef } from "@coracle/api/rbac/v1";
 import { MASTERS_GROUP } from "../authentication/user.ts";
 import type { AuthorizationAttributes, Authorizer } from "../authorization/authorizer.ts";
@@ -8,6 +8,27 @@ import type { AdmissionAttributes } from "../registry/registry.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
+
+/** What is missing, one line each, in order; what is missing of one resource stands in one line. */
+function printRules(rules: readonly PolicyRule[]): string {
+  const lines: PolicyRule[] = [];
+  const simple = new Map<string, PolicyRule>();
+  for (const rule of rules) {
+    const { apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [], verbs } = rule;
+    const isSimple = apiGroups.length === 1 && resources.length === 1 && nonResourceURLs.length === 0;
+    const key = JSON.stringify([apiGroups, resources, resourceNames]);
+    const known = isSimple && resourceNames.length < 2 ? simple.get(key) : undefined;
+    if (known === undefined) {
+      lines.push(rule);
+      if (isSimple) simple.set(key, rule);
+      continue;
+    }
+    const merged = { ...known, verbs: [...known.verbs, ...verbs.filter((verb) => !known.verbs.includes(verb))] };
+    lines[lines.indexOf(known)] = merged;
+    simple.set(key, merged);
+  }
+  return [...new Set(lines.map(printRule))].toSorted().join("\n");
+}
 
 /**
  * Nobody grants more than he has: a role's or binding's rules must be covered by the writer's own, unless he holds
@@ -45,7 +66,7 @@ export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorize
     return forbidden(
       { group: GROUP, resource: attributes.resource },
       attributes.name,
-      `user ${JSON.stringify(user.name)} (groups=${groups}) is attempting to grant RBAC permissions not currently held:\n${missing.map(printRule).join("\n")}${resolution}`,
+      `user ${JSON.stringify(user.name)} (groups=${groups}) is attempting to grant RBAC permissions not currently held:\n${printRules(missing)}${resolution}`,
     );
   }
 
@@ -73,11 +94,7 @@ export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorize
         // Binding a role that does not exist grants nothing yet; only those who may bind can do it.
         const rules = index.roleRules(roleRef, attributes.namespace);
         if (rules === undefined) {
-          throw forbidden(
-            { group: GROUP, resource },
-            attributes.name,
-            `${role.slice(0, -1)}.${GROUP} ${JSON.stringify(roleRef.name)} not found`,
-          );
+          throw notFound({ group: GROUP, resource }, roleRef.name);
         }
         wanted = rules;
       }

@@ -1,4 +1,4 @@
-import { badRequest, internalError } from "@coracle/apimachinery";
+import { badRequest, isStatusError } from "@coracle/apimachinery";
 import { mustBeAllowed, type Authorizer } from "../authorization/authorizer.ts";
 import type { ApiRequest } from "../server/api-request.ts";
 import { extraFromHeaders, headerValues } from "./request-header.ts";
@@ -17,12 +17,27 @@ export function authenticateImpersonation(request: ApiRequest, authorizer: Autho
   const { exchange } = request;
   const name = exchange.header("impersonate-user");
   if (name === undefined || name === "") {
-    if (exchange.header("impersonate-group") !== undefined || exchange.header("impersonate-uid") !== undefined) {
-      throw internalError("requested groups without impersonating a user");
-    }
+    const wishes = wishesIn(exchange);
+    if (wishes.length > 0) throw badRequest(`requested [${wishes.join(" ")}] without impersonating a user`);
     return undefined;
   }
-  return impersonate(request, authorizer, name);
+  return impersonate(request, authorizer, name).catch((error: unknown) => {
+    request.isRefused = isStatusError(error) && error.code === 403;
+    throw error;
+  });
+}
+
+/** What is asked for beside a user, as references are printed: kind, namespace, name, uid, version, and so on. */
+function wishesIn(exchange: ApiRequest["exchange"]): string[] {
+  const version = "authentication.k8s.io/v1";
+  const uid = exchange.header("impersonate-uid");
+  return [
+    ...headerValues(exchange, "impersonate-group").map((group) => `{Group  ${group}    }`),
+    ...Object.entries(extraFromHeaders(exchange, [EXTRA_PREFIX])).flatMap(([key, values]) =>
+      values.map((value) => `{UserExtra  ${value}  ${version}  ${key}}`),
+    ),
+    ...(uid === undefined ? [] : [`{UID  ${uid}  ${version}  }`]),
+  ];
 }
 
 async function impersonate(request: ApiRequest, authorizer: Authorizer, name: string): Promise<void> {

@@ -3,6 +3,9 @@ import type { ApiRequest } from "../server/api-request.ts";
 import { jsonBytes, sendBytes } from "../server/responder.ts";
 import type { TokenKey } from "./json-web-token.ts";
 
+/** Others may keep these for an hour. */
+const CACHED = { "cache-control": "public, max-age=3600" };
+
 /** The documents by which others verify this cluster's service-account tokens. */
 export function createOpenIdRoutes(options: {
   readonly issuer: string;
@@ -20,7 +23,7 @@ export function createOpenIdRoutes(options: {
         subject_types_supported: ["public"],
         id_token_signing_alg_values_supported: algorithms,
       };
-      return sendBytes(request, 200, "application/json", jsonBytes(request, document));
+      return sendBytes(request, 200, "application/json", jsonBytes(request, document), CACHED);
     }
     if (path === "/openid/v1/jwks") {
       const keys = options.keys.map((key) => ({
@@ -29,7 +32,7 @@ export function createOpenIdRoutes(options: {
         alg: key.algorithm,
         ...(key.key.type === "private" ? createPublicKey(key.key) : key.key).export({ format: "jwk" }),
       }));
-      return sendBytes(request, 200, "application/jwk-set+json", jsonBytes(request, { keys }));
+      return sendBytes(request, 200, "application/jwk-set+json", jsonBytes(request, { keys }), CACHED);
     }
     return undefined;
   };

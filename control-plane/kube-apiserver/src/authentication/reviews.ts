@@ -33,7 +33,7 @@ export function tokenReview(tokens: TokenAuthenticator, apiAudiences: readonly s
           : {
               authenticated: true,
               user: userToJson(verdict.user),
-              ...(audiences.length === 0 && verdict.audiences.length === 0 ? {} : { audiences: verdict.audiences }),
+              audiences: audiences.length === 0 && verdict.audiences.length === 0 ? wanted : verdict.audiences,
             };
     } catch (error) {
       status = { user: {}, error: (error as Error).message };
@@ -41,7 +41,7 @@ export function tokenReview(tokens: TokenAuthenticator, apiAudiences: readonly s
     return {
       kind: "TokenReview",
       apiVersion: "authentication.k8s.io/v1",
-      metadata: { creationTimestamp: null },
+      metadata: {},
       spec: spec as JsonObject,
       status,
     };

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import {
   badRequest,
   conflict,
@@ -32,6 +33,12 @@ export interface TokenRequestOptions {
 
 const uidOf = (object: ApiObject): string => object.metadata["uid"] as string;
 
+/** `GROUP/VERSION`, with the slash also where the group is empty. */
+function printedType(apiVersion: unknown): string {
+  const text = typeof apiVersion === "string" ? apiVersion : "";
+  return text.includes("/") ? text : `/${text}`;
+}
+
 /** What the token is to be bound to, looked up and checked. */
 async function bindingOf(
   options: TokenRequestOptions,
@@ -46,7 +53,7 @@ async function bindingOf(
   const refName = typeof ref["name"] === "string" ? ref["name"] : "";
   const plural = { Pod: "pods", Secret: "secrets", Node: "nodes" }[kind];
   if (plural === undefined || (ref["apiVersion"] !== undefined && ref["apiVersion"] !== "v1")) {
-    throw badRequest(`cannot bind token for serviceaccount "${name}" to an object of kind ${JSON.stringify(kind)}`);
+    throw badRequest(`cannot bind token to object of type ${printedType(ref["apiVersion"])}, Kind=${kind}`);
   }
   const target = await options.objects.get(core(plural), kind === "Node" ? "" : namespace, refName);
   if (target === undefined) throw notFound({ group: "", resource: plural }, refName);
@@ -77,6 +84,11 @@ export function tokenRequest(options: TokenRequestOptions): VirtualResource {
   return async (request, body, { namespace, name, dryRun }) => {
     const account = await options.objects.get(core("serviceaccounts"), namespace, name);
     if (account === undefined) throw notFound({ group: "", resource: "serviceaccounts" }, name);
+    const givenName = isObject(body["metadata"]) ? body["metadata"]["name"] : undefined;
+    if (typeof givenName === "string" && givenName !== "" && givenName !== name) {
+      const why = "must match the service account name if specified";
+      throw invalid(KIND, name, [invalidValue("metadata.name", givenName, why)]);
+    }
     const spec = isObject(body["spec"]) ? body["spec"] : {};
     const asked = spec["expirationSeconds"] ?? DEFAULT_SECONDS;
     const errors: FieldError[] = [];
@@ -111,6 +123,7 @@ export function tokenRequest(options: TokenRequestOptions): VirtualResource {
       metadata: {
         name,
         namespace,
+        uid: randomUUID(),
         creationTimestamp: new Date(shown - seconds * 1000).toISOString().replace(/\.\d+Z$/, "Z"),
       },
       spec: {

@@ -3,8 +3,8 @@ import {
   invalid,
   invalidValue,
   isObject,
-  required,
   type Draft,
+  type FieldError,
   type JsonObject,
 } from "@coracle/apimachinery";
 import type { PolicyRule } from "@coracle/api/rbac/v1";
@@ -19,21 +19,29 @@ function specOf(body: Draft): Draft {
   return isObject(body["spec"]) ? body["spec"] : {};
 }
 
-/** What a review asks about. Throws 422 when it asks about nothing, or about two things. */
-function attributesIn(spec: Draft, user: UserInfo, kind: string): AuthorizationAttributes {
+/** Path and verb as messages print them. */
+const printedPath = (path: Draft): JsonObject => ({ Path: string(path["path"]), Verb: string(path["verb"]) });
+
+/** A review must ask about one thing, not about nothing or two. */
+function attributeErrors(spec: Draft): FieldError[] {
+  const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
+  if (isObject(resource) && isObject(path)) {
+    const why = "cannot be specified in combination with resourceAttributes";
+    return [invalidValue("spec.nonResourceAttributes", printedPath(path), why)];
+  }
+  if (isObject(resource) || isObject(path)) return [];
+  const why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+  return [invalidValue("spec.resourceAttributes", null, why)];
+}
+
+function refuse(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid({ group: "authorization.k8s.io", kind: "" }, "", errors);
+}
+
+/** What a review asks about. It has been checked. */
+function attributesIn(spec: Draft, user: UserInfo): AuthorizationAttributes {
   const resource = isObject(spec["resourceAttributes"]) ? spec["resourceAttributes"] : undefined;
   const path = isObject(spec["nonResourceAttributes"]) ? spec["nonResourceAttributes"] : undefined;
-  if ((resource === undefined) === (path === undefined)) {
-    throw invalid({ group: "authorization.k8s.io", kind }, "", [
-      invalidValue(
-        "spec.resourceAttributes",
-        spec["resourceAttributes"] ?? null,
-        resource === undefined
-          ? "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-          : "cannot be specified in combination with nonResourceAttributes",
-      ),
-    ]);
-  }
   if (resource === undefined) {
     return {
       user,
@@ -76,14 +84,16 @@ function fieldSelectorOf(value: unknown): string | undefined {
   return terms.join(",");
 }
 
-function userIn(spec: Draft, kind: string): UserInfo {
+/** A review of somebody must say of whom. */
+function userErrors(spec: Draft): FieldError[] {
+  const hasGroups = Array.isArray(spec["groups"]) && spec["groups"].length > 0;
+  if (string(spec["user"]) !== "" || hasGroups) return [];
+  return [invalidValue("spec.user", "", "at least one of user or group must be specified")];
+}
+
+function userIn(spec: Draft): UserInfo {
   const groups = Array.isArray(spec["groups"]) ? spec["groups"].map(String) : [];
   const name = string(spec["user"]);
-  if (name === "" && groups.length === 0) {
-    throw invalid({ group: "authorization.k8s.io", kind }, "", [
-      required("spec.user", "at least one of user or group must be specified"),
-    ]);
-  }
   const extra = isObject(spec["extra"]) ? (spec["extra"] as Record<string, string[]>) : undefined;
   return {
     name,
@@ -104,7 +114,7 @@ async function answer(
   return {
     kind,
     apiVersion: API_VERSION,
-    metadata: { creationTimestamp: null, ...metadata },
+    metadata,
     spec: specOf(body) as JsonObject,
     status: {
       allowed: decision.verdict === "allow",
@@ -119,7 +129,8 @@ export function subjectAccessReview(authorizer: Authorizer): VirtualResource {
   const kind = "SubjectAccessReview";
   return (_request, body) => {
     const spec = specOf(body);
-    return answer(authorizer, kind, body, attributesIn(spec, userIn(spec, kind), kind));
+    refuse([...attributeErrors(spec), ...userErrors(spec)]);
+    return answer(authorizer, kind, body, attributesIn(spec, userIn(spec)));
   };
 }
 
@@ -128,15 +139,18 @@ export function localSubjectAccessReview(authorizer: Authorizer): VirtualResourc
   const kind = "LocalSubjectAccessReview";
   return (_request, body, { namespace }) => {
     const spec = specOf(body);
-    const attributes = attributesIn(spec, userIn(spec, kind), kind);
-    if (!attributes.isResource) {
-      throw invalid({ group: "authorization.k8s.io", kind }, "", [
-        invalidValue("spec.nonResourceAttributes", spec["nonResourceAttributes"], "disallowed on this kind of request"),
-      ]);
+    const errors = [...attributeErrors(spec), ...userErrors(spec)];
+    const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
+    if (isObject(resource) && string(resource["namespace"]) !== namespace) {
+      const given = string(resource["namespace"]);
+      errors.push(invalidValue("spec.resourceAttributes.namespace", given, "must match metadata.namespace"));
     }
-    if (attributes.namespace !== namespace) {
-      throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${namespace}`);
+    if (isObject(path)) {
+      const why = "disallowed on this kind of request";
+      errors.push(invalidValue("spec.nonResourceAttributes", printedPath(path), why));
     }
+    refuse(errors);
+    const attributes = attributesIn(spec, userIn(spec));
     return answer(authorizer, kind, body, attributes);
   };
 }
@@ -144,7 +158,11 @@ export function localSubjectAccessReview(authorizer: Authorizer): VirtualResourc
 /** May I? */
 export function selfSubjectAccessReview(authorizer: Authorizer): VirtualResource {
   const kind = "SelfSubjectAccessReview";
-  return (request, body) => answer(authorizer, kind, body, attributesIn(specOf(body), request.user, kind));
+  return (request, body) => {
+    const spec = specOf(body);
+    refuse(attributeErrors(spec));
+    return answer(authorizer, kind, body, attributesIn(spec, request.user));
+  };
 }
 
 /** What may I? `rulesFor`: absent when nothing can list rules. */
@@ -155,15 +173,11 @@ export function selfSubjectRulesReview(
     const spec = specOf(body);
     const namespace = string(spec["namespace"]);
     if (namespace === "") throw badRequest("no namespace on request");
-    const rules = rulesFor?.(request.user, namespace) ?? [];
-    const isMaster = request.user.groups.includes("system:masters");
-    const all: PolicyRule[] = isMaster
-      ? [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }, { verbs: ["*"], nonResourceURLs: ["*"] }, ...rules]
-      : [...rules];
+    const all = rulesFor?.(request.user, namespace) ?? [];
     return Promise.resolve({
       kind: "SelfSubjectRulesReview",
       apiVersion: API_VERSION,
-      metadata: { creationTimestamp: null },
+      metadata: {},
       spec: {},
       status: {
         resourceRules: all

@@ -78,7 +78,7 @@ export async function createDraft(
     checkNew(core, draft as ApiObject, strategy);
     warn(context, core.definition.createWarnings?.(draft as ApiObject));
     await admit(core, "validate", call);
-    if (textOf(resourceVersion) !== "" && resourceVersion !== "0") {
+    if (!query.dryRun && textOf(resourceVersion) !== "" && resourceVersion !== "0") {
       throw statusError("", "resourceVersion should not be set on objects to be created");
     }
     if (query.dryRun) {

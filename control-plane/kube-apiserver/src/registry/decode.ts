@@ -18,25 +18,23 @@ export function decodeAs(
   value: Draft,
   validation: FieldValidation,
   context: RequestContext | undefined,
+  refuse?: (why: string) => Error,
 ): Draft {
   if (!isObject(value)) throw badRequest(`the object provided is unrecognized (must be of type ${type.kind})`);
   const expected = versionName(type);
   const apiVersion = value.apiVersion === undefined || value.apiVersion === "" ? expected : value.apiVersion;
   const kind = value.kind === undefined || value.kind === "" ? type.kind : value.kind;
   const fail = (why: string): never => {
+    if (refuse !== undefined) throw refuse(why);
+    const version = textOf(apiVersion).replace(/^.*\//, "");
     throw badRequest(
-      `${textOf(kind)} in version ${JSON.stringify(type.version)} cannot be handled as a ${type.kind}: ${why}`,
+      `${textOf(kind)} in version ${JSON.stringify(version)} cannot be handled as a ${type.kind}: ${why}`,
     );
   };
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
     throw badRequest("couldn't get version/kind; json parse error: apiVersion and kind must be strings");
   }
-  if (apiVersion !== expected) {
-    throw badRequest(
-      `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
-    );
-  }
-  if (kind !== type.kind) fail(`no kind "${kind}" is registered for version "${apiVersion}" in scheme`);
+  if (apiVersion !== expected || kind !== type.kind) fail(otherType(schema, type, apiVersion, kind));
   let decoded: ReturnType<SchemaPort["decode"]>;
   try {
     decoded = schema.decode(type, value);
@@ -54,14 +52,25 @@ export function decodeAs(
   return object;
 }
 
+/** Why an object of another type is not taken. */
+function otherType(schema: SchemaPort, type: TypeName, apiVersion: string, kind: string): string {
+  const slash = apiVersion.lastIndexOf("/");
+  const sent = { group: slash === -1 ? "" : apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1), kind };
+  if (schema.mergeType?.(sent) === undefined)
+    return `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/runtime/scheme.go:111"`;
+  const family = type.group === "" || type.group === "events.k8s.io" ? "core" : type.group.replace(/\..*$/, "");
+  return `converting (${sent.version}.${kind}) to (${family}.${type.kind}): unknown conversion`;
+}
+
 /** Decodes an object of the resource itself and sets its defaults. */
 export function decodeObject(
   core: ResourceCore,
   value: Draft,
   validation: FieldValidation,
   context: RequestContext | undefined,
+  refuse?: (why: string) => Error,
 ): ApiDraft {
-  const object = decodeAs(core.schema, core.entry, value, validation, context) as ApiDraft;
+  const object = decodeAs(core.schema, core.entry, value, validation, context, refuse) as ApiDraft;
   if (!isObject(object.metadata)) object.metadata = {};
   core.definition.defaults?.(object);
   return object;
@@ -85,7 +94,7 @@ export function settleNamespace(core: ResourceCore, draft: ApiDraft, namespace: 
 export function checkName(draft: ApiDraft, name: string): void {
   const given = draft.metadata.name;
   if (given === undefined || given === "") {
-    throw badRequest(`the name of the object ("" based on URL) was undeterminable: name must be provided`);
+    throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
   }
   if (given !== name) {
     throw badRequest(`the name of the object (${textOf(given)}) does not match the name on the URL (${name})`);

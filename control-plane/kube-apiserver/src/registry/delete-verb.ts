@@ -113,6 +113,11 @@ function wantsForeground(finalizers: readonly string[], options: Options): boole
   return finalizers.includes(FOREGROUND);
 }
 
+function warnOfDeletion(core: ResourceCore, context: RequestContext, { options }: DeleteQuery): void {
+  const saysPolicy = options.orphanDependents !== undefined || options.propagationPolicy !== undefined;
+  warn(context, core.definition.deleteWarnings?.(saysPolicy));
+}
+
 /** DELETE of one object. */
 export async function deleteObject(
   core: ResourceCore,
@@ -122,9 +127,7 @@ export async function deleteObject(
   query: DeleteQuery,
 ): Promise<Answer> {
   const isDryRun = (query.options.dryRun ?? []).includes("All");
-  const { orphanDependents, propagationPolicy } = query.options;
-  const saysPolicy = orphanDependents !== undefined || propagationPolicy !== undefined;
-  warn(context, core.definition.deleteWarnings?.(saysPolicy));
+  warnOfDeletion(core, context, query);
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const previous = core.storage.get(namespace, name);
     if (previous === undefined) throw notFound(resourceOf(core), name);
@@ -264,6 +267,7 @@ export async function deleteCollection(
   list: ListQuery,
   query: DeleteQuery,
 ): Promise<Answer> {
+  warnOfDeletion(core, context, query);
   const found = await listObjects(core, namespace, list);
   for (let i = 0; i < found.items.length; i += AT_ONCE) {
     const some = found.items.slice(i, i + AT_ONCE);

@@ -1,4 +1,4 @@
-import { conflict, isObject, notFound, type Draft, type Json } from "@coracle/apimachinery";
+import { conflict, invalid, invalidValue, isObject, notFound, type Draft, type Json } from "@coracle/apimachinery";
 import { applyObject, readConfig } from "./apply-verb.ts";
 import { checkName, decodeObject, settleNamespace, withoutManagedFields } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
@@ -16,6 +16,20 @@ function speaksOfOwners(patch: Json): boolean {
   if (!isObject(patch)) return false;
   const { metadata } = patch;
   return isObject(metadata) && metadata.managedFields !== undefined;
+}
+
+/** The patch applies, but what comes of it is no object of the kind. */
+function unreadable(patched: Draft, why: string): Error {
+  const text = JSON.stringify(sorted(patched));
+  return invalid({ group: "", kind: "" }, "", [invalidValue("patch", text, why)]);
+}
+
+/** A copy with its members in order, the way patched objects are shown. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value;
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([key, member]) => [key, sorted(member)]));
 }
 
 /** PATCH of an object or a subresource of the same kind. */
@@ -38,7 +52,8 @@ export async function patchObject(
     const isOwnersPatch = speaksOfOwners(patch.body);
     const target = isOwnersPatch ? old : (withoutManagedFields(old) as ApiObject);
     const patched = patches(kind, core.entry, target, patch.body) as Draft;
-    const draft = decodeObject(core, patched, query.fieldValidation, context);
+    const refuse = (why: string): Error => unreadable(patched, why);
+    const draft = decodeObject(core, patched, query.fieldValidation, context, refuse);
     if (!isOwnersPatch && old.metadata.managedFields !== undefined) {
       draft.metadata.managedFields = old.metadata.managedFields;
     }

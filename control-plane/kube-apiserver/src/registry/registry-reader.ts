@@ -66,9 +66,9 @@ export function createRegistryReader(registry: () => Registry): RegistryReader {
       return objectOf(await handler(ref).update(systemContext(), namespace, name, object, WRITE));
     },
     async updateStatus(ref, namespace, name, object) {
-      const update = handler(ref).subresource("status")?.update;
-      if (update === undefined) throw new Error(`${ref.plural} have no status`);
-      return objectOf(await update(systemContext(), namespace, name, object, WRITE));
+      const answer = handler(ref).subresource("status")?.update?.(systemContext(), namespace, name, object, WRITE);
+      if (answer === undefined) throw new Error(`${ref.plural} have no status`);
+      return objectOf(await answer);
     },
   };
 }

@@ -229,7 +229,7 @@ function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan:
   }
   if (plan.isUnconditional === true) return;
   if (resourceVersion === undefined || resourceVersion === "" || resourceVersion === "0") {
-    if (core.definition.allowUnconditionalUpdate === false && plan.way.subresource === "") {
+    if (core.definition.allowUnconditionalUpdate === false && WITH_VERSION.has(plan.way.subresource)) {
       throw invalid({ group: core.entry.group, kind: core.entry.plural }, plan.name, [
         invalidValue("metadata.resourceVersion", 0, "must be specified for an update"),
       ]);
@@ -272,4 +272,6 @@ function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject, wa
   const counts = way.subresource === "" && core.definition.countsMetadata?.(draft, old) === true;
   if (changed || counts) draft.metadata.generation = before + 1;
 }
+/** Ways of writing that heed the kind's rule for updates without a version. */
+const WITH_VERSION: ReadonlySet<string> = new Set(["", "status"]);
 const UNCOUNTED: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);

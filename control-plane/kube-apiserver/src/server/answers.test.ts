@@ -85,6 +85,7 @@ async function call(
 
 const MAPS = "/api/v1/namespaces/default/configmaps";
 const JOBS = "/apis/batch/v1/namespaces/default/jobs";
+const MERGE = { "content-type": "application/merge-patch+json" };
 const TABLE = { accept: "application/json;as=Table;g=meta.k8s.io;v=v1" };
 
 describe("lists", () => {
@@ -184,6 +185,45 @@ describe("updates", () => {
 });
 
 describe("refusals", () => {
+  it("of a patch show what came of it", async () => {
+    await call("POST", MAPS, { metadata: { name: "patched" } });
+    const reply = await call("PATCH", `${MAPS}/patched?fieldValidation=Strict`, { bogus: 1 }, MERGE);
+    expect(reply.status).toBe(422);
+    expect(String(reply.json["message"])).toMatch(
+      /^ "" is invalid: patch: Invalid value: "\{.*\\"bogus\\":1.*": strict decoding error: unknown field "bogus"$/,
+    );
+  });
+
+  it("of another kind's object name both", async () => {
+    const secret = { kind: "Secret", apiVersion: "v1", metadata: { name: "x" } };
+    expect((await call("POST", MAPS, secret)).json["message"]).toBe(
+      'Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion',
+    );
+    const unknown = { kind: "Bogus", apiVersion: "v1" };
+    expect((await call("POST", MAPS, unknown)).json["message"]).toContain('no kind "Bogus" is registered');
+  });
+
+  it("of a type nobody here speaks come before those of its parameters", async () => {
+    const html = await call("GET", MAPS, undefined, { accept: "text/html" });
+    expect(html.json["message"]).toContain("406: Not Acceptable");
+    const bogus = await call("GET", MAPS, undefined, { accept: "application/json;as=Bogus;g=meta.k8s.io;v=v1" });
+    expect(bogus.json["message"]).toContain("only the following media types are accepted");
+    const single = await call("GET", MAPS, undefined, {
+      accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+    });
+    expect(single.json["message"]).toBe(
+      "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)",
+    );
+  });
+
+  it("of impersonation without a user name what was asked for", async () => {
+    const reply = await call("GET", MAPS, undefined, { "impersonate-group": "g" });
+    expect([reply.status, reply.json["message"]]).toEqual([
+      400,
+      "requested [{Group  g    }] without impersonating a user",
+    ]);
+  });
+
   it("by the authoriser keep browsers from guessing", async () => {
     const reply = await call("GET", MAPS, undefined, {}, nobody);
     expect([reply.status, reply.headers["x-content-type-options"]]).toEqual([403, "nosniff"]);

@@ -1,4 +1,4 @@
-import { notAcceptable } from "@coracle/apimachinery";
+import { notAcceptable, statusError } from "@coracle/apimachinery";
 
 export type MediaType = "json" | "yaml" | "protobuf";
 
@@ -77,10 +77,29 @@ function choose(header: string, offer: Offer): Format | undefined {
     const media = MEDIA[clause.type];
     if (media === undefined || (media === "protobuf" && !offer.protobuf)) continue;
     const transform = transformOf(clause.parameters);
-    if (transform === undefined || (transform.as !== "" && (!offer.transforms || media === "protobuf"))) continue;
+    if (
+      transform === undefined ||
+      (transform.as !== "" && (!offer.transforms || (media === "protobuf" && transform.as === "Table")))
+    )
+      continue;
     return { media, ...transform };
   }
   return undefined;
+}
+
+/** Types that are not known at all are refused before anyone looks at their parameters. */
+function refusal(header: string, offer: Offer): Error {
+  const types = acceptedTypes(offer);
+  const isKnown = parseAccept(header).some(({ type }) => {
+    const media = MEDIA[type];
+    return media !== undefined && (media !== "protobuf" || offer.protobuf);
+  });
+  return isKnown ? notAcceptable(types) : noRepresentation(types);
+}
+
+/** 406 of the layer that knows content types only. */
+function noRepresentation(types: readonly string[]): Error {
+  return statusError("NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${types.join(", ")}`, {});
 }
 
 const MAX_KEPT = 512;
@@ -93,7 +112,7 @@ export function negotiate(header: string | undefined, offer: Offer): Format {
   let format = kept.get(key);
   if (format !== undefined) return format;
   format = choose(header, offer);
-  if (format === undefined) throw notAcceptable(acceptedTypes(offer));
+  if (format === undefined) throw refusal(header, offer);
   if (kept.size >= MAX_KEPT) kept.clear();
   kept.set(key, format);
   return format;

@@ -1,4 +1,11 @@
-import { badRequest, isObject, parseJsonStrict, unsupportedMediaType, type Draft } from "@coracle/apimachinery";
+import {
+  badRequest,
+  isObject,
+  parseJsonStrict,
+  unsupportedMediaType,
+  type Draft,
+  type StatusError,
+} from "@coracle/apimachinery";
 import type { ApiRequest } from "./api-request.ts";
 import { bodyMediaType, CONTENT_TYPES, type MediaType } from "./negotiation.ts";
 import type { WireCodecs } from "./wire-codec.ts";
@@ -6,21 +13,44 @@ import type { WireCodecs } from "./wire-codec.ts";
 /** Longest request body, in bytes. */
 export const BODY_LIMIT_BYTES = 3 * 1024 * 1024;
 
-/** The start of a body as refusals quote it. */
+const QUOTED_BYTES = 30;
+
+/** The start of a body as refusals quote it: objects as they are, anything else in hexadecimal. */
 function quoted(body: Buffer): string {
-  const text = body.subarray(0, 1024).toString("utf8");
-  return JSON.stringify(text.length < body.length ? `${text} ...` : text);
+  if (body.length === 0) return "<empty>";
+  const text = body.subarray(0, QUOTED_BYTES).toString(body[0] === 0x7b ? "utf8" : "hex");
+  return body.length > QUOTED_BYTES ? `${text} ...` : text;
 }
+
+/** What a parser says of malformed JSON, in the words that clients of this API know. */
+export function jsonFault(error: unknown, text: string): string {
+  const message = (error as Error).message;
+  const position = Number(/at position (\d+)/.exec(message)?.[1] ?? NaN);
+  if (/unexpected end|unterminated string/i.test(message) || position >= text.trimEnd().length)
+    return "unexpected end of JSON input";
+  const place = PLACES.find(([pattern]) => pattern.test(message))?.[1] ?? "looking for beginning of value";
+  const character = Number.isNaN(position) ? /Unexpected token '(.)'/u.exec(message)?.[1] : text[position];
+  return `invalid character '${character ?? text[0] ?? ""}' ${place}`;
+}
+
+const PLACES: readonly (readonly [RegExp, string])[] = [
+  [/non-whitespace character after JSON/, "after top-level value"],
+  [/property name/, "looking for beginning of object key string"],
+  [/',' or '}'/, "after object key:value pair"],
+  [/',' or ']'/, "after array element"],
+  [/':' after/, "after object key"],
+];
+
+const unrecognized = (kind: string, why: string, body: Buffer): StatusError =>
+  badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${quoted(body)})`);
 
 /** Parses JSON text; failures are 400. `kind`: what was expected, for the message. */
 export function parseJsonBody(body: Buffer, kind: string): unknown {
   try {
     return JSON.parse(body.toString("utf8"));
   } catch (error) {
-    const detail = body.length === 0 ? "unexpected end of JSON input" : (error as Error).message;
-    throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${detail} (${body.length === 0 ? "<empty>" : `${body.subarray(0, 10).toString("hex")}${body.length > 10 ? " ..." : ""}`})`,
-    );
+    const detail = jsonFault(error, body.toString("utf8"));
+    throw unrecognized(kind, `couldn't get version/kind; json parse error: ${detail}`, body);
   }
 }
 
@@ -53,9 +83,15 @@ async function parseBody(media: MediaType, body: Buffer, kind: string, codecs: W
   try {
     return codecs.protobuf!.decode(body);
   } catch (error) {
-    throw badRequest(`the body of the request could not be decoded: ${(error as Error).message}`);
+    throw unrecognized(kind, (error as Error).message, body);
   }
 }
+
+const TYPED_VALUE =
+  'value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+
+const jsonTypeOf = (value: unknown): string =>
+  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
 
 /** Reads and parses the object in a request's body. Throws 400, 413, 415. */
 export async function readObject(request: ApiRequest, kind: string, codecs: WireCodecs): Promise<Draft> {
@@ -67,10 +103,19 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   const value = await parseBody(media, body, kind, codecs);
   if (media === "json") checkDuplicates(request, body, kind);
-  if (!isObject(value)) {
-    throw badRequest(
-      `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? "array" : typeof value} into Go value of type struct { APIVersion string; Kind string } (${quoted(body)})`,
+  // Nothing at all is an object without members.
+  if (value === null || value === undefined) return {};
+  const cannot = (what: string, where: string): StatusError =>
+    unrecognized(
+      kind,
+      `couldn't get version/kind; json parse error: json: cannot unmarshal ${what} into Go ${where}`,
+      body,
     );
+  if (!isObject(value)) throw cannot(Array.isArray(value) ? "array" : typeof value, TYPED_VALUE);
+  for (const member of ["kind", "apiVersion"] as const) {
+    const given = value[member];
+    if (given !== undefined && given !== null && typeof given !== "string")
+      throw cannot(jsonTypeOf(given), `struct field .${member} of type string`);
   }
   return value;
 }
@@ -95,7 +140,7 @@ export async function readPatch(request: ApiRequest, isYaml: boolean, codecs: Wi
     return JSON.parse(body.toString("utf8"));
   } catch (error) {
     if (isYaml) return parseYamlBody(body, codecs);
-    throw badRequest(`error decoding patch: ${(error as Error).message}`);
+    throw badRequest(`error decoding patch: ${jsonFault(error, body.toString("utf8"))}`);
   }
 }
 

@@ -6,6 +6,7 @@ import {
   isObject,
   notSupported,
   required,
+  statusError,
   unsupportedMediaType,
 } from "@coracle/apimachinery";
 import type {
@@ -183,8 +184,9 @@ export function patchKindOf(contentType: string | undefined, isCustom: boolean):
   const type = (contentType ?? "").split(";", 1)[0]!.trim().toLowerCase();
   const kind = PATCH_KINDS[type];
   if (kind === undefined || (kind === "strategic" && isCustom)) {
+    if (kind === undefined) throw statusError("UnsupportedMediaType", "415: Unsupported Media Type", {});
     throw unsupportedMediaType(
-      Object.keys(PATCH_KINDS).filter((accepted) => !isCustom || accepted !== "application/strategic-merge-patch+json"),
+      Object.keys(PATCH_KINDS).filter((accepted) => accepted !== "application/strategic-merge-patch+json"),
     );
   }
   return kind;

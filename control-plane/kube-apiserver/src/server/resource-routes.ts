@@ -85,6 +85,17 @@ const METHOD_VERBS: Readonly<Record<string, string>> = {
   deletecollection: "deletecollection",
 };
 
+/** Metadata of one object was asked for where a list is, or the other way round. */
+function wrongShape({ as }: Format, what: string): StatusError {
+  return statusError("NotAcceptable", `you requested ${as}, but the requested object is ${what}`);
+}
+
+/** How messages name a type: by its family. */
+function goName({ group, isCustom }: CatalogResource, kind: string): string {
+  if (isCustom) return `unstructured.Unstructured${kind.endsWith("List") ? "List" : ""}`;
+  return `${group === "" || group === "events.k8s.io" ? "core" : group.replace(/\..*$/, "")}.${kind}`;
+}
+
 const DEPRECATED: Readonly<Record<string, string>> = {
   "/v1/endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/v1/componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
@@ -139,6 +150,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     format: Format,
     answer: Answer,
   ): Promise<void> {
+    const isObject = answer.type === "stored" || (answer.object as JsonObject)["kind"] !== "Status";
+    if (format.as === "PartialObjectMetadataList" && isObject)
+      throw wrongShape(format, `not a list (*${goName(resource, resource.kind)})`);
     const encode = encodeOptions(request, resource, format);
     const status = answer.type === "object" && answer.code !== undefined ? answer.code : answer.created ? 201 : 200;
     const body =
@@ -236,6 +250,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     switch (info.verb) {
       case "list": {
         const format = formatOf(request, resource);
+        if (format.as === "PartialObjectMetadata")
+          throw wrongShape(format, `a list (*${goName(resource, `${resource.kind}List`)})`);
         const list = await handler.list(request, namespace, listQuery(request));
         return sendList(request, list, encodeOptions(request, resource, format));
       }
@@ -387,7 +403,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       if (resource.namespaced ? !isInNamespace && (info.isNamed || info.subresource !== "") : isInNamespace) {
         throw unknownPath();
       }
-      warnOfDeprecation(request, resource);
+      if (info.subresource === "" || resource.subresources.has(info.subresource)) warnOfDeprecation(request, resource);
       const handler = registry.resource(info.group, info.version, info.resource);
       if (info.subresource !== "") return serveSubresource(request, resource, handler);
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);

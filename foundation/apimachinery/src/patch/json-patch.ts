@@ -88,8 +88,8 @@ function refused(operation: { readonly op?: unknown; readonly path?: unknown }, 
   return statusError(
     "Invalid",
     "the server rejected our request due to an error in our request",
-    { causes: [{ message: `${String(operation.op)} operation does not apply: ${String(operation.path)}: ${why}` }] },
-    { code: 422 },
+    {},
+    { code: 422, cause: new Error(`${String(operation.op)} ${String(operation.path)}: ${why}`) },
   );
 }
 

@@ -39,7 +39,7 @@ describe("decoding", () => {
     [{ priority: 1.5 }, "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32"],
     [
       { nodeSelector: { a: 1 } },
-      "json: cannot unmarshal number into Go struct field PodSpec.spec.nodeSelector.a of type string",
+      "json: cannot unmarshal number into Go struct field PodSpec.spec.nodeSelector of type string",
     ],
     [
       { containers: [{ resources: { limits: { cpu: "Nope" } } }] },

@@ -158,9 +158,11 @@ class Decoder {
       const member = input[key];
       let decoded = member;
       if (values.kind !== "string" || typeof member !== "string") {
-        path.push(key);
+        // Complaints about a plain value name the map, those about what is inside a value its key, too.
+        const isNested = !PLAIN_VALUES.has(values.kind);
+        if (isNested) path.push(key);
         decoded = member === null ? this.#zero(values) : this.value(values, member);
-        path.pop();
+        if (isNested) path.pop();
       }
       if (key === "__proto__") {
         Object.defineProperty(out, key, { value: decoded, enumerable: true, configurable: true, writable: true });
@@ -263,6 +265,14 @@ class Decoder {
     );
   }
 }
+
+const PLAIN_VALUES: ReadonlySet<SchemaNode["kind"]> = new Set<SchemaNode["kind"]>([
+  "string",
+  "boolean",
+  "integer",
+  "number",
+  "bytes",
+]);
 
 /** `spec.containers[0].image`. */
 export function fieldPath(parts: readonly (string | number)[]): string {

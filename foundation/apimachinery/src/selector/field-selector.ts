@@ -66,7 +66,8 @@ function unescape(value: string, text: string): string {
       if (next === undefined || !"\\,=".includes(next))
         throw badRequest(`invalid field selector: invalid escape sequence in '${text}'`);
       out += next;
-    } else if (character === "=") throw badRequest(`invalid selector: '${text}'; unescaped '=' in a value`);
+    } else if (character === "=")
+      throw badRequest(`invalid field selector: unescaped character in value: ${character.codePointAt(0)}`);
     else out += character;
   }
   return out;

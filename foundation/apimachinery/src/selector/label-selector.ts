@@ -203,29 +203,29 @@ function readRequirement(lexer: Lexer): Requirement {
     case "<":
       return checked({ key, operator: operator === ">" ? "gt" : "lt", values: [readValue(lexer)] });
     default:
-      throw badRequest(`found '${operator}', expected: in, notin, =, ==, !=, gt, lt`);
+      throw cannotParse(`found '${operator}', expected: in, notin, =, ==, !=, gt, lt`);
   }
 }
 
 function checkKey(key: string): void {
   const errors = isQualifiedName(key);
-  if (errors.length > 0) throw cannotParse(`key: Invalid value: ${JSON.stringify(key)}: ${errors.join("; ")}`);
+  if (errors.length > 0) throw cannotParse(`<nil>: Invalid value: ${JSON.stringify(key)}: ${errors.join("; ")}`);
 }
 
 function checked(requirement: Requirement): Requirement {
-  const { operator, values } = requirement;
+  const { key, operator, values } = requirement;
   values.forEach((value, i) => {
     if (operator === "gt" || operator === "lt") {
       if (!/^[+-]?\d+$/.test(value)) {
         throw cannotParse(
-          `values[${i}]: Invalid value: ${JSON.stringify(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+          `values[${i}][${key}]: Invalid value: ${JSON.stringify(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
         );
       }
       return;
     }
     const errors = isLabelValue(value);
     if (errors.length > 0)
-      throw cannotParse(`values[${i}]: Invalid value: ${JSON.stringify(value)}: ${errors.join("; ")}`);
+      throw cannotParse(`values[${i}][${key}]: Invalid value: ${JSON.stringify(value)}: ${errors.join("; ")}`);
   });
   return requirement;
 }
@@ -234,12 +234,13 @@ function readValue(lexer: Lexer): string {
   const next = lexer.peek();
   // `a=` selects the empty value.
   if (next === "" || next === ",") return "";
-  if (isSymbol(next)) throw badRequest(`found '${next}', expected: identifier`);
+  if (isSymbol(next)) throw cannotParse(`found '${next}', expected: identifier`);
   return lexer.next();
 }
 
 function readValues(lexer: Lexer): string[] {
-  if (lexer.next() !== "(") throw badRequest("found something else, expected: '('");
+  const open = lexer.next();
+  if (open !== "(") throw cannotParse(`found '${open}' expected: '('`);
   const values: string[] = [];
   for (;;) {
     const next = lexer.next();
@@ -251,11 +252,11 @@ function readValues(lexer: Lexer): string[] {
       values.push("");
       continue;
     }
-    if (next === "" || isSymbol(next)) throw badRequest(`found '${next}', expected: ',', ')' or identifier`);
+    if (next === "" || isSymbol(next)) throw cannotParse(`found '${next}', expected: ',', ')' or identifier`);
     values.push(next);
     const after = lexer.next();
     if (after === ")") return values;
-    if (after !== ",") throw badRequest(`found '${after}', expected: ',' or ')'`);
+    if (after !== ",") throw cannotParse(`found '${after}', expected: ',' or ')'`);
   }
 }
 

@@ -29,6 +29,9 @@ export const IMMUTABLE_MESSAGE = "field is immutable";
 /** A number below zero. */
 export const NEGATIVE_MESSAGE = "must be greater than or equal to 0";
 
+/** What is over-long is told in bytes for parts of label keys and for label values, in characters elsewhere. */
+const maxCharactersMessage = (characters: number): string => `must be no more than ${characters} characters`;
+
 interface Grammar {
   readonly pattern: RegExp;
   readonly maxBytes: number;
@@ -39,10 +42,14 @@ function grammar(source: string, maxBytes: number, message: string, ...examples:
   return { pattern: whole(source), maxBytes, message: grammarMessage(message, source, ...examples) };
 }
 
-function check(value: string, { pattern, maxBytes, message }: Grammar): string[] {
+function check(
+  value: string,
+  { pattern, maxBytes, message }: Grammar,
+  tooLong: (limit: number) => string = maxCharactersMessage,
+): string[] {
   const errors: string[] = [];
   if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {
-    errors.push(maxLengthMessage(maxBytes));
+    errors.push(tooLong(maxBytes));
   }
   // No run of the grammar's own length limit: the patterns are linear.
   if (!pattern.test(value)) errors.push(message);
@@ -144,7 +151,7 @@ export const isDns1123SubdomainWithUnderscore = (value: string): string[] =>
 export const isDns1035Label = (value: string): string[] => check(value, dns1035Label);
 /** `*.example.com`. */
 export const isWildcardDns1123Subdomain = (value: string): string[] => check(value, wildcardSubdomain);
-export const isLabelValue = (value: string): string[] => check(value, labelValue);
+export const isLabelValue = (value: string): string[] => check(value, labelValue, maxLengthMessage);
 export const isCIdentifier = (value: string): string[] => check(value, cIdentifier);
 export const isHttpHeaderName = (value: string): string[] => check(value, httpHeaderName);
 /** `25%`. */
@@ -164,7 +171,7 @@ export function isQualifiedName(value: string): string[] {
     }
     const prefix = value.slice(0, slash);
     if (prefix === "") errors.push(`prefix part ${EMPTY_MESSAGE}`);
-    else for (const message of isDns1123Subdomain(prefix)) errors.push(`prefix part ${message}`);
+    else for (const message of check(prefix, dns1123Subdomain, maxLengthMessage)) errors.push(`prefix part ${message}`);
   }
   if (name === "") errors.push(`name part ${EMPTY_MESSAGE}`);
   else if (Buffer.byteLength(name) > 63) errors.push(`name part ${maxLengthMessage(63)}`);

@@ -16,9 +16,9 @@ describe("metadata", () => {
     [{ ...good, labels: { a: "b c" } }, ["metadata.labels FieldValueInvalid"]],
     [{ ...good, annotations: { "EXAMPLE.com/A": "b c" } }, []],
     [{ ...good, annotations: { a: "x".repeat(300_000) } }, ["metadata.annotations FieldValueTooLong"]],
-    [{ ...good, ownerReferences: [{ ...owner, uid: "" }] }, ["metadata.ownerReferences[0].uid FieldValueInvalid"]],
+    [{ ...good, ownerReferences: [{ ...owner, uid: "" }] }, ["metadata.ownerReferences.uid FieldValueInvalid"]],
     [{ ...good, ownerReferences: [owner, owner] }, ["metadata.ownerReferences FieldValueInvalid"]],
-    [{ ...good, finalizers: ["x"] }, ["metadata.finalizers FieldValueInvalid"]],
+    [{ ...good, finalizers: ["x"] }, ["metadata.finalizers[0] FieldValueInvalid"]],
     [{ ...good, finalizers: ["orphan", "example.com/x"] }, []],
   ])("%j", (meta, expected) => {
     expect(fields(meta)).toEqual(expected);

@@ -89,7 +89,9 @@ const IMMUTABLE = [
 export function validateLabels(labels: ObjectMeta["labels"], field: string): FieldError[] {
   const errors: FieldError[] = [];
   for (const [key, value] of Object.entries(labels ?? {})) {
-    for (const message of isQualifiedName(key)) errors.push(invalidValue(field, key, message));
+    for (const message of isQualifiedName(key)) {
+      errors.push(invalidValue(field, key, message.replace(/^a qualified name must/, "a valid label key must")));
+    }
     for (const message of isLabelValue(value)) errors.push(invalidValue(field, value, message));
   }
   return errors;
@@ -111,8 +113,9 @@ export function validateAnnotations(annotations: ObjectMeta["annotations"], fiel
 function validateOwnerReferences(owners: readonly OwnerReference[], field: string): FieldError[] {
   const errors: FieldError[] = [];
   let controller: string | undefined;
-  owners.forEach((owner, i) => {
-    const at = `${field}[${i}]`;
+  // All references are spoken of together, without their index.
+  const at = field;
+  owners.forEach((owner) => {
     if (!/^(?:[^/]+\/)?[^/]+$/.test(owner.apiVersion)) {
       errors.push(invalidValue(`${at}.apiVersion`, owner.apiVersion, "version must not be empty"));
     }
@@ -147,12 +150,12 @@ function validateFinalizers(finalizers: readonly string[], field: string): Field
   for (const finalizer of finalizers) {
     const messages = isQualifiedName(finalizer);
     for (const message of messages) errors.push(invalidValue(field, finalizer, message));
-    if (messages.length === 0 && !finalizer.includes("/") && !STANDARD_FINALIZERS.has(finalizer)) {
-      errors.push(
-        invalidValue(field, finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
-      );
-    }
   }
+  finalizers.forEach((finalizer, i) => {
+    if (finalizer.includes("/") || STANDARD_FINALIZERS.has(finalizer)) return;
+    const why = "name is neither a standard finalizer name nor is it fully qualified";
+    errors.push(invalidValue(`${field}[${i}]`, finalizer, why));
+  });
   if (finalizers.includes("orphan") && finalizers.includes("foregroundDeletion")) {
     errors.push(invalidValue(field, finalizers, "finalizers orphan and foregroundDeletion cannot be both set"));
   }

@@ -63,5 +63,4 @@ export const persistentVolumeClaim: ResourceDefinition = {
   },
   update: { prepare: keepStatus, validate: validateUpdate },
   subresources: { status: statusUpdate },
-  selectableFields: { name: (o) => text(as<PersistentVolumeClaim>(o).metadata?.name) },
 };

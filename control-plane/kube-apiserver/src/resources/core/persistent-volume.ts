@@ -175,5 +175,4 @@ export const persistentVolume: ResourceDefinition = {
       },
     },
   },
-  selectableFields: { name: (o) => text(as<PersistentVolume>(o).metadata?.name) },
 };

@@ -178,11 +178,6 @@ export const configurationCells: Readonly<Record<string, CellsOf>> = {
     isTrue("status.attached"),
   ),
   "storage.k8s.io/v1/volumeattributesclasses": simple("driverName"),
-  "storage.k8s.io/v1/csistoragecapacities": (object) => [
-    nameOf(object),
-    text(at(object, "storageClassName")),
-    orText(at(object, "capacity"), UNSET),
-  ],
   "flowcontrol.apiserver.k8s.io/v1/flowschemas": flowSchemaCells,
   "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": simple(
     "spec.type",
