@@ -56,8 +56,12 @@ export class Http2Exchange implements Exchange {
           reject(requestEntityTooLarge(limitBytes));
         } else parts.push(chunk);
       });
-      stream.once("end", () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size)));
-      stream.once("close", () => reject(new DOMException("the client is gone", "AbortError")));
+      const cutOff = (): void => reject(new DOMException("the client is gone", "AbortError"));
+      stream.once("close", cutOff);
+      stream.once("end", () => {
+        stream.removeListener("close", cutOff);
+        resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
+      });
     });
   }
 
@@ -79,8 +83,7 @@ export class Http2Exchange implements Exchange {
       stream.respond(headers as Record<string, string>);
       stream.end(body);
     }
-    // A body that nobody wants any more must not hold the stream open.
-    if (!stream.readableEnded) stream.resume();
+    this.#discardBody();
   }
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
@@ -88,6 +91,15 @@ export class Http2Exchange implements Exchange {
     if (!this.#stream.destroyed) this.#stream.respond(headers as Record<string, string>);
     if (!this.#stream.readableEnded) this.#stream.resume();
     return new StreamBody(this.#stream);
+  }
+
+  /**
+   * A body that nobody wants any more must not hold the stream open. Where there is none, the end is better not read:
+   * a stream that was read to its end is destroyed before its last write is confirmed, which Node answers with an
+   * error made for nobody.
+   */
+  #discardBody(): void {
+    if (!this.#stream.endAfterHeaders && !this.#stream.readableEnded) this.#stream.resume();
   }
 }
 
