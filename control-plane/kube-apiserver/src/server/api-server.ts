@@ -9,6 +9,7 @@ import { parseSigningKey, parseVerificationKeys } from "../authentication/json-w
 import { createOpenIdRoutes } from "../authentication/openid.ts";
 import { createRequestHeaderAuthenticator } from "../authentication/request-header.ts";
 import { selfSubjectReview, tokenReview } from "../authentication/reviews.ts";
+import { createSecretTokenAuthenticator } from "../authentication/secret-token.ts";
 import { createServiceAccountAuthenticator, createTokenIssuer } from "../authentication/service-account-token.ts";
 import { createStaticTokenAuthenticator, parseTokenFile } from "../authentication/static-token.ts";
 import { tokenRequest } from "../authentication/token-request.ts";
@@ -163,6 +164,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const tokens: TokenAuthenticator = tokenUnion([
     ...(config.tokens === undefined ? [] : [createStaticTokenAuthenticator(parseTokenFile(config.tokens))]),
     createServiceAccountAuthenticator({ issuers: serviceAccounts.issuers, keys, apiAudiences, objects, clock }),
+    createSecretTokenAuthenticator({ keys, apiAudiences, objects, clock }),
   ]);
   const authenticators: Authenticator[] = [
     ...(config.requestHeader === undefined

@@ -22,14 +22,15 @@ import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
 import { createServiceAccountController } from "../serviceaccount/index.ts";
+import { createServiceAccountTokenController } from "../service-account-tokens/index.ts";
 import { createStatefulSetController } from "../statefulset/index.ts";
 
 /** One controller of the manager. */
 export interface ControllerEntry {
   /** As `--controllers` names it. */
   readonly name: string;
-  /** Its service account in kube-system, and the component that its events come from. */
-  readonly identity: string;
+  /** Its service account in kube-system, and the component that its events come from; undefined: the manager itself. */
+  readonly identity: string | undefined;
   /** Undefined when the flags leave it nothing to do. */
   create(deps: ControllerDeps, flags: ControllerManagerFlags): Controller | undefined;
 }
@@ -40,6 +41,11 @@ export const controllers: readonly ControllerEntry[] = [
     name: "serviceaccount-controller",
     identity: "service-account-controller",
     create: (deps) => createServiceAccountController(deps),
+  },
+  {
+    name: "serviceaccount-token-controller",
+    identity: undefined,
+    create: (deps, flags) => createServiceAccountTokenController(deps, flags),
   },
   {
     name: "root-ca-certificate-publisher-controller",

@@ -71,8 +71,9 @@ async function runControllers(options: ControllerManagerOptions, signal: AbortSi
   await using scope = new TaskScope(signal);
   for (const entry of controllers) {
     if (!isEnabled(entry.name, flags.controllers)) continue;
-    const own = clientFor(entry.identity);
-    const recorder = cleanup.use(createEventRecorder({ client: own, component: entry.identity, clock, logger }));
+    const { identity: component = "kube-controller-manager" } = entry;
+    const own = entry.identity === undefined ? client : clientFor(entry.identity);
+    const recorder = cleanup.use(createEventRecorder({ client: own, component, clock, logger }));
     const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags);
     if (controller !== undefined) scope.run(async (running) => controller.run(running));
   }

@@ -1,13 +1,14 @@
 import { X509Certificate } from "node:crypto";
+import { SelfSubjectReview } from "@coracle/api/authentication/v1";
 import { CertificateSigningRequest } from "@coracle/api/certificates/v1";
 import { ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { DaemonSet, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { CronJob, Job } from "@coracle/api/batch/v1";
 import { Lease } from "@coracle/api/coordination/v1";
-import { ConfigMap, Event, Namespace, Node, Pod, ServiceAccount } from "@coracle/api/core/v1";
+import { ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount } from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { PriorityClass } from "@coracle/api/scheduling/v1";
-import { isNotFound } from "@coracle/apimachinery";
+import { isNotFound, isStatusError } from "@coracle/apimachinery";
 import { createSeededRandom, silentLogger } from "@coracle/base";
 import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -385,6 +386,37 @@ describe("controllers, with time in the test's hand", () => {
     expect((await plane.admin.list(CertificateSigningRequest)).items.map(({ metadata }) => metadata.name)).toEqual([
       "others",
     ]);
+  });
+
+  it("a secret for a service account's token gets one that works until either is gone", async () => {
+    await plane.admin.create(ServiceAccount, { metadata: { name: "robot", namespace } });
+    await plane.admin.create(Secret, {
+      metadata: { name: "robot", namespace, annotations: { "kubernetes.io/service-account.name": "robot" } },
+      type: "kubernetes.io/service-account-token",
+    });
+    const data = await plane.until("it is filled", async () => {
+      const secret = await plane.admin.get(Secret, { namespace, name: "robot" });
+      return secret.data?.["token"] === undefined ? undefined : secret.data;
+    });
+    expect(Object.keys(data).toSorted()).toEqual(["ca.crt", "namespace", "token"]);
+    await using robot = plane.clientWith(Buffer.from(data["token"] ?? "", "base64").toString());
+    const whoAmI = async (): Promise<string | undefined> =>
+      (await robot.create(SelfSubjectReview, { metadata: {} })).status?.userInfo?.username;
+    expect(await whoAmI()).toBe(`system:serviceaccount:${namespace}:robot`);
+    await plane.admin.delete(ServiceAccount, { namespace, name: "robot" });
+    await plane.until("the secret is gone", () => isGone(plane.admin.get(Secret, { namespace, name: "robot" })));
+    await plane.until(
+      "the token is worth nothing",
+      async () => {
+        try {
+          await whoAmI();
+          return false;
+        } catch (error) {
+          return isStatusError(error, "Unauthorized");
+        }
+      },
+      { stepMs: 1000 },
+    );
   });
 
   it("a namespace that is held says by what, and goes when that lets it", async () => {

@@ -41,6 +41,8 @@ export interface TestControlPlane extends AsyncDisposable {
   readonly fakeClock: FakeClock | undefined;
   /** As anybody: the certificate's common name and organizations. */
   clientOf(commonName: string, ...organizations: string[]): OwnedApiClient;
+  /** As the holder of a bearer token. */
+  clientWith(token: string): OwnedApiClient;
   /** Adds a node that says of its pods what a kubelet would, and runs nothing. */
   addNode(node: SimulatedNode): Promise<void>;
   /** The node says nothing any more, as after a power cut; its object stays. */
@@ -148,6 +150,18 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     clock,
     fakeClock,
     clientOf,
+    clientWith(token) {
+      const transport = server.transport({});
+      const headers = { authorization: `Bearer ${token}` };
+      return createApiClient({
+        transport: {
+          request: async (request) => transport.request({ ...request, headers: { ...request.headers, ...headers } }),
+          [Symbol.asyncDispose]: async () => transport[Symbol.asyncDispose](),
+        },
+        clock,
+        random,
+      });
+    },
     run: start,
     silenceNode(name) {
       nodes.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError"));
