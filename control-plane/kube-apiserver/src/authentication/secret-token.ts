@@ -23,7 +23,10 @@ export function createSecretTokenAuthenticator(options: {
       const parsed = parseToken(token);
       if (parsed === undefined || parsed.claims["iss"] !== ISSUER) return undefined;
       if (!hasValidSignature(token, parsed.header, keys)) throw new Error("invalid bearer token");
-      const claim = (name: string): string => String(parsed.claims[`${PREFIX}/${name}`] ?? "");
+      const claim = (name: string): string => {
+        const value = parsed.claims[`${PREFIX}/${name}`];
+        return typeof value === "string" ? value : "";
+      };
       const [namespace, name, uid] = [claim("namespace"), claim("service-account.name"), claim("service-account.uid")];
       if (parsed.claims["sub"] !== `system:serviceaccount:${namespace}:${name}`)
         throw new Error("sub claim is invalid");

@@ -1,7 +1,7 @@
 import { ControllerRevision, StatefulSet } from "@coracle/api/apps/v1";
 import { PersistentVolumeClaim, Pod, type PodTemplateSpec } from "@coracle/api/core/v1";
 import { equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
-import { referenceTo } from "@coracle/client";
+import { cacheKeyOf, referenceTo } from "@coracle/client";
 import {
   byController,
   claim,
@@ -17,6 +17,7 @@ import {
 } from "@coracle/controller-kit";
 import { syncHistory, trimHistory } from "../history/revisions.ts";
 import { nextAvailabilityMs } from "../pods/pod-state.ts";
+import { claimOwners } from "./claim-owners.ts";
 import { claimsForOrdinal, ordinalOf, podForOrdinal } from "./pod.ts";
 import { planSteps, revisionOf, statefulStatus, type Step } from "./plan.ts";
 
@@ -44,6 +45,24 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
         if (isAlreadyExists(error)) continue;
         event(set, "Warning", "FailedCreate", `create ${subject} failed error: ${(error as Error).message}`);
         throw error;
+      }
+    }
+  }
+
+  async function settleClaims(set: StatefulSet, mine: readonly Pod[], signal: AbortSignal): Promise<void> {
+    if ((set.spec.volumeClaimTemplates ?? []).length === 0) return;
+    for (const pod of mine) {
+      const ordinal = ordinalOf(set.metadata.name ?? "", pod.metadata.name);
+      if (ordinal === undefined) continue;
+      for (const { metadata } of claimsForOrdinal(set, ordinal)) {
+        const claim = claims.get(metadata.namespace, metadata.name ?? "");
+        const ownerReferences = claim === undefined ? undefined : claimOwners(set, pod, claim);
+        if (claim === undefined || ownerReferences === undefined) continue;
+        await client.update(
+          PersistentVolumeClaim,
+          { ...claim, metadata: { ...claim.metadata, ownerReferences } },
+          { signal },
+        );
       }
     }
   }
@@ -93,6 +112,16 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
     }
   }
 
+  /** A claim that has just been made may need an owner. */
+  const setsOf = ({ metadata: { namespace, name = "" } }: PersistentVolumeClaim): readonly string[] =>
+    sets
+      .list(namespace)
+      .filter(
+        ({ metadata, spec }) =>
+          spec.persistentVolumeClaimRetentionPolicy?.whenDeleted === "Delete" && name.includes(`-${metadata.name}-`),
+      )
+      .map(cacheKeyOf);
+
   return defineController<StatefulSet>(deps, {
     name: "statefulset",
     for: StatefulSet,
@@ -100,7 +129,7 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
       owned(Pod),
       matchingOrphans<Pod, StatefulSet>(Pod, (set) => set.spec.selector),
       owned(ControllerRevision),
-      mapped(PersistentVolumeClaim, () => []),
+      mapped(PersistentVolumeClaim, (claim, old) => (old === undefined ? setsOf(claim) : [])),
     ],
     workers,
     async reconcile(key, { signal }) {
@@ -138,6 +167,8 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
         const { $patch: _, ...stored } = data.spec?.template ?? {};
         return stored;
       };
+      // Before pods go: their claims may have to go with them.
+      await settleClaims(set, mine, signal);
       let failure: unknown;
       const steps = planSteps(set, mine, names, now);
       const results = await Promise.allSettled(

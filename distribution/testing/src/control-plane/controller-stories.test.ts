@@ -5,7 +5,16 @@ import { ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { DaemonSet, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { CronJob, Job } from "@coracle/api/batch/v1";
 import { Lease } from "@coracle/api/coordination/v1";
-import { ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount } from "@coracle/api/core/v1";
+import {
+  ConfigMap,
+  Event,
+  Namespace,
+  Node,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  ServiceAccount,
+} from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { PriorityClass } from "@coracle/api/scheduling/v1";
 import { isNotFound, isStatusError } from "@coracle/apimachinery";
@@ -227,6 +236,41 @@ describe("controllers, with time in the test's hand", () => {
     await update({ updateStrategy: { rollingUpdate: { partition: 0 } } });
     await plane.until("all are new", () => isUpdated(3));
     expect(images(await pods())).toEqual(["db-0 db:2", "db-1 db:2", "db-2 db:2"]);
+  });
+
+  it("a StatefulSet's claims go when it is scaled down or deleted, if it says so", async () => {
+    const claims = async (): Promise<string> =>
+      (await plane.admin.list(PersistentVolumeClaim, { namespace })).items
+        .map(({ metadata }) => metadata.name)
+        .toSorted()
+        .join();
+    const mode = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+    await plane.admin.create(StatefulSet, {
+      metadata: { name: "db", namespace },
+      spec: {
+        replicas: 2,
+        serviceName: "db",
+        podManagementPolicy: "Parallel",
+        persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete", whenScaled: "Delete" },
+        selector: { matchLabels: labels },
+        template: template("db:1"),
+        volumeClaimTemplates: [{ metadata: { name: "data" }, spec: mode }],
+      },
+    });
+    await plane.until("two claims", async () => (await claims()) === "data-db-0,data-db-1");
+    // Nobody binds claims here: the pods wait, and say for what.
+    const waiting = await plane.until(
+      "the pods wait",
+      async () =>
+        (await pods()).flatMap(
+          (pod) => pod.status?.conditions?.find(({ type }) => type === "PodScheduled")?.message ?? [],
+        )[0],
+    );
+    expect(waiting).toMatch(/^0\/2 nodes are available: pod has unbound immediate PersistentVolumeClaims\. /);
+    await plane.admin.patch(StatefulSet, { namespace, name: "db" }, "merge", { spec: { replicas: 1 } });
+    await plane.until("one claim", async () => (await claims()) === "data-db-0");
+    await plane.admin.delete(StatefulSet, { namespace, name: "db" });
+    await plane.until("none", async () => (await claims()) === "");
   });
 
   it("a DaemonSet reaches a new node, and leaves one whose taint it does not tolerate", async () => {
