@@ -42,8 +42,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/secrets": { state: "works", by: ["kubelet"], note: "no encryption at rest" },
   "v1/serviceaccounts": {
     state: "works",
-    by: ["serviceaccount-controller", "ServiceAccount (admission)"],
-    note: "no token Secrets (legacy)",
+    by: ["serviceaccount-controller", "serviceaccount-token-controller", "ServiceAccount (admission)"],
   },
   "v1/services": {
     state: "works",
