@@ -53,6 +53,8 @@ const FLAGS = {
   concurrentGcSyncs: flag.number("concurrent-gc-syncs", 20),
   concurrentTtlAfterFinishedSyncs: flag.number("concurrent-ttl-after-finished-syncs", 5),
   maxEndpointsPerSlice: flag.number("max-endpoints-per-slice", 100),
+  mirroringConcurrentServiceEndpointSyncs: flag.number("mirroring-concurrent-service-endpoint-syncs", 5),
+  mirroringMaxEndpointsPerSubset: flag.number("mirroring-max-endpoints-per-subset", 1000),
   /** Serves health and metrics; 0: nothing is served. */
   securePort: flag.number("secure-port", 10_257),
   bindAddress: flag.string("bind-address", "0.0.0.0"),

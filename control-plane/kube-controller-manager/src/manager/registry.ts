@@ -7,6 +7,7 @@ import { createDaemonSetController } from "../daemonset/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
 import { createDisruptionController } from "../disruption/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
+import { createEndpointSliceMirroringController } from "../endpointslice-mirroring/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { createGarbageCollector } from "../garbage-collector/index.ts";
@@ -73,6 +74,16 @@ export const controllers: readonly ControllerEntry[] = [
     name: "endpoints-controller",
     identity: "endpoint-controller",
     create: (deps, flags) => createEndpointsController(deps, flags.concurrentEndpointSyncs),
+  },
+  {
+    name: "endpointslice-mirroring-controller",
+    identity: "endpointslicemirroring-controller",
+    create: (deps, flags) =>
+      createEndpointSliceMirroringController(
+        deps,
+        flags.mirroringConcurrentServiceEndpointSyncs,
+        flags.mirroringMaxEndpointsPerSubset,
+      ),
   },
   {
     name: "deployment-controller",

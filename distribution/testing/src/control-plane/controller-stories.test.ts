@@ -7,14 +7,17 @@ import { CronJob, Job } from "@coracle/api/batch/v1";
 import { Lease } from "@coracle/api/coordination/v1";
 import {
   ConfigMap,
+  Endpoints,
   Event,
   Namespace,
   Node,
   PersistentVolumeClaim,
   Pod,
   Secret,
+  Service,
   ServiceAccount,
 } from "@coracle/api/core/v1";
+import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { PriorityClass } from "@coracle/api/scheduling/v1";
 import { isNotFound, isStatusError } from "@coracle/apimachinery";
@@ -319,6 +322,23 @@ describe("controllers, with time in the test's hand", () => {
     expect(owner.metadata.finalizers).toEqual(["foregroundDeletion"]);
     await plane.admin.patch(Pod, held, "merge", { metadata: { finalizers: null } });
     await plane.until("the second is gone", () => isGone(plane.admin.get(ReplicaSet, { namespace, name: "waited" })));
+  });
+
+  it("Endpoints written by hand are shown as slices, and go with their service", async () => {
+    await plane.admin.create(Service, { metadata: { name: "db", namespace }, spec: { ports: [{ port: 5432 }] } });
+    const subsets = [{ addresses: [{ ip: "192.0.2.1" }], ports: [{ port: 5432 }] }];
+    await plane.admin.create(Endpoints, { metadata: { name: "db", namespace }, subsets });
+    const addresses = async (): Promise<string> =>
+      (await plane.admin.list(EndpointSlice, { namespace, labelSelector: "kubernetes.io/service-name=db" })).items
+        .flatMap((slice) => slice.endpoints.flatMap((each) => each.addresses))
+        .join();
+    await plane.until("mirrored", async () => (await addresses()) === "192.0.2.1");
+    await plane.admin.patch(Endpoints, { namespace, name: "db" }, "merge", {
+      subsets: [{ ...subsets[0], addresses: [{ ip: "192.0.2.7" }] }],
+    });
+    await plane.until("changed", async () => (await addresses()) === "192.0.2.7");
+    await plane.admin.delete(Service, { namespace, name: "db" });
+    await plane.until("gone", async () => (await addresses()) === "");
   });
 
   it("an eviction waits until its budget allows it", async () => {
