@@ -3,6 +3,7 @@ import {
   checkConfig,
   isAlreadyExists,
   isObject,
+  isStatusError,
   notFound,
   statusError,
   type Draft,
@@ -14,7 +15,7 @@ import { applyTo } from "./field-ownership.ts";
 import { textOf } from "./json-text.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import type { TypeName } from "./resource-catalog.ts";
-import { resourceOf, type ResourceCore } from "./resource-core.ts";
+import { apiVersionOfCore, resourceOf, type ResourceCore } from "./resource-core.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
 import { carryOutUpdate, type UpdateWay } from "./update-verb.ts";
 
@@ -34,10 +35,12 @@ export async function applyObject(
     const { managedFields } = applied.metadata as Draft;
     // The owners were made here: they need no check.
     delete (applied.metadata as Draft).managedFields;
-    const draft = decodeObject(core, applied, "Ignore", context);
+    const draft = decodeApplied(core, context, config, applied);
     if (managedFields !== undefined) draft.metadata.managedFields = managedFields;
+    // What is made is of no version yet.
+    if (old === undefined) delete draft.metadata.resourceVersion;
     settleNamespace(core, draft, namespace);
-    checkName(draft, name);
+    checkNamed(draft, name);
     return draft;
   };
   if (core.storage.get(namespace, name) === undefined) {
@@ -51,6 +54,38 @@ export async function applyObject(
     }
   }
   return carryOutUpdate(core, context, { name, namespace, next, query, way, isTracked: true });
+}
+
+function checkNamed(draft: ApiDraft, name: string): void {
+  if (textOf(draft.metadata.name) !== "") return checkName(draft, name);
+  throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
+}
+
+/** The configuration fits the declared fields, yet values may not: an error of the server, as upstream has it. */
+function decodeApplied(core: ResourceCore, context: RequestContext, config: Draft, applied: Draft): ApiDraft {
+  try {
+    return decodeObject(core, applied, "Ignore", context);
+  } catch (error) {
+    if (!isStatusError(error, "BadRequest")) throw error;
+    const why = error.message.replace(/^.* cannot be handled as an? \w+: /, "");
+    const type = `${apiVersionOfCore(core)}, Kind=${core.entry.kind}`;
+    throw statusError(
+      "",
+      `failed to convert new object (${textOfConfig(config)}) to proper version: unable to convert unstructured object to ${type}: ${why}`,
+    );
+  }
+}
+
+/** A configuration as messages name it. */
+function textOfConfig({ apiVersion, kind, metadata }: Draft): string {
+  const { namespace, name } = (isObject(metadata) ? metadata : {}) as { namespace?: unknown; name?: unknown };
+  return `${textOf(namespace)}/${textOf(name)}; ${typeText(apiVersion, kind)}`;
+}
+
+/** `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`. */
+function typeText(apiVersion: unknown, kind: unknown): string {
+  const text = textOf(apiVersion);
+  return `${text.includes("/") ? text : `/${text}`}, Kind=${textOf(kind)}`;
 }
 
 /** A configuration that speaks of one certain object does not make another. */
@@ -67,30 +102,37 @@ function refuseUid(core: ResourceCore, name: string, config: Draft): void {
 
 /** Checks an apply's body: of the expected type, with declared fields only, without owners. */
 export function readConfig(core: ResourceCore, type: TypeName, body: Json): Draft {
-  if (!isObject(body)) throw badRequest("error decoding YAML: the configuration must be an object");
+  if (!isObject(body)) {
+    const form = Array.isArray(body)
+      ? "array"
+      : body === null
+        ? "null"
+        : typeof body === "boolean"
+          ? "bool"
+          : typeof body;
+    throw badRequest(
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${form} into Go value of type map[string]interface {}`,
+    );
+  }
   const config = draftOf(core, body);
   config.apiVersion = body["apiVersion"];
   config.kind = body["kind"];
   const expected = type.group === "" ? type.version : `${type.group}/${type.version}`;
   if (config.apiVersion !== expected || config.kind !== type.kind) {
-    throw badRequest(`invalid object type: ${textOf(config.apiVersion)}, Kind=${textOf(config.kind)}`);
+    throw badRequest(`invalid object type: ${typeText(config.apiVersion, config.kind)}`);
   }
   const { metadata } = config;
   if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null) {
     throw badRequest("metadata.managedFields must be nil");
   }
-  checkDeclared(core, type, config, expected);
+  checkDeclared(core, type, config);
   return config;
 }
 
-function checkDeclared(core: ResourceCore, type: TypeName, config: Draft, apiVersion: string): void {
+function checkDeclared(core: ResourceCore, type: TypeName, config: Draft): void {
   const mergeType = core.schema.mergeType?.(type);
   const errors = mergeType === undefined ? [] : checkConfig(mergeType, config);
   if (errors.length === 0) return;
-  const { namespace, name } = (config.metadata ?? {}) as { namespace?: unknown; name?: unknown };
   const list = errors.length === 1 ? errors[0] : ["errors:", ...errors.map((error) => `  ${error}`)].join("\n");
-  throw statusError(
-    "",
-    `failed to create typed patch object (${textOf(namespace)}/${textOf(name)}; ${apiVersion}, Kind=${type.kind}): ${list}`,
-  );
+  throw statusError("", `failed to create typed patch object (${textOfConfig(config)}): ${list}`);
 }

@@ -33,7 +33,7 @@ const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 const KUBECTL = "kubectl";
 
 /** Members of the metadata that no one owns: the server decides them, or they name the object. */
-const UNOWNED_META: readonly string[] = [
+const UNOWNED_META: ReadonlySet<string> = new Set([
   "name",
   "namespace",
   "creationTimestamp",
@@ -42,7 +42,7 @@ const UNOWNED_META: readonly string[] = [
   "generation",
   "managedFields",
   "resourceVersion",
-];
+]);
 
 interface KindFields {
   readonly type: MergeType;
@@ -64,14 +64,22 @@ function fieldsOf(core: ResourceCore): KindFields {
 
 /** A view of the object without what is not tracked on this way of writing. */
 function trackedPart(core: ResourceCore, subresource: string, object: Draft): Draft {
-  const { apiVersion: _, kind: __, metadata, ...rest } = object;
-  const meta: Draft = { ...(metadata as Draft | undefined) };
-  for (const member of UNOWNED_META) delete meta[member];
-  const out: Draft = { metadata: meta, ...rest };
-  for (const path of resetFieldsOf(core.entry, subresource)) {
-    if (path === "metadata") out.metadata = {};
-    else if (path.startsWith("metadata.")) delete meta[path.slice("metadata.".length)];
-    else delete out[path];
+  const resets = resetFieldsOf(core.entry, subresource);
+  const out: Draft = {};
+  for (const member in object) {
+    if (member === "metadata") out.metadata = trackedMeta(object.metadata as Draft, resets);
+    else if (member !== "apiVersion" && member !== "kind" && !resets.includes(member)) out[member] = object[member];
+  }
+  out.metadata ??= {};
+  return out;
+}
+
+function trackedMeta(metadata: Draft, resets: readonly string[]): Draft {
+  const out: Draft = {};
+  if (resets.includes("metadata")) return out;
+  for (const member in metadata) {
+    if (UNOWNED_META.has(member) || (resets.length > 1 && resets.includes(`metadata.${member}`))) continue;
+    out[member] = metadata[member];
   }
   return out;
 }
@@ -174,10 +182,22 @@ function lastAppliedFields(core: ResourceCore, type: MergeType, live: Draft): Fi
 function renewLastApplied(metadata: Draft, config: Draft): void {
   const annotations = annotationsOf(metadata);
   if (annotations?.[LAST_APPLIED] === undefined) return;
-  const own = isObject(config.metadata) ? config.metadata : {};
-  const { [LAST_APPLIED]: _, ...others } = annotationsOf(own) ?? {};
-  const record = { ...config, metadata: { ...own, annotations: others } };
+  const own = { ...(isObject(config.metadata) ? config.metadata : {}) };
+  const wanted = annotationsOf(own);
+  if (wanted !== undefined) {
+    const { [LAST_APPLIED]: _, ...others } = wanted;
+    own.annotations = others;
+  }
+  const record = sorted({ ...config, metadata: own });
   metadata.annotations = { ...annotations, [LAST_APPLIED]: `${JSON.stringify(record)}\n` };
+}
+
+/** The value with the members of its objects in alphabetical order. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item: unknown) => sorted(item));
+  if (!isObject(value)) return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([key, member]) => [key, sorted(member)]));
 }
 
 /** The 409 answer, with one cause for each field. */

@@ -1,5 +1,5 @@
 import type { Revision } from "@coracle/etcd";
-import { isObject, sharedSet, type FieldSet } from "@coracle/apimachinery";
+import { isObject, sharedSet, textOfFieldSet, type Draft, type FieldSet } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import type { StoredObject } from "./object-storage.ts";
 
@@ -10,8 +10,24 @@ const HEAD_LIMIT = 400;
 /** The bytes that go into the store: JSON without resourceVersion, `kind`, `apiVersion` and `metadata` first. */
 export function serialiseForStore(draft: ApiDraft): Buffer {
   const { kind, apiVersion, metadata, ...rest } = draft;
-  const { resourceVersion: _resourceVersion, ...meta } = metadata;
-  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata: meta, ...rest }));
+  const { resourceVersion: _resourceVersion, managedFields, ...meta } = metadata;
+  const metaText = JSON.stringify(meta);
+  if (!Array.isArray(managedFields) || metaText === "{}") {
+    const whole = managedFields === undefined ? meta : { ...meta, managedFields };
+    return Buffer.from(JSON.stringify({ kind, apiVersion, metadata: whole, ...rest }));
+  }
+  const owners = (managedFields as Draft[]).map((entry) => textOfOwner(entry)).join(",");
+  const head = JSON.stringify({ kind, apiVersion }).slice(0, -1);
+  const tail = JSON.stringify(rest);
+  const text = `${head},"metadata":${metaText.slice(0, -1)},"managedFields":[${owners}]}`;
+  return Buffer.from(tail === "{}" ? `${text}}` : `${text},${tail.slice(1)}`);
+}
+
+/** Whose fields are many and mostly those of another object: their JSON is made once. */
+function textOfOwner(owner: Draft): string {
+  const { fieldsV1, ...rest } = owner;
+  if (!isObject(fieldsV1)) return JSON.stringify(owner);
+  return `${JSON.stringify(rest).slice(0, -1)},"fieldsV1":${textOfFieldSet(fieldsV1 as FieldSet)}}`;
 }
 
 /** Freezes JSON data all the way down. */

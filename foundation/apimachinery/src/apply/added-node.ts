@@ -2,7 +2,7 @@ import { isObject } from "../json/json.ts";
 import type { FieldSet } from "./field-set.ts";
 import { elementOrNothing } from "./list-items.ts";
 import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
-import { LEAF, sharedNode, type SharedNode } from "./shared-sets.ts";
+import { canShare, LEAF, ownNode, sharedNode, type SharedNode } from "./shared-sets.ts";
 
 /** The node of a value where there was none: it and everything in it is in the set. */
 export function addedNode(type: MergeType, value: unknown): FieldSet {
@@ -25,10 +25,12 @@ function shapeOf(type: MergeType, value: unknown): SharedNode {
 function shapeOfMembers(type: StructType | MapType, value: { readonly [key: string]: unknown }): SharedNode {
   const elements: string[] = [];
   const below: SharedNode[] = [];
+  let make = sharedNode;
   for (const key in value) {
     const member = value[key];
     if (member === undefined) continue;
     if (type.kind === "map") {
+      if (!canShare(key)) make = ownNode;
       elements.push(`f:${key}`);
       below.push(shapeOf(type.values, member));
       continue;
@@ -38,15 +40,17 @@ function shapeOfMembers(type: StructType | MapType, value: { readonly [key: stri
     elements.push(field.element);
     below.push(shapeOf(field.type, member));
   }
-  return elements.length === 0 ? LEAF : sharedNode(true, elements, below);
+  return elements.length === 0 ? LEAF : make(true, elements, below);
 }
 
 function shapeOfItems(type: ListType, items: readonly unknown[]): SharedNode {
   const elements: string[] = [];
   const below: SharedNode[] = [];
+  let make = sharedNode;
   for (const item of items) {
     const element = elementOrNothing(type, item);
     if (element === undefined) continue;
+    if (!canShare(element)) make = ownNode;
     const at = elements.indexOf(element);
     // Duplicates are owned together, as one thing.
     if (at !== -1) below[at] = LEAF;
@@ -55,5 +59,5 @@ function shapeOfItems(type: ListType, items: readonly unknown[]): SharedNode {
       below.push(shapeOf(type.items, item));
     }
   }
-  return elements.length === 0 ? LEAF : sharedNode(true, elements, below);
+  return elements.length === 0 ? LEAF : make(true, elements, below);
 }

@@ -14,7 +14,8 @@ function check(type: MergeType, value: unknown, path: string, errors: string[]):
   if (value === null || value === undefined) return;
   switch (type.kind) {
     case "scalar":
-      if (!fits(type, value)) errors.push(`${path}: expected ${SCALAR_NAMES[type.expects]}, got ${described(value)}`);
+      if (!fits(type, value))
+        errors.push(`${path}: expected ${SCALAR_NAMES[type.expects]}, got ${mismatch(type.expects, value)}`);
       return;
     case "deduced":
       return check(deduce(value), value, path, errors);
@@ -41,16 +42,37 @@ function fits({ expects }: ScalarType, value: unknown): boolean {
   return expects === "scalar" ? typeof value !== "object" : typeof value === expects;
 }
 
-function described(value: unknown): string {
-  return `&value.valueUnstructured{Value:${JSON.stringify(value)}}`;
+function mismatch(expects: ScalarType["expects"], value: unknown): string {
+  if (expects === "number") return typeNameOfValue(value);
+  return expects === "string" ? `&value.valueUnstructured{Value:${JSON.stringify(value)}}` : described(value);
+}
+
+function typeNameOfValue(value: unknown): string {
+  if (typeof value === "boolean") return "bool";
+  if (typeof value === "string") return "string";
+  return Array.isArray(value) ? "[]interface {}" : "map[string]interface {}";
+}
+
+const described = (value: unknown): string => `&{${textOfValue(value)}}`;
+
+/** A value as messages show it. */
+function textOfValue(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => textOfValue(item)).join(" ")}]`;
+  if (!isObject(value)) return value === null ? "<nil>" : String(value as string | number | boolean);
+  const members = Object.keys(value).sort();
+  return `map[${members.map((key) => `${key}:${textOfValue(value[key])}`).join(" ")}]`;
 }
 
 function checkMembers(type: StructType | MapType, value: Draft, path: string, errors: string[]): void {
-  for (const [key, member] of Object.entries(value)) {
+  for (const key of Object.keys(value).sort()) {
     const below = `${path}.${key}`;
     const memberType = type.kind === "map" ? type.values : type.fields.get(key)?.type;
-    if (memberType === undefined) errors.push(`${below}: field not declared in schema`);
-    else check(memberType, member, below, errors);
+    if (memberType === undefined) {
+      // One is enough to tell that the object is not what it should be.
+      errors.push(`${below}: field not declared in schema`);
+      return;
+    }
+    check(memberType, value[key], below, errors);
   }
 }
 

@@ -45,6 +45,7 @@ type Combine = (a: boolean, b: boolean) => boolean;
 const NOTHING: FieldSet = EMPTY_SET;
 
 function combineNodes(a: FieldSet | undefined, b: FieldSet | undefined, keep: Combine): FieldSet | undefined {
+  if (a === b) return keep(true, true) ? a : undefined;
   const isIn = keep(a !== undefined && isMember(a), b !== undefined && isMember(b));
   return nodeOf(isIn, combineChildren(a ?? NOTHING, b ?? NOTHING, keep));
 }

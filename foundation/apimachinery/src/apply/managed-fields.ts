@@ -120,7 +120,7 @@ export function trackUpdate(
 ): readonly ManagedFields[] {
   const difference = compareObjects(type, before, after);
   const { changed } = difference;
-  const rest = settleOthers(all, difference, writer.apiVersion, undefined);
+  const rest = settleOthers(all, difference);
   if (isEmptySet(changed)) return rest;
   const own = { ...writer, operation: "Update" } as const;
   const at = rest.findIndex((entry) => isSameManager(own, entry));
@@ -129,22 +129,12 @@ export function trackUpdate(
   return rest.with(at, { ...own, fields: uniteSets(changed, known.fields) });
 }
 
-/** Takes what changed or is gone from all owners but one. */
-function settleOthers(
-  all: readonly ManagedFields[],
-  { changed, removed }: Comparison,
-  apiVersion: string,
-  except: ManagedFields | undefined,
-): readonly ManagedFields[] {
-  if (isEmptySet(changed) && isEmptySet(removed)) return all;
+/** Takes what changed or is gone from all owners. Versions of a kind call by one name what is one thing. */
+function settleOthers(all: readonly ManagedFields[], { changed, removed }: Comparison): readonly ManagedFields[] {
+  if (all.length === 0 || (isEmptySet(changed) && isEmptySet(removed))) return all;
   const gone = uniteSets(changed, removed);
   const out: ManagedFields[] = [];
   for (const entry of all) {
-    // What another version of the type calls these fields is not known here.
-    if (entry === except || entry.apiVersion !== apiVersion) {
-      out.push(entry);
-      continue;
-    }
     const fields = subtractSet(entry.fields, gone);
     if (!isEmptySet(fields)) out.push(fields === entry.fields ? entry : { ...entry, fields });
   }
@@ -214,23 +204,28 @@ export interface ApplyRequest {
   readonly tracked: (object: Draft) => Draft;
 }
 
+/** Every object has metadata: that it has them is no one's. */
+const NO_ONES: FieldSet = { "f:metadata": {} };
+
 /** Whose conflicts an apply may ignore. */
 export type MayTake = (fields: FieldSet) => FieldSet;
 
 /** Lays a configuration over the object: what the applier set before and no longer does goes, unless others own it. */
 export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
   const { type, live, config, writer, force, tracked } = request;
-  const own = { ...writer, operation: "Apply", fields: fieldSetOf(type, tracked(config)) } as const;
+  const wanted = subtractSet(fieldSetOf(type, tracked(config)), NO_ONES);
+  const own = { ...writer, operation: "Apply", fields: wanted } as const;
   const previous = request.managers.find((entry) => isSameManager(own, entry));
   const others = request.managers.filter((entry) => entry !== previous);
   const merged = mergeConfig(type, live, config) as Draft;
-  const object = prune(type, merged, previous?.fields, [...others, own]);
+  const kept = [fieldSetOf(type, config), ...others.map(({ fields }) => fields)];
+  const object = prune(type, merged, previous?.fields, kept);
   const difference = compareObjects(type, tracked(live), tracked(object));
   if (!force) {
-    const conflicts = findConflicts(others, difference.changed, writer.apiVersion, mayTake);
+    const conflicts = findConflicts(others, difference.changed, mayTake);
     if (conflicts.length > 0) return { type: "conflict", conflicts };
   }
-  const rest = settleOthers(others, difference, writer.apiVersion, undefined);
+  const rest = settleOthers(others, difference);
   // What was removed with a parent is no longer the applier's either.
   const fields = subtractSet(own.fields, difference.removed);
   const isSame = equalJson(live, object);
@@ -246,12 +241,10 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
 function findConflicts(
   others: readonly ManagedFields[],
   changed: FieldSet,
-  apiVersion: string,
   mayTake: MayTake | undefined,
 ): ApplyConflict[] {
   const out: ApplyConflict[] = [];
   for (const owner of others.toSorted((a, b) => compareText(a.manager, b.manager) || byOperationAndTime(a, b))) {
-    if (owner.apiVersion !== apiVersion) continue;
     const taken = intersectSets(owner.fields, changed);
     const refused = mayTake === undefined ? taken : subtractSet(taken, mayTake(taken));
     out.push(...pathsOf(refused).map((path) => ({ owner, path })));
@@ -259,19 +252,20 @@ function findConflicts(
   return out;
 }
 
-/** Removes what the applier owned and does not want any longer. */
-function prune(type: MergeType, merged: Draft, last: FieldSet | undefined, managers: readonly ManagedFields[]): Draft {
+/** Removes what the applier owned and does not want any longer, unless it is in one of the kept sets. */
+function prune(type: MergeType, merged: Draft, last: FieldSet | undefined, kept: readonly FieldSet[]): Draft {
   if (last === undefined || isEmptySet(last)) return merged;
   const full = (set: FieldSet): FieldSet => withNamedParents(type, set);
-  const lastFull = full(last);
-  const mergedSet = full(fieldSetOf(type, merged));
-  let owned: FieldSet = {};
-  for (const { fields } of managers) owned = uniteSets(owned, fields);
   const setOf = (value: unknown): FieldSet => full(fieldSetOf(type, value));
+  const lastFull = full(last);
+  const mergedSet = setOf(merged);
+  let owned: FieldSet = {};
+  for (const set of kept) owned = uniteSets(owned, set);
 
   const without = removePaths(type, merged, lastFull);
-  const kept = uniteSets(setOf(without ?? {}), full(owned));
-  const backed = removePaths(type, merged, subtractSet(mergedSet, kept));
+  const stays = uniteSets(setOf(without ?? {}), full(owned));
+  const backed = removePaths(type, merged, subtractSet(mergedSet, stays));
+  // What was removed with its parent only, and was never the applier's, stays.
   const dangling = intersectSets(subtractSet(mergedSet, setOf(backed ?? {})), lastFull);
   return (removePaths(type, merged, dangling) ?? {}) as Draft;
 }

@@ -4,6 +4,8 @@ import { EMPTY_SET, isMember, type FieldSet } from "./field-set.ts";
 export interface SharedNode {
   readonly node: FieldSet;
   readonly id: number;
+  /** Its JSON, once someone asked for it. */
+  text?: string;
 }
 
 /** A path without anything below. */
@@ -18,14 +20,15 @@ const bySignature = new Map<string, SharedNode>();
 let byNode = new WeakMap<FieldSet, SharedNode>();
 let lastId = 0;
 
-/** The node with these elements; `isIn`: its own path is in the set too. There is one element at least. */
+/**
+ * The node with these elements, of which there is one at least; `isIn`: its own path is in the set too. No element may
+ * contain NUL (`canShare`).
+ */
 export function sharedNode(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): SharedNode {
   let signature = isIn ? "" : END;
   for (let i = 0; i < elements.length; i++) {
-    const element = elements[i] as string;
-    // It could not be told apart from another.
-    if (element.includes(END)) return { node: build(isIn, elements, below), id: ++lastId };
-    signature += element + END + (below[i] as SharedNode).id + END;
+    const { id } = below[i] as SharedNode;
+    signature += id === 0 ? elements[i] + END : elements[i] + END + id + END;
   }
   const known = bySignature.get(signature);
   if (known !== undefined) return known;
@@ -37,6 +40,21 @@ export function sharedNode(isIn: boolean, elements: readonly string[], below: re
   bySignature.set(signature, made);
   byNode.set(made.node, made);
   return made;
+}
+
+/** Whether nodes with such an element can be told apart from others. */
+export const canShare = (element: string): boolean => !element.includes(END);
+
+/** A node that no other object will have. */
+export function ownNode(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): SharedNode {
+  return { node: build(isIn, elements, below), id: ++lastId };
+}
+
+/** The set's JSON; of shared sets it is made once. */
+export function textOfFieldSet(set: FieldSet): string {
+  const known = byNode.get(set);
+  if (known === undefined) return JSON.stringify(set);
+  return (known.text ??= JSON.stringify(set));
 }
 
 function build(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): FieldSet {
@@ -56,10 +74,12 @@ function shareNode(set: FieldSet): SharedNode {
   if (known !== undefined) return known;
   const elements: string[] = [];
   const below: SharedNode[] = [];
+  let make = sharedNode;
   for (const element in set) {
     if (element === ".") continue;
+    if (!canShare(element)) make = ownNode;
     elements.push(element);
     below.push(shareNode(set[element] as FieldSet));
   }
-  return elements.length === 0 ? LEAF : sharedNode(isMember(set), elements, below);
+  return elements.length === 0 ? LEAF : make(isMember(set), elements, below);
 }
