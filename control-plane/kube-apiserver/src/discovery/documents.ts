@@ -78,9 +78,11 @@ export function apiResourceList(catalog: Catalog, group: string, version: string
 }
 
 function aggregatedResource(resource: CatalogResource): JsonObject {
+  // A type of the resource's own group and version is named by its kind alone.
   const kindOf = (type: { group: string; version: string; kind: string }): JsonObject => ({
-    group: type.group,
-    version: type.version,
+    group: "",
+    version: "",
+    ...ownTypeIfForeign(resource, type),
     kind: type.kind,
   });
   return {
@@ -112,7 +114,7 @@ export function aggregatedDiscovery(catalog: Catalog, isCore: boolean, version: 
     items: catalog.groups
       .filter((group) => (group.name === "") === isCore)
       .map((group) => ({
-        metadata: isCore ? { creationTimestamp: null } : { name: group.name, creationTimestamp: null },
+        metadata: isCore ? {} : { name: group.name },
         versions: group.versions.map((groupVersion) => ({
           version: groupVersion,
           resources: catalog.resources(group.name, groupVersion).map(aggregatedResource),

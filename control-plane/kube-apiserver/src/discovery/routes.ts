@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { JsonObject } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
-import { parseAccept } from "../server/negotiation.ts";
+import { negotiate, parseAccept } from "../server/negotiation.ts";
 import { baseHeaders, jsonBytes, sendBytes, sendNotFoundPage } from "../server/responder.ts";
 import type { Catalog } from "./catalog.ts";
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./documents.ts";
@@ -18,7 +18,7 @@ function aggregatedVersion(accept: string | undefined): string | undefined {
   for (const { type, parameters } of parseAccept(accept)) {
     const isAggregated = parameters["g"] === "apidiscovery.k8s.io" && parameters["as"] === "APIGroupDiscoveryList";
     const version = parameters["v"] ?? "";
-    if (type === "application/json" && isAggregated && (version === "v2" || version === "v2beta1")) return version;
+    if (type === "application/json" && isAggregated && version === "v2") return version;
     if (type === "application/json" && parameters["as"] === undefined) return undefined;
     if (type === "*/*" || type === "application/*") return undefined;
   }
@@ -59,7 +59,8 @@ export function createDiscoveryRoutes(
       return;
     }
     // ETags are for the plain bytes: small enough to go uncompressed.
-    request.exchange.send(200, { ...baseHeaders(request, contentType), etag, vary: "Accept" }, found.body);
+    const headers = { ...baseHeaders(request, contentType), "cache-control": "public", etag, vary: "Accept" };
+    request.exchange.send(200, headers, found.body);
   }
 
   async function send(request: ApiRequest, key: string, make: () => JsonObject | undefined): Promise<void> {
@@ -69,11 +70,14 @@ export function createDiscoveryRoutes(
   }
 
   return (request) => {
-    const parts = request.info.path.split("/").filter((part) => part !== "");
+    const parts = request.info.path.replace(/\/$/, "").split("/").slice(1);
     const [root, first, second] = parts;
     if (root !== "api" && root !== "apis") return undefined;
+    const accept = request.exchange.header("accept");
+    const version = parts.length === 1 ? aggregatedVersion(accept) : undefined;
+    // What is said in JSON only must be taken as JSON, or not at all.
+    if (version === undefined) negotiate(accept, { protobuf: true, transforms: false });
     if (parts.length === 1) {
-      const version = aggregatedVersion(request.exchange.header("accept"));
       if (version !== undefined) return sendAggregated(request, root === "api", version);
       return send(request, root, () => (root === "api" ? apiVersions(serverAddress()) : apiGroupList(catalog)));
     }

@@ -17,6 +17,8 @@ type Options = DeleteQuery["options"];
 /** What a delete does to the object that is there. */
 export type DeletionPlan =
   | { readonly action: "remove" }
+  /** Goes at once, but watchers see it marked first: it has a grace period, which is over. */
+  | { readonly action: "markAndRemove"; readonly draft: ApiDraft }
   /** Stays, marked: finalizers or a grace period hold it. */
   | { readonly action: "mark"; readonly draft: ApiDraft }
   /** It is being deleted already and this request adds nothing. */
@@ -35,7 +37,7 @@ export function planDeletion(core: ResourceCore, object: ApiObject, options: Opt
     markAsDeleting(core, draft);
     return { action: "mark", draft };
   }
-  return hasFinalizers || graceful > 0 ? { action: "mark", draft } : { action: "remove" };
+  return { action: hasFinalizers || graceful > 0 ? "mark" : "markAndRemove", draft };
 }
 
 /** The seconds of grace now in force, written into the draft; undefined when grace plays no part. */
@@ -168,6 +170,11 @@ async function carryOut(
       if (stored === undefined) return undefined;
       return code === 200 ? answerStored(stored) : { type: "object", object: stored.object, created: false, code };
     }
+    case "markAndRemove": {
+      if (isDryRun) return answerGone(core, plan.draft as ApiObject);
+      const marked = await core.storage.replace(previous, plan.draft);
+      return marked === undefined ? undefined : removeMarked(core, marked);
+    }
     case "remove": {
       if (isDryRun) return answerGone(core, previous.object);
       const removed = await core.storage.remove(previous);
@@ -176,6 +183,20 @@ async function carryOut(
       return answerGone(core, removed.object);
     }
   }
+}
+
+/** Takes away what was just marked, whoever wrote to it since: a second request would wait for this one. */
+async function removeMarked(core: ResourceCore, marked: StoredObject): Promise<Answer> {
+  let current: StoredObject | undefined = marked;
+  for (let tries = 0; current !== undefined && tries < MAX_TRIES; tries++) {
+    const removed = await core.storage.remove(current);
+    if (removed !== undefined) {
+      await core.hooks.deleted?.(removed.object);
+      return answerGone(core, removed.object);
+    }
+    current = core.storage.get(marked.namespace, marked.name);
+  }
+  return answerGone(core, marked.object);
 }
 
 /** Kinds whose deletion answers the object as it was last; the others answer that it is gone. */

@@ -99,6 +99,8 @@ async function momentOf(core: ResourceCore, base: string, query: ListQuery): Pro
     };
   }
   const revision = parseResourceVersion(query.resourceVersion);
+  // Whatever is at hand is given whole.
+  if (revision === 0) return {};
   const isExact =
     query.resourceVersionMatch === "Exact" ||
     (!given(query.resourceVersionMatch) && limit !== undefined && revision !== undefined && revision !== 0);

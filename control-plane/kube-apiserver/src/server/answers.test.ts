@@ -132,7 +132,39 @@ describe("lists", () => {
   });
 });
 
+describe("discovery", () => {
+  it("in one document names a type by its kind alone where it is the resource's own", async () => {
+    const reply = await call("GET", "/apis", undefined, {
+      accept: "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    });
+    expect(reply.headers["cache-control"]).toBe("public");
+    const groups = reply.json["items"] as { metadata: { name: string }; versions: { resources: object[] }[] }[];
+    const apps = groups.find((group) => group.metadata.name === "apps");
+    expect(apps?.metadata).toEqual({ name: "apps" });
+    expect(apps?.versions[0]?.resources).toContainEqual(
+      expect.objectContaining({
+        resource: "deployments",
+        responseKind: { group: "", version: "", kind: "Deployment" },
+        subresources: expect.arrayContaining([
+          expect.objectContaining({
+            subresource: "scale",
+            responseKind: { group: "autoscaling", version: "v1", kind: "Scale" },
+          }),
+        ]),
+      }),
+    );
+  });
+});
+
 describe("deletes", () => {
+  it("of a pod that nobody runs show it marked before it goes", async () => {
+    const path = "/api/v1/namespaces/default/pods";
+    await call("POST", path, { metadata: { name: "gone" }, spec: { containers: [{ name: "c", image: "i" }] } });
+    const gone = await call("DELETE", `${path}/gone`);
+    expect(gone.json["metadata"]).toMatchObject({ deletionGracePeriodSeconds: 0, generation: 2 });
+    expect((await call("GET", `${path}/gone`)).status).toBe(404);
+  });
+
   const job = {
     metadata: { name: "j" },
     spec: { template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }] } } },

@@ -50,7 +50,7 @@ export function createHealthRoutes(checks: readonly HealthCheck[]): (request: Ap
   }
 
   return (request) => {
-    const match = /^\/(healthz|livez|readyz)(?:\/(.*))?$/.exec(request.info.path);
+    const match = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(request.info.path);
     return match === null ? undefined : serve(request, match[1]!, match[2] ?? "");
   };
 }
