@@ -94,8 +94,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "coordination.k8s.io/v1/leases": { state: "works", by: ["kubelet", "leader election"] },
   "discovery.k8s.io/v1/endpointslices": {
     state: "works",
-    by: ["endpointslice-controller"],
-    note: "Endpoints made by hand are not mirrored",
+    by: ["endpointslice-controller", "endpointslice-mirroring-controller"],
   },
   "events.k8s.io/v1/events": { state: "works", by: ["kube-apiserver"], note: "the same objects as v1/events" },
   "flowcontrol.apiserver.k8s.io/v1/flowschemas": {
