@@ -62,22 +62,28 @@ function runGroup(group) {
       fail(`${group}: ${error.message}`);
       resolve();
     });
-    child.on("exit", async (code) => {
+    child.on("exit", (code) => {
       clearTimeout(timer);
       current = undefined;
       endGroup(child, "SIGKILL");
-      if (group === "cluster") {
-        await new Promise((done) => setTimeout(done, 300)); // those just killed are gone by then
-        removeTestLeftovers();
-      }
-      if (isInterrupted) return resolve();
-      const failedBefore = total.failed;
-      if (existsSync(results)) countResults(group, JSON.parse(readFileSync(results, "utf8")));
-      // An error outside of any test, or no result at all.
-      if (code !== 0 && total.failed === failedBefore) fail(`${group}: vitest ended with ${code}`);
-      resolve();
+      // Those just killed are gone a moment later, and then what they left can be told from what others use.
+      setTimeout(
+        () => {
+          if (group === "cluster") removeTestLeftovers();
+          if (!isInterrupted) countGroup(group, code, results);
+          resolve();
+        },
+        group === "cluster" ? 300 : 0,
+      );
     });
   });
+}
+
+function countGroup(group, code, results) {
+  const failedBefore = total.failed;
+  if (existsSync(results)) countResults(group, JSON.parse(readFileSync(results, "utf8")));
+  // An error outside of any test, or no result at all.
+  if (code !== 0 && total.failed === failedBefore) fail(`${group}: vitest ended with ${code}`);
 }
 
 function endGroup(child, signal) {
