@@ -46,6 +46,7 @@ export async function applyObject(
   if (core.storage.get(namespace, name) === undefined) {
     if (way.subresource !== "") throw notFound(resourceOf(core), name);
     refuseUid(core, name, config);
+    await context.authorizeCreate?.();
     try {
       return await createDraft(core, context, namespace, next(undefined), query, true);
     } catch (error) {

@@ -14,6 +14,8 @@ export interface RequestContext {
   /** Sent as Warning headers, in order, each once. */
   readonly warnings: string[];
   readonly userAgent: string;
+  /** Asked before an update or patch creates what is not there. Throws 403. Absent: whoever may update may create. */
+  readonly authorizeCreate?: () => Promise<void>;
 }
 
 export type AdmissionOperation = "CREATE" | "UPDATE" | "DELETE" | "CONNECT";

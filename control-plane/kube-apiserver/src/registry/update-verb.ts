@@ -88,7 +88,7 @@ export async function updateObject(
   return carryOutUpdate(core, context, { name, namespace, query, way, next });
 }
 
-function createOnUpdate(
+async function createOnUpdate(
   core: ResourceCore,
   context: RequestContext,
   namespace: string,
@@ -100,6 +100,7 @@ function createOnUpdate(
   if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== "0") {
     throw notFound(resourceOf(core), name);
   }
+  await context.authorizeCreate?.();
   return createDraft(core, context, namespace, sent, query);
 }
 

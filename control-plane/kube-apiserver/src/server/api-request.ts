@@ -5,6 +5,7 @@ import type { Exchange } from "./exchange.ts";
 import { parseRequestInfo, type RequestInfo } from "./request-info.ts";
 
 const NO_QUERY = new URLSearchParams();
+const mayCreate = (): Promise<void> => Promise.resolve();
 
 /** One request on its way through the filters. */
 export class ApiRequest implements RequestContext {
@@ -15,6 +16,8 @@ export class ApiRequest implements RequestContext {
   readonly auditId: string;
   user: UserInfo = anonymous;
   readonly warnings: string[] = [];
+  /** Set by the authorisation filter for what may create by the way. */
+  authorizeCreate: () => Promise<void> = mayCreate;
   /** The authoriser said no: browsers are told not to guess at the refusal's type. */
   isRefused = false;
   /** Undone in reverse order when the request is over, whatever its outcome. */

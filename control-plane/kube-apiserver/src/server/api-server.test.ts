@@ -70,6 +70,8 @@ afterAll(async () => {
 const as = (commonName: string, ...organizations: string[]): Transport =>
   server.transport({ clientCertificate: pki.issueClient({ commonName, organizations }).cert });
 
+const APPLY = { "content-type": "application/apply-patch+yaml" };
+
 async function call(
   transport: Transport,
   method: string,
@@ -209,6 +211,43 @@ describe("what is allowed", () => {
     expect((await call(bob, "GET", "/api/v1/configmaps")).status).toBe(403);
     await call(admin, "DELETE", `${roles}/rolebindings/bob-reads`);
     expect((await call(bob, "GET", MAPS)).status).toBe(403);
+  });
+
+  it("who may patch does not create by applying", async () => {
+    const rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    await call(admin, "POST", `${rbac}/roles`, {
+      metadata: { name: "patcher" },
+      rules: [{ verbs: ["patch"], apiGroups: [""], resources: ["configmaps"] }],
+    });
+    await call(admin, "POST", `${rbac}/rolebindings`, {
+      metadata: { name: "pat-patches" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "patcher" },
+      subjects: [{ kind: "User", name: "pat", apiGroup: "rbac.authorization.k8s.io" }],
+    });
+    const config = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "applied" }, data: { a: "1" } };
+    const apply = (user: Transport, manager: string, data = config.data) =>
+      call(user, "PATCH", `${MAPS}/applied?fieldManager=${manager}`, { ...config, data }, APPLY);
+    const refused = await apply(as("pat"), "pat");
+    expect([refused.status, refused.json["message"]]).toEqual([
+      403,
+      'configmaps "applied" is forbidden: User "pat" cannot create resource "configmaps" in API group "" in the namespace "default"',
+    ]);
+    expect((await apply(admin, "boss")).status).toBe(201);
+    expect((await apply(as("pat"), "pat")).status).toBe(200);
+    const conflict = await apply(as("pat"), "other", { a: "2" });
+    expect(conflict.status).toBe(409);
+    expect(conflict.json["details"]).toMatchObject({
+      causes: [
+        { reason: "FieldManagerConflict", message: 'conflict with "boss"', field: ".data.a" },
+        { reason: "FieldManagerConflict", message: 'conflict with "pat"', field: ".data.a" },
+      ],
+    });
+    const nobody = await apply(admin, "");
+    expect([nobody.status, nobody.json["message"]]).toEqual([
+      422,
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    ]);
+    await call(admin, "DELETE", `${MAPS}/applied`);
   });
 
   it("nobody grants more than he has", async () => {

@@ -130,6 +130,12 @@ function authorization(options: FilterChainOptions): Filter {
   };
   return (request) => {
     const attributes = attributesOf(request.user, request.info, request.query.get("fieldSelector") ?? undefined);
+    if (attributes.verb === "update" || attributes.verb === "patch") {
+      request.authorizeCreate = async () => {
+        const create = { ...attributes, verb: "create" };
+        check(request, create, await authorizer.authorize(create));
+      };
+    }
     const decision = authorizer.authorize(attributes);
     if (decision instanceof Promise) {
       return decision.then((found) => check(request, attributes, found));

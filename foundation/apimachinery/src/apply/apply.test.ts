@@ -141,7 +141,9 @@ describe("a configuration", () => {
   it("leaves members it does not name, replaces atomic lists, keeps null", () => {
     const live = { metadata: { labels: { a: "1" } }, spec: { containers: [{ name: "c", image: "i", args: ["1"] }] } };
     const config = { ...pod({ name: "c", args: ["2"] }), metadata: { labels: { b: "2" } } };
-    expect(mergeConfig(POD, live, { ...config, spec: { ...(config.spec as Draft), priority: null } })).toEqual({
+    expect(
+      mergeConfig(POD, live, { ...config, spec: { ...((config as Draft).spec as Draft), priority: null } }),
+    ).toEqual({
       metadata: { labels: { a: "1", b: "2" } },
       spec: { containers: [{ name: "c", image: "i", args: ["2"] }], priority: null },
     });
