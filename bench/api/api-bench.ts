@@ -109,6 +109,12 @@ async function measure(start: () => Promise<BenchServer>, options: BenchOptions)
   });
   // Warm code is what a server that has been up for a minute runs.
   await load.run(createBatch(options.runs, 500));
+  const name = podName(options.runs * batch);
+  await load.run({ type: "openWatches", count: WATCHERS, name, sessions: WATCH_SESSIONS });
+  const change = { type: "change", name, changes: CHANGES, everyMs: CHANGE_EVERY_MS } as const;
+  await load.run({ ...change, changes: CHANGES / 4 });
+  set("one change to 800 watchers", await perCpuSecond(options.runs, () => change), "deliveries/CPU s");
+  await load.run({ type: "closeWatches" });
   const creates = await perCpuSecond(options.runs, (run) => createBatch(run, Math.min(batch, PODS - run * batch)));
   set("durable create of a pod", creates, "requests/CPU s");
   set("with 10,500 pods", pssMegabytes(server.pids), "MB PSS");
@@ -121,12 +127,6 @@ async function measure(start: () => Promise<BenchServer>, options: BenchOptions)
     await load.run(requests(kind, clients, LOAD_MS / 2)());
     set(metric, await perCpuSecond(options.runs, requests(kind, clients)), "requests/CPU s");
   }
-  const name = podName(1);
-  await load.run({ type: "openWatches", count: WATCHERS, name, sessions: WATCH_SESSIONS });
-  const change = { type: "change", name, changes: CHANGES, everyMs: CHANGE_EVERY_MS } as const;
-  await load.run({ ...change, changes: CHANGES / 4 });
-  set("one change to 800 watchers", await perCpuSecond(options.runs, () => change), "deliveries/CPU s");
-  await load.run({ type: "closeWatches" });
   return figures;
 }
 
