@@ -58,6 +58,9 @@ const FLAGS = {
   /** Serves health and metrics; 0: nothing is served. */
   securePort: flag.number("secure-port", 10_257),
   bindAddress: flag.string("bind-address", "0.0.0.0"),
+  /** PEM files; absent: a certificate of its own. */
+  tlsCertFile: file("tls-cert-file"),
+  tlsPrivateKeyFile: file("tls-private-key-file"),
   /** Level of the log as upstream counts it. */
   verbosity: flag.number("v", 0),
 };

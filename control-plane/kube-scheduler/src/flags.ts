@@ -8,6 +8,11 @@ const FLAGS = {
   leaderElectRetryPeriodMs: flag.durationMs("leader-elect-retry-period", 2000),
   leaderElectResourceName: flag.string("leader-elect-resource-name", "kube-scheduler"),
   leaderElectResourceNamespace: flag.string("leader-elect-resource-namespace", "kube-system"),
+  /** Serves health and metrics; 0: nothing is served. */
+  securePort: flag.number("secure-port", 10_259),
+  bindAddress: flag.string("bind-address", "0.0.0.0"),
+  tlsCertFile: flag.string("tls-cert-file", undefined),
+  tlsPrivateKeyFile: flag.string("tls-private-key-file", undefined),
   verbosity: flag.number("v", 0),
 };
 

@@ -1,13 +1,14 @@
 import { hostname } from "node:os";
 import { systemRandom } from "@coracle/base";
-import { createHttpTransport, loadKubeconfig } from "@coracle/client";
+import { createHttpTransport, loadKubeconfig, type ApiClient } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
 import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
-import { parseSchedulerFlags, runScheduler } from "@coracle/kube-scheduler";
+import { parseSchedulerFlags, runScheduler, type SchedulerFlags } from "@coracle/kube-scheduler";
 import { clusterPaths } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
 import { replaceSupervisor } from "../supervisor/replace-supervisor.ts";
-import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { clientOf, runAloneComponent, withFlags, type AloneContext } from "./alone.ts";
+import { serveComponent, type ComponentEndpoint } from "./component-endpoint.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
 /** Runs one of this bundle's components by itself. */
@@ -27,6 +28,7 @@ export async function runAlone(component: string, args: readonly string[]): Prom
             retryPeriodMs: flags.leaderElectRetryPeriodMs,
           }
         : undefined;
+      await using _endpoint = await endpointOf(flags, client, context);
       await runScheduler({ ...context, client, leaderElection });
     });
   }
@@ -40,8 +42,19 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       tokenFile: _file,
       ...anonymous
     } = await loadKubeconfig(flags.kubeconfig ?? "");
+    await using _endpoint = await endpointOf(flags, client, context);
     await runControllerManager({ ...context, client, flags, anonymousTransport: createHttpTransport(anonymous) });
   });
+}
+
+/** Health and metrics of a component that runs alone; undefined with `--secure-port=0`. */
+async function endpointOf(
+  flags: Pick<SchedulerFlags, "securePort" | "bindAddress" | "tlsCertFile" | "tlsPrivateKeyFile">,
+  client: ApiClient,
+  { clock, logger }: AloneContext,
+): Promise<ComponentEndpoint | undefined> {
+  const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
+  return port === 0 ? undefined : await serveComponent({ port, address, certFile, keyFile, client, clock, logger });
 }
 
 if (isSupervised()) {
