@@ -72,6 +72,9 @@ export function decodeObject(
 ): ApiDraft {
   const object = decodeAs(core.schema, core.entry, value, validation, context, refuse) as ApiDraft;
   if (!isObject(object.metadata)) object.metadata = {};
+  const owners = managedFieldsOf(value);
+  // An empty list says something: that no one owns anything any longer.
+  if (Array.isArray(owners) && owners.length === 0) object.metadata.managedFields = [{}];
   core.definition.defaults?.(object);
   return object;
 }
