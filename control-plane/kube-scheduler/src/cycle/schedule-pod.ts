@@ -2,14 +2,7 @@ import type { Pod } from "@coracle/api/core/v1";
 import type { Random } from "@coracle/base";
 import { priorityOf, type CycleState, type Snapshot, type Unfit } from "../framework/plugin.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
-import {
-  countReasons,
-  explain,
-  firstRefusal,
-  prepareFilters,
-  refusalOf,
-  type Refusal,
-} from "../framework/filtering.ts";
+import { countReasons, explain, firstRefusal, prepareFilters, tryOn, type Refusal } from "../framework/filtering.ts";
 import { uidOf, type NodeState } from "../state/node-state.ts";
 
 /** What one look at the cluster says about a pod. */
@@ -97,7 +90,7 @@ function refusalBeside(
   if (ahead.length === 0) return undefined;
   const crowded = node.clone();
   for (const each of ahead) crowded.addPod(each);
-  return refusalOf(plugins, pod, crowded, snapshot);
+  return tryOn(plugins, pod, crowded, snapshot)();
 }
 
 function best(

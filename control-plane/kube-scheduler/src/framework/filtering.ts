@@ -66,22 +66,28 @@ export function firstRefusal(
   return undefined;
 }
 
-/** Whether the pod would fit on `node`, a changed copy of the snapshot's node of that name. */
-export function refusalOf(
+/**
+ * Answers, as often as it is asked, whether the pod would fit on `node` as that is then: a copy of the snapshot's node
+ * of that name, to be changed at will.
+ */
+export function tryOn(
   plugins: readonly PluginEntry[],
   pod: Pod,
   node: NodeState,
   snapshot: Snapshot,
-): Refusal | undefined {
+): () => Refusal | undefined {
+  const nodes = snapshot.nodes().map((each) => (each.name === node.name ? node : each));
   const changed: Snapshot = {
-    nodes: () => snapshot.nodes().map((each) => (each.name === node.name ? node : each)),
+    nodes: () => nodes,
     node: (name) => (name === node.name ? node : snapshot.node(name)),
     nominated: (name) => snapshot.nominated(name),
     nominationOf: (each) => snapshot.nominationOf(each),
   };
-  const state: CycleState = new Map();
-  const { filters, rejection } = prepareFilters(plugins, state, pod, changed);
-  return rejection ?? firstRefusal(filters, state, pod, node);
+  return () => {
+    const state: CycleState = new Map();
+    const { filters, rejection } = prepareFilters(plugins, state, pod, changed);
+    return rejection ?? firstRefusal(filters, state, pod, node);
+  };
 }
 
 /** How often each reason was given. */

@@ -102,7 +102,9 @@ export const interPodAffinity: Plugin = {
     const affinityCounts: Topologies[] = affinity.map(() => new Map());
     const antiAffinityCounts: Topologies[] = antiAffinity.map(() => new Map());
     const unwanted: Topologies = new Map();
+    const looksAround = affinity.length > 0 || antiAffinity.length > 0;
     for (const node of snapshot.nodes()) {
+      if (!looksAround && node.waryPodCount === 0) continue; // nobody here minds
       for (const other of node.pods) {
         affinity.forEach(
           (term, i) => matches(term, other) && bump(affinityCounts[i] ?? new Map(), at(node, term.key), 1),

@@ -1,7 +1,7 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { compileLabelSelector } from "@coracle/apimachinery";
-import { explain, refusalOf, type PluginEntry } from "../framework/filtering.ts";
+import { explain, tryOn, type PluginEntry } from "../framework/filtering.ts";
 import { priorityOf, type PostFilterResult, type Snapshot, type Unfit } from "../framework/plugin.ts";
 import { uidOf, type NodeState } from "../state/node-state.ts";
 
@@ -83,14 +83,15 @@ function selectVictims(
   // Others that wait for this node count as there, as they do when the pod is tried.
   for (const other of snapshot.nominated(node.name))
     if (priorityOf(other) >= priorityOf(pod) && uidOf(other) !== uidOf(pod)) copy.addPod(other);
-  const refusal = refusalOf(plugins, pod, copy, snapshot);
+  const refusalNow = tryOn(plugins, pod, copy, snapshot);
+  const refusal = refusalNow();
   if (refusal !== undefined) return { reasons: refusal.unfit.reasons };
 
   const { violating, others } = splitByBudget(lower.toSorted(byImportance), budgets);
   const victims: Pod[] = [];
   const isKept = (other: Pod): boolean => {
     copy.addPod(other);
-    if (refusalOf(plugins, pod, copy, snapshot) === undefined) return true;
+    if (refusalNow() === undefined) return true;
     copy.removePod(other);
     victims.push(other);
     return false;

@@ -14,6 +14,8 @@ export class NodeState {
   readonly #scored = new Map<string, number>();
   readonly #hostPorts = new Map<HostPort, number>();
 
+  #wary = 0;
+
   constructor(name: string) {
     this.name = name;
   }
@@ -40,6 +42,11 @@ export class NodeState {
     return this.#pods.size;
   }
 
+  /** How many pods here must not be near certain others. */
+  get waryPodCount(): number {
+    return this.#wary;
+  }
+
   requested(resource: string): number {
     return this.#requested.get(resource) ?? 0;
   }
@@ -57,6 +64,7 @@ export class NodeState {
     for (const pod of this.#pods.values()) copy.#pods.set(uidOf(pod), pod);
     for (const [name, amount] of this.#requested) copy.#requested.set(name, amount);
     for (const [name, amount] of this.#scored) copy.#scored.set(name, amount);
+    copy.#wary = this.#wary;
     for (const [port, uses] of this.#hostPorts) copy.#hostPorts.set(port, uses);
     return copy;
   }
@@ -88,6 +96,8 @@ export class NodeState {
   }
 
   #count(pod: Pod, sign: 1 | -1): void {
+    if (pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined)
+      this.#wary += sign;
     for (const [name, amount] of podRequests(pod))
       this.#requested.set(name, (this.#requested.get(name) ?? 0) + sign * amount);
     for (const [name, amount] of scoringRequests(pod))
