@@ -38,7 +38,7 @@ export class IpRecords {
       kind: "IPAddress",
       apiVersion: "networking.k8s.io/v1",
       metadata: { name: ip, labels: { "ipaddress.kubernetes.io/ip-family": family, [MANAGED_BY]: OURS } },
-      spec: { parentRef: { group: "", resource: "services", namespace, name } },
+      spec: { parentRef: { resource: "services", namespace, name } },
     };
     fillNewMeta(draft, this.#clock.now());
     return draft;

@@ -48,7 +48,7 @@ async function announceBlock(blocks: ObjectStorage, cidrs: readonly string[], cl
           status: "True",
           lastTransitionTime: formatTime(clock.now()),
           reason: "",
-          message: "Kubernetes Service CIDR is ready",
+          message: "Kubernetes default Service CIDR is ready",
         },
       ],
     },

@@ -133,6 +133,12 @@ describe("lists", () => {
 });
 
 describe("discovery", () => {
+  it("begins with the paths there are, in order, checks included", async () => {
+    const paths = (await call("GET", "/")).json["paths"] as string[];
+    expect(paths).toEqual(paths.toSorted());
+    expect(paths).toEqual(expect.arrayContaining(["/apis/", "/healthz/ping", "/livez/ping", "/readyz/shutdown"]));
+  });
+
   it("in one document names a type by its kind alone where it is the resource's own", async () => {
     const reply = await call("GET", "/apis", undefined, {
       accept: "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",

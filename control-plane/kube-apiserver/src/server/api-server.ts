@@ -245,7 +245,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     },
     createOpenIdRoutes({ issuer: issuerName, jwksUri: () => `https://${serverAddress()}/openid/v1/jwks`, keys }),
     ...(deps.routes ?? []),
-    rootRoutes(catalog),
+    rootRoutes(catalog, checks),
   ];
   const handle = createFilterChain({
     authenticate: authenticateWith(authenticators, config.anonymousAuth),
@@ -302,10 +302,10 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
 }
 
 /** `/`: the paths there are. */
-function rootRoutes(catalog: ReturnType<typeof loadBuiltInCatalog>): PathRoutes {
+function rootRoutes(catalog: ReturnType<typeof loadBuiltInCatalog>, checks: readonly HealthCheck[]): PathRoutes {
   return (request) => {
-    if (request.info.path !== "/") return undefined;
-    const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"];
+    if (request.info.path !== "/" && request.info.path !== "/index.html") return undefined;
+    const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"];
     for (const group of catalog.groups) {
       if (group.name === "") continue;
       paths.push(`/apis/${group.name}`);
@@ -317,10 +317,15 @@ function rootRoutes(catalog: ReturnType<typeof loadBuiltInCatalog>): PathRoutes 
       "/metrics",
       "/openapi/v2",
       "/openapi/v3",
+      "/openapi/v3/",
       "/openid/v1/jwks",
       "/readyz",
       "/version",
     );
-    return sendJson(request, 200, { paths });
+    for (const { name, isReadinessOnly } of checks) {
+      paths.push(`/healthz/${name}`, `/readyz/${name}`);
+      if (isReadinessOnly !== true) paths.push(`/livez/${name}`);
+    }
+    return sendJson(request, 200, { paths: paths.toSorted() });
   };
 }

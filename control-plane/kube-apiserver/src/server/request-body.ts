@@ -54,12 +54,14 @@ export function parseJsonBody(body: Buffer, kind: string): unknown {
   }
 }
 
-async function parseYamlBody(body: Buffer, codecs: WireCodecs): Promise<unknown> {
+async function parseYamlBody(body: Buffer, codecs: WireCodecs, kind?: string): Promise<unknown> {
   const yaml = await codecs.yaml();
   try {
     return await yaml.parse(body.toString("utf8"));
   } catch (error) {
-    throw badRequest(`error converting YAML to JSON: yaml: ${(error as Error).message}`);
+    const why = `yaml: ${(error as Error).message.replace(/^error converting YAML to JSON: (yaml: )?/, "")}`;
+    if (kind !== undefined) throw unrecognized(kind, why, body);
+    throw badRequest(`error converting YAML to JSON: ${why}`);
   }
 }
 
@@ -79,7 +81,7 @@ function checkDuplicates(request: ApiRequest, body: Buffer, kind: string): void 
 
 async function parseBody(media: MediaType, body: Buffer, kind: string, codecs: WireCodecs): Promise<unknown> {
   if (media === "json") return parseJsonBody(body, kind);
-  if (media === "yaml") return parseYamlBody(body, codecs);
+  if (media === "yaml") return parseYamlBody(body, codecs, kind);
   try {
     return codecs.protobuf!.decode(body);
   } catch (error) {

@@ -47,6 +47,12 @@ describe("YAML as kubectl reads it", () => {
     await expect(parseYaml(bomb.join("\n"))).rejects.toThrow(YamlError);
   });
 
+  it("is written with members in order and lists at the level of their name", async () => {
+    expect(await stringifyYaml({ kind: "List", items: [{ b: "1e3", a: 1 }] })).toBe(
+      'items:\n- a: 1\n  b: "1e3"\nkind: List\n',
+    );
+  });
+
   it("writes text that reads back as text", async () => {
     const value = { a: "yes", b: "017", c: "1e3", d: ["x"] };
     expect(await parseYamlDocument(await stringifyYaml(value))).toEqual(value);

@@ -45,10 +45,16 @@ export async function parseYamlDocument(text: string): Promise<unknown> {
   return documents[0];
 }
 
-/** Writes one value as YAML, without line folding. */
+/** Writes one value as YAML: members in order, lists not indented, lines not folded. */
 export async function stringifyYaml(value: unknown): Promise<string> {
   const yaml = await (library ??= import("yaml"));
-  return yaml.stringify(value, { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false });
+  return yaml.stringify(value, {
+    version: "1.1",
+    lineWidth: 0,
+    aliasDuplicateObjects: false,
+    sortMapEntries: true,
+    indentSeq: false,
+  });
 }
 
 const newOctal: Yaml.ScalarTag = {

@@ -218,7 +218,7 @@ function checked(requirement: Requirement): Requirement {
     if (operator === "gt" || operator === "lt") {
       if (!/^[+-]?\d+$/.test(value)) {
         throw cannotParse(
-          `values[${i}][${key}]: Invalid value: ${JSON.stringify(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+          `values[${i}]: Invalid value: ${JSON.stringify(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
         );
       }
       return;
