@@ -244,6 +244,9 @@ describe("events", () => {
       reason: "R",
       message: "m",
       type: "Normal",
+      action: "Run",
+      reportingComponent: "c",
+      reportingInstance: "c-1",
     };
     await create("events", event);
     expect(await read("events.k8s.io/v1/events", "e")).toMatchObject({
@@ -263,8 +266,11 @@ describe("events", () => {
         closed: () => {},
       },
     );
+    const there = fixture.handler("events.k8s.io/v1/events");
+    const labels = { metadata: { labels: { seen: "yes" } } };
+    await there.patch(admin, "default", "e", "merge", labels, { ...strictWrite, force: false });
     await fixture.clock.advance(3_700_000);
-    expect(seen).toEqual(["ADDED m", "DELETED m"]);
+    expect(seen).toEqual(["ADDED m", "MODIFIED m", "DELETED m"]);
   });
 });
 

@@ -51,6 +51,9 @@ const FROZEN: readonly (readonly [keyof Event, string])[] = [
   ["reportingInstance", "reportingInstance"],
 ];
 
+/** What was never set is null or empty in one version of the API and absent in the other. */
+const presentOf = (value: unknown): unknown => (value === null || value === "" ? undefined : value);
+
 export const eventsEvent: ResourceDefinition = {
   group: "events.k8s.io",
   version: "v1",
@@ -61,7 +64,8 @@ export const eventsEvent: ResourceDefinition = {
   update: {
     validate(object, old) {
       const errors: FieldError[] = [];
-      for (const [field, path] of FROZEN) validateImmutable(errors, path, object[field], old[field]);
+      for (const [field, path] of FROZEN)
+        validateImmutable(errors, path, presentOf(object[field]), presentOf(old[field]));
       return errors;
     },
   },
