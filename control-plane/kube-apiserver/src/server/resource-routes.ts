@@ -397,7 +397,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       if (resource === undefined && !catalog.groups.some((group) => group.name === info.group))
         return sendNotFoundPage(request);
       if (resource === undefined) throw unknownPath();
-      if (METHOD_VERBS[info.verb] === undefined) throw notAllowed();
+      // What is behind a proxy may know other methods.
+      if (METHOD_VERBS[info.verb] === undefined && info.subresource !== "proxy") throw notAllowed();
       const isInNamespace = info.namespace !== "" && info.resource !== "namespaces";
       // A namespaced object has one URL; collections and cluster-scoped kinds have theirs.
       if (resource.namespaced ? !isInNamespace && (info.isNamed || info.subresource !== "") : isInNamespace) {

@@ -167,6 +167,30 @@ describe("requests to a node", () => {
     expect(seen.at(-1)).toBe("GET /pods?x=1 (kube-apiserver-kubelet-client)");
   });
 
+  it("nodes/proxy leads to its root with a slash, and passes on methods that the API does not have", async () => {
+    const answerTo = (method: string): Promise<{ status: number; location: string | undefined }> =>
+      new Promise((resolve, reject) => {
+        const outgoing = httpsRequest({
+          host: "127.0.0.1",
+          port: server.port,
+          path: "/api/v1/nodes/n1/proxy?x=1",
+          method,
+          ca: pki.ca.cert,
+          ...pki.client("admin"),
+          agent: false,
+        });
+        outgoing.on("error", reject);
+        outgoing.on("response", (answer) => {
+          answer.resume();
+          resolve({ status: answer.statusCode ?? 0, location: answer.headers.location });
+        });
+        outgoing.end();
+      });
+    expect(await answerTo("GET")).toEqual({ status: 301, location: "/api/v1/nodes/n1/proxy/?x=1" });
+    expect(await answerTo("OPTIONS")).toEqual({ status: 200, location: undefined });
+    expect(seen.at(-1)).toBe("OPTIONS /?x=1 (kube-apiserver-kubelet-client)");
+  });
+
   it("exec is a tunnel, byte by byte", async () => {
     const echoed = await new Promise<string>((resolve, reject) => {
       const outgoing = ask(`${POD}/exec?command=ls&command=-l&stdout=true`, pki.client("admin"), UPGRADE);

@@ -96,8 +96,19 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
   };
 
   /** A proxied request, upgraded or plain. */
-  function pass(request: ApiRequest, backend: Backend): Promise<void> {
-    return request.exchange.upgrade === undefined ? proxyRequest(request, backend) : tunnelUpgrade(request, backend);
+  async function pass(request: ApiRequest, backend: Backend): Promise<void> {
+    const { exchange, info, auditId } = request;
+    if (exchange.upgrade !== undefined) return await tunnelUpgrade(request, backend);
+    const isRead = exchange.method === "GET" || exchange.method === "HEAD";
+    if (isRead && info.rest === "" && !exchange.path.endsWith("/")) {
+      // Relative links of the first page would lead out of the proxy.
+      const query = exchange.query === "" ? "" : `?${exchange.query}`;
+      exchange.send(301, { location: `${exchange.path}/${query}`, "audit-id": auditId }, Buffer.alloc(0));
+      return;
+    }
+    const inNamespace = info.namespace === "" ? "" : `/namespaces/${info.namespace}`;
+    const linkPrefix = `/api/v1${inNamespace}/${info.resource}/${info.name}/proxy`;
+    await proxyRequest(request, backend, { linkPrefix });
   }
 
   function proxyPath(request: ApiRequest): string {

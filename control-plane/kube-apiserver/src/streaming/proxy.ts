@@ -1,8 +1,10 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { gunzipSync, inflateSync } from "node:zlib";
 import { badRequest, serviceUnavailable, statusError, type StatusError } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
 import type { ResponseHeaders } from "../server/exchange.ts";
+import { proxiedLocation, withProxiedLinks } from "./proxied-links.ts";
 import { forwardedHeaders, type Backend } from "./tunnel.ts";
 
 const HOP_HEADERS = new Set([
@@ -22,6 +24,8 @@ export interface ProxyOptions {
   readonly turnsErrorsIntoStatus?: boolean;
   /** What the client is told about the body's type, whatever the backend says. */
   readonly contentType?: string;
+  /** Path of this server that stands for the backend's root: its pages' links and redirects are led through it. */
+  readonly linkPrefix?: string;
 }
 
 function ask(request: ApiRequest, backend: Backend, options: ProxyOptions): Promise<IncomingMessage> {
@@ -99,6 +103,14 @@ export async function proxyRequest(request: ApiRequest, backend: Backend, option
     if (value !== undefined && !HOP_HEADERS.has(name)) headers[name] = value;
   }
   if (options.contentType !== undefined) headers["content-type"] = options.contentType;
+  const { linkPrefix } = options;
+  if (linkPrefix !== undefined) {
+    const { location } = answer.headers;
+    const host = `${backend.host}:${backend.port}`;
+    if (location !== undefined) headers["location"] = proxiedLocation(location, linkPrefix, host);
+    if (isPage(answer) && request.exchange.method !== "HEAD")
+      return await sendPage(request, answer, status, headers, linkPrefix);
+  }
   const body = request.exchange.stream(status, headers);
   body.onClose(() => answer.destroy());
   try {
@@ -111,4 +123,30 @@ export async function proxyRequest(request: ApiRequest, backend: Backend, option
     // Half an answer: the client must see that it was cut.
     body.abort();
   }
+}
+
+const DECODERS = { gzip: gunzipSync, deflate: inflateSync, "": (bytes: Buffer): Buffer => bytes } as const;
+const encodingOf = (answer: IncomingMessage): string => answer.headers["content-encoding"] ?? "";
+
+/** A page whose links can be read. */
+function isPage(answer: IncomingMessage): boolean {
+  return /^text\/html\b/i.test(answer.headers["content-type"] ?? "") && Object.hasOwn(DECODERS, encodingOf(answer));
+}
+
+async function sendPage(
+  request: ApiRequest,
+  answer: IncomingMessage,
+  status: number,
+  headers: ResponseHeaders,
+  linkPrefix: string,
+): Promise<void> {
+  const parts: Buffer[] = [];
+  for await (const chunk of answer) parts.push(chunk as Buffer);
+  const encoded = Buffer.concat(parts);
+  const bytes = encoded.length === 0 ? encoded : DECODERS[encodingOf(answer) as keyof typeof DECODERS](encoded);
+  // Latin-1 keeps every byte as it is, whatever the page's character set.
+  const page = Buffer.from(withProxiedLinks(bytes.toString("latin1"), linkPrefix), "latin1");
+  delete headers["content-encoding"];
+  headers["content-length"] = page.length;
+  request.exchange.send(status, headers, page);
 }
