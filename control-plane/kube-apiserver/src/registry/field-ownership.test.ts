@@ -45,7 +45,7 @@ describe("who owns what of a changed object", async () => {
 
   it("a write that changes nothing is none, whoever asks and whenever", async () => {
     const before = metaOf(await create("same")).resourceVersion;
-    fixture.clock.advance(60_000);
+    await fixture.clock.advance(60_000);
     const after = await patch("same", { data: { a: "1" } });
     expect([metaOf(after).resourceVersion, managers(after)]).toEqual([before, ["writer"]]);
   });
