@@ -208,7 +208,7 @@ describe("first light: from an empty host to a served application and back", () 
     explainFailure();
     const chart = join(root, "examples/05-helm-chart/chart");
     const set = `image=${images["localhost/web:1"] ?? ""}`;
-    const options = ["-n", "shop", "--set", set, "--server-side=false", "--wait", "--timeout", "60s"];
+    const options = ["-n", "shop", "--set", set, "--wait", "--timeout", "60s"];
     const installed = await cluster.helm("install", "morning", chart, ...options);
     expect(installed).toContain("STATUS: deployed");
     expect(await k("exec", "client", "--", "wget", "-qO-", "http://morning")).toContain("good morning from morning-");
