@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { exitWhenInterrupted } from "../interrupt.ts";
 import type { BenchOptions } from "../options.ts";
 import { cpuSeconds, pssMegabytes } from "../process-usage.ts";
 import { median, note, report } from "../report.ts";
@@ -23,6 +24,7 @@ type Figures = Map<string, { readonly value: number; readonly unit: string }>;
 
 /** The API server by itself: how many requests one second of its CPU time serves. */
 export async function benchApi(options: BenchOptions): Promise<void> {
+  exitWhenInterrupted();
   note("our API server, embedded store");
   const ours = await measure(() => startOurs(options.coracle), options);
   let theirs: Figures | undefined;

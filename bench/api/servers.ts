@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sleep, systemClock } from "@coracle/base";
 import { openClusterPki, type ClusterPki } from "@coracle/pki";
+import { atExit } from "../interrupt.ts";
 import { ApiConnection, type Target } from "./connection.ts";
 
 /** An API server with an empty store of its own, on loopback. */
@@ -99,7 +100,12 @@ async function startServer(
     return spawn(command, args, { stdio: ["ignore", log, log], cwd: dir });
   });
   const admin: Target = { url: `https://127.0.0.1:${port}`, ca: pki.ca.cert, client: pki.client("admin") };
+  const takeBack = atExit(() => {
+    for (const child of children) child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  });
   const end = async (): Promise<void> => {
+    takeBack();
     await Promise.all(children.map((child) => endProcess(child)));
     rmSync(dir, { recursive: true, force: true });
   };

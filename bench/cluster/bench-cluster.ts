@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, systemClock } from "@coracle/base";
@@ -5,6 +6,7 @@ import { clusterPaths, unpackClientProgram, type ClusterState } from "@coracle/c
 import { run } from "@coracle/linux";
 import { busyboxImage, imageArchive } from "@coracle/testing";
 import { ApiConnection, type Target } from "../api/connection.ts";
+import { atExit } from "../interrupt.ts";
 
 /** The image that the pods of these measurements run. */
 export const IMAGE = "bench.example.com/busybox:1";
@@ -29,10 +31,15 @@ export interface UpTimes {
 /** A one-node cluster, driven by the command line and observed through its API. */
 export class BenchCluster {
   readonly #coracle: string;
+  readonly #takeBack: () => void;
   #connection: ApiConnection | undefined;
 
   constructor(coracle: string) {
     this.#coracle = coracle;
+    this.#takeBack = atExit(() => {
+      spawnSync(process.execPath, [coracle, "down", "--name", NAME], { env: environment() });
+      rmSync(DATA_DIR, { recursive: true, force: true });
+    });
   }
 
   /** Starts the cluster as people do, and looks on from outside. */
@@ -144,6 +151,7 @@ export class BenchCluster {
 
   /** Ends the cluster if it runs, and removes all it kept. */
   async remove(): Promise<void> {
+    this.#takeBack();
     await this.down();
     rmSync(DATA_DIR, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createTestHost } from "@coracle/testing";
+import { exitWhenInterrupted } from "../interrupt.ts";
 
 const MARK = "CORACLE_BENCH_INSIDE";
 
@@ -10,6 +11,7 @@ const MARK = "CORACLE_BENCH_INSIDE";
  */
 export async function insideNamespace(action: () => Promise<void>): Promise<void> {
   if (process.env[MARK] !== undefined) {
+    exitWhenInterrupted();
     await action();
     return;
   }
@@ -18,6 +20,8 @@ export async function insideNamespace(action: () => Promise<void>): Promise<void
   const env = { ...process.env, [MARK]: "1" };
   const args = [`--net=${host.netns}`, process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const child = spawn("nsenter", args, { stdio: "inherit", env });
+  // It ends its cluster first; then the namespace goes.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
   const [code] = (await once(child, "close")) as [number | null];
   process.exitCode = code ?? 1;
 }
