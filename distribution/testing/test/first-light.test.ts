@@ -139,9 +139,13 @@ describe("first light: from an empty host to a served application and back", () 
       terminal: { rows: 33, columns: 101 },
     });
     await eventually("a prompt", () => terminal.output().includes("# "), 10_000);
-    terminal.stdin.write("stty size; tty; exit 5\r");
+    // The size follows on a channel of its own, a moment after the command's start.
+    await eventually("the size is right", () => {
+      terminal.stdin.write("stty size\r");
+      return terminal.output().includes("33 101");
+    });
+    terminal.stdin.write("tty; exit 5\r");
     expect(await terminal.exited).toBe(5);
-    expect(terminal.output()).toMatch(/33 101/);
     expect(terminal.output()).toMatch(/\/dev\/pts\/\d|\/dev\/console/);
   });
 
