@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { JsonObject } from "@coracle/apimachinery";
+import { statusError, type JsonObject } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
 import { negotiate, parseAccept } from "../server/negotiation.ts";
 import { baseHeaders, jsonBytes, sendBytes, sendNotFoundPage } from "../server/responder.ts";
@@ -65,8 +65,13 @@ export function createDiscoveryRoutes(
 
   async function send(request: ApiRequest, key: string, make: () => JsonObject | undefined): Promise<void> {
     const found = document(key, request, make);
-    if (found === undefined) sendNotFoundPage(request);
-    else await sendBytes(request, 200, found.contentType, found.body);
+    if (found === undefined) {
+      // A version that a known group does not have is told in the API's own form.
+      const [, root, group = ""] = request.info.path.split("/");
+      const isKnown = root === "api" || catalog.groups.some(({ name }) => name === group);
+      if (isKnown) throw statusError("NotFound", "the server could not find the requested resource", {});
+      sendNotFoundPage(request);
+    } else await sendBytes(request, 200, found.contentType, found.body);
   }
 
   return (request) => {

@@ -223,6 +223,15 @@ describe("updates", () => {
 });
 
 describe("refusals", () => {
+  it("of methods: HEAD is for what is proxied, logs are read only, bindings have no collection of all", async () => {
+    const statusOf = async (method: string, path: string): Promise<number> => (await call(method, path)).status;
+    expect(await statusOf("HEAD", MAPS)).toBe(405);
+    expect(await statusOf("HEAD", "/version")).toBe(405);
+    expect(await statusOf("POST", "/api/v1/namespaces/default/pods/x/log")).toBe(405);
+    expect(await statusOf("POST", "/api/v1/bindings")).toBe(404);
+    expect((await call("GET", "/apis/apps/v2")).json["reason"]).toBe("NotFound");
+  });
+
   it("of a patch show what came of it", async () => {
     await call("POST", MAPS, { metadata: { name: "patched" } });
     const reply = await call("PATCH", `${MAPS}/patched?fieldValidation=Strict`, { bogus: 1 }, MERGE);

@@ -18,7 +18,7 @@ export function createDispatch(
   return (request) => {
     if (request.info.isResource) return resources.serve(request);
     const { method } = request.exchange;
-    if (method !== "GET" && method !== "HEAD" && READ_ONLY.test(request.info.path)) {
+    if (method !== "GET" && READ_ONLY.test(request.info.path)) {
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     }
     for (const routes of paths) {

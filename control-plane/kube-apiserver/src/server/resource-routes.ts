@@ -317,8 +317,10 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const entry = resource.subresources.get(info.subresource);
     if (entry === undefined || (info.rest !== "" && info.subresource !== "proxy")) throw unknownPath();
     const connector = info.group === "" ? options.connectors.get(`${info.resource}/${info.subresource}`) : undefined;
+    // What is proxied passes on methods that the API itself does not have.
+    if (info.subresource !== "proxy" && !entry.verbs.includes(info.verb)) throw notAllowed();
     if (connector !== undefined) return connector(request, resource);
-    if (!entry.verbs.includes(info.verb)) throw notAllowed();
+    if (request.exchange.method === "HEAD") throw notAllowed();
     const virtual = options.virtual.get(`${info.group}/${info.resource}/${info.subresource}`);
     if (virtual !== undefined) return serveVirtual(request, resource, entry.kind, virtual);
     const target = handler?.subresource(info.subresource);
@@ -404,12 +406,15 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       if (resource.namespaced ? !isInNamespace && (info.isNamed || info.subresource !== "") : isInNamespace) {
         throw unknownPath();
       }
+      // What is created only, in a namespace, has no collection across all of them.
+      if (resource.namespaced && !isInNamespace && !resource.verbs.includes("list")) throw unknownPath();
       if (info.subresource === "" || resource.subresources.has(info.subresource)) warnOfDeprecation(request, resource);
       const handler = registry.resource(info.group, info.version, info.resource);
       if (info.subresource !== "") return serveSubresource(request, resource, handler);
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);
       if (virtual !== undefined) return serveVirtual(request, resource, resource.kind, virtual);
-      if (!resource.verbs.includes(info.verb)) throw notAllowed();
+      // Only what is proxied knows HEAD.
+      if (!resource.verbs.includes(info.verb) || request.exchange.method === "HEAD") throw notAllowed();
       if (resource.namespaced && !isInNamespace && info.verb !== "list" && info.verb !== "watch") throw notAllowed();
       if (handler === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
       if (info.verb === "watch") return serveWatch(request, resource, handler);
