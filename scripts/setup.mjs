@@ -21,7 +21,7 @@ function ensureDependencies() {
   const lock = join(root, "package-lock.json");
   const stamp = join(root, "node_modules/.coracle-lock");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === readFileSync(lock, "utf8")) return true;
-  console.log("coracle: installing dependencies (about half a minute the first time)");
+  console.error("coracle: installing dependencies (about half a minute the first time)");
   // Not `npm ci`: it refuses a lock file that lacks other platforms' optional packages, as one made from a mirror may.
   const npm = spawnSync("npm", ["install", "--no-save", "--loglevel=error"], {
     cwd: root,
@@ -53,7 +53,7 @@ async function ensureBuild() {
     statSync(join(root, "scripts/build.mjs")).mtimeMs,
   );
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newest) return true;
-  console.log("coracle: building");
+  console.error("coracle: building");
   const { build } = await import(pathToFileURL(join(root, "scripts/build.mjs")).href);
   return build();
 }

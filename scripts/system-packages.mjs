@@ -67,7 +67,7 @@ export function ensureSystemPackages({ forTests }) {
     console.error(`coracle: missing system packages: ${missing.join(" ")}\ncoracle: to install them: ${command}`);
     return false;
   }
-  console.log(`coracle: installing system packages: ${missing.join(" ")}`);
+  console.error(`coracle: installing system packages: ${missing.join(" ")}`);
   const apt = (...args) =>
     spawnSync("apt-get", args, {
       stdio: ["ignore", "ignore", "inherit"],
