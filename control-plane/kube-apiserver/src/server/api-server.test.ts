@@ -280,6 +280,11 @@ describe("what is allowed", () => {
     expect((await review("system:kube-scheduler", "secrets")).json).toMatchObject({ status: { allowed: false } });
     const neither = await call(admin, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { spec: {} });
     expect(neither.status).toBe(422);
+    const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    const body = { spec: { nonResourceAttributes: { verb: "get", path: "/" } } };
+    const asTable = { accept: "application/json;as=Table;g=meta.k8s.io;v=v1" };
+    expect((await call(admin, "POST", path, body, asTable)).status).toBe(406);
+    expect((await call(admin, "POST", path, body, { accept: `${asTable.accept}, application/json` })).status).toBe(201);
   });
 
   it("a node reads the secrets of its own pods only", async () => {

@@ -368,7 +368,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   ): Promise<void> {
     const { info } = request;
     if (info.verb !== "create") throw notAllowed();
-    const format = formatOf(request, resource);
+    // A review is an answer, not an object: it has no table and no metadata to show.
+    const accept = request.exchange.header("accept");
+    const format = negotiate(accept, { protobuf: codecs.protobuf !== undefined, transforms: false });
     const { dryRun } = writeQuery(request, "CreateOptions");
     const body = await readObject(request, kind, codecs);
     const attributes: AdmissionAttributes = {
