@@ -32,7 +32,8 @@ export function compileSelection(
     const of = fieldOf(core, term.field);
     if (term.operator === "=") {
       if (term.field === "metadata.name" && name === undefined) name = term.value;
-      else if (term.field === "metadata.namespace" && namespace === undefined && core.entry.namespaced) namespace = term.value;
+      else if (term.field === "metadata.namespace" && namespace === undefined && core.entry.namespaced)
+        namespace = term.value;
       else if (INDEXED.has(term.field) && index === undefined) index = { name: term.field, value: term.value };
       else tests.push((object) => of(object) === term.value);
     } else {
@@ -50,7 +51,8 @@ function allOf(tests: readonly ObjectPredicate[]): ObjectPredicate | undefined {
 
 function fieldOf(core: ResourceCore, field: string): (object: ApiObject) => string {
   if (field === "metadata.name") return (object) => textOf(object.metadata.name);
-  if (field === "metadata.namespace" && (core.entry.namespaced || core.definition.selectableFields === undefined)) return (object) => (object.metadata.namespace as string | undefined) ?? "";
+  if (field === "metadata.namespace" && (core.entry.namespaced || core.definition.selectableFields === undefined))
+    return (object) => (object.metadata.namespace as string | undefined) ?? "";
   const of = core.definition.selectableFields?.[field];
   if (of === undefined) throw badRequest(unknownField(core, field));
   return of;
