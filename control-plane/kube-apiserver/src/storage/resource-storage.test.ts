@@ -43,6 +43,16 @@ const thing = (namespace: string, name: string, more: object = {}): ApiDraft => 
 });
 const names = (items: readonly StoredObject[]): string[] => items.map((item) => `${item.namespace}/${item.name}`);
 
+describe("a list of an earlier state", () => {
+  it("expires with the store's compaction, though nothing has changed since", async () => {
+    const { revision } = await storage.create(thing("a", "x"));
+    await store.txn({ compare: [], success: [{ type: "put", key: "/other", value: Buffer.from("1") }], failure: [] });
+    expect(names((await storage.list({ revision })).items)).toEqual(["a/x"]);
+    await store.compact(revision + 1);
+    await expect(storage.list({ revision })).rejects.toMatchObject({ code: 410 });
+  });
+});
+
 describe("a stored object", () => {
   it("has the bytes that its object has", async () => {
     const stored = await storage.create(thing("a", "x", { text: 'quoted "metadata":{ and ünïcode' }));

@@ -64,10 +64,15 @@ export class ResourceStorage implements ObjectStorage {
 
   async list(request: StorageListRequest): Promise<StorageListResult> {
     const known = this.#cache.list(request);
-    if (known !== undefined) return known;
+    if (known !== undefined && request.revision === undefined) return known;
     const { first, end } = this.#cache.scopeOf(request);
     const revision = request.revision as Revision;
     try {
+      if (known !== undefined) {
+        // The cache may remember more than the store: what is compacted has expired for all servers alike.
+        await this.#hub.store.range({ key: first, revision, keysOnly: true });
+        return known;
+      }
       const range = await this.#hub.store.range({ key: first, end, revision });
       const versions = range.kvs.map((kv) => versionFromValue(kv.key, kv.value, kv.modRevision, this.#read));
       return pick(versions, request, revision, this.#cache.matcher(request));
