@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** Program on PATH → Debian package. */
+/** Program on PATH, or a file → Debian package. */
 const RUNTIME = {
   crun: "crun",
   conmon: "conmon",
@@ -24,9 +24,15 @@ const TEST = {
   busybox: "busybox-static",
   etcd: "etcd-server",
   openssl: "openssl",
+  skopeo: "skopeo",
+  zstd: "zstd",
+  runc: "runc",
+  ps: "procps",
+  "/usr/lib/cni/ptp": "containernetworking-plugins",
 };
 
 function isOnPath(program) {
+  if (program.startsWith("/")) return existsSync(program);
   const dirs = `${process.env.PATH ?? ""}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
   return dirs.some((dir) => {
     try {
