@@ -11,7 +11,10 @@ export interface ResourceNote {
 /** What the tables cannot say of a served resource. Keys: `GROUP/VERSION/PLURAL`, core without the group. */
 export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/bindings": { state: "works", by: ["kube-apiserver"] },
-  "v1/componentstatuses": { state: "not yet", note: "listed in discovery; every request is answered 404" },
+  "v1/componentstatuses": {
+    state: "works",
+    note: "made when asked for; scheduler and controllers are healthy while they renew their leases; as JSON, YAML and protobuf, no Table",
+  },
   "v1/configmaps": { state: "works", by: ["root-ca-certificate-publisher-controller", "kubelet"] },
   "v1/endpoints": { state: "works", by: ["endpoints-controller"] },
   "v1/events": { state: "works", by: ["kube-apiserver"], note: "kept for an hour; `--event-ttl` is ignored" },

@@ -359,6 +359,16 @@ describe("objects", () => {
     expect([reply.status, reply.text]).toEqual([404, "404 page not found\n"]);
     expect((await call(admin, "GET", "/nothing")).text).toBe("404 page not found\n");
     expect((await call(admin, "POST", "/api/v1/componentstatuses", {})).status).toBe(405);
+    const statuses = (await call(admin, "GET", "/api/v1/componentstatuses")).json["items"];
+    expect(statuses).toMatchObject([
+      {
+        metadata: { name: "controller-manager" },
+        conditions: [{ type: "Healthy", status: "False", message: "nobody leads" }],
+      },
+      { metadata: { name: "scheduler" } },
+      { metadata: { name: "etcd-0" }, conditions: [{ type: "Healthy", status: "True", message: "ok" }] },
+    ]);
+    expect((await call(admin, "GET", "/api/v1/componentstatuses/none")).status).toBe(404);
     expect((await call(admin, "GET", "/api/v1/pods/x")).json).toMatchObject({
       code: 404,
       message: "the server could not find the requested resource",

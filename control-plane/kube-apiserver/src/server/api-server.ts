@@ -33,6 +33,7 @@ import { versionInfo } from "../discovery/version.ts";
 import { createRegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionChain, Registry } from "../registry/registry.ts";
 import { createConnectors } from "../streaming/connectors.ts";
+import { componentStatuses } from "./component-statuses.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
 import { createFilterChain } from "./filter-chain.ts";
 import { createHealthRoutes, type HealthCheck } from "./health.ts";
@@ -196,6 +197,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     admission,
     minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
     connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer }),
+    computed: new Map([
+      ["/componentstatuses", () => componentStatuses({ objects, clock, checks: deps.healthChecks ?? [] })],
+    ]),
     virtual: new Map([
       ["authentication.k8s.io/tokenreviews", tokenReview(tokens, apiAudiences)],
       ["authentication.k8s.io/selfsubjectreviews", selfSubjectReview(clock)],

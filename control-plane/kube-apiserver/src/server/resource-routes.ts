@@ -42,6 +42,9 @@ export type VirtualResource = (
   where: { readonly namespace: string; readonly name: string; readonly dryRun: boolean },
 ) => Promise<JsonObject>;
 
+/** Kinds whose objects are made when they are read. Keyed `GROUP/RESOURCE`. */
+export type ComputedResources = ReadonlyMap<string, () => Promise<readonly JsonObject[]>>;
+
 /** Takes requests that are passed on to a kubelet or a pod. */
 export type Connector = (request: ApiRequest, resource: CatalogResource) => Promise<void>;
 
@@ -52,6 +55,7 @@ export interface ResourceRoutesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly virtual: VirtualResources;
+  readonly computed: ComputedResources;
   /** What virtual resources pass; stored ones pass it in the registry. */
   readonly admission: AdmissionChain;
   /** By `RESOURCE/SUBRESOURCE` of the core group. */
@@ -394,6 +398,27 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     await sendAnswer(request, resource, { ...format, as: "" }, { type: "object", object, created: true });
   }
 
+  async function serveComputed(
+    request: ApiRequest,
+    resource: CatalogResource,
+    objects: readonly JsonObject[],
+  ): Promise<void> {
+    const { info } = request;
+    const isNamed = (object: JsonObject): boolean => (object["metadata"] as JsonObject)["name"] === info.name;
+    const found = info.isNamed ? objects.find(isNamed) : undefined;
+    if (info.isNamed && found === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
+    const accept = request.exchange.header("accept");
+    const format = negotiate(accept, { protobuf: codecs.protobuf !== undefined, transforms: false });
+    const isPretty = format.media === "json" && wantsPretty(request.query, request.userAgent);
+    const list = { apiVersion: resource.version, kind: `${resource.kind}List`, metadata: {}, items: objects };
+    const object = found ?? (list as unknown as JsonObject);
+    await sendAnswer(request, resource, { ...format, as: "", isPretty } as Format, {
+      type: "object",
+      object,
+      created: false,
+    });
+  }
+
   return {
     async serve(request) {
       const { info } = request;
@@ -418,6 +443,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       // Only what is proxied knows HEAD.
       if (!resource.verbs.includes(info.verb) || request.exchange.method === "HEAD") throw notAllowed();
       if (resource.namespaced && !isInNamespace && info.verb !== "list" && info.verb !== "watch") throw notAllowed();
+      const computed = options.computed.get(`${info.group}/${info.resource}`);
+      if (computed !== undefined) return serveComputed(request, resource, await computed());
       if (handler === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
       if (info.verb === "watch") return serveWatch(request, resource, handler);
       // Namespaces are cluster-scoped, though their URL reads like a namespace's.
