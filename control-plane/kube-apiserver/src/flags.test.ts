@@ -44,4 +44,10 @@ describe("the command line", () => {
   it("says what is missing", () => {
     expect(() => parseApiServerFlags([])).toThrow("service-account-issuer is a required flag");
   });
+
+  it("names the flags that have no effect, so that they can be told", () => {
+    const { withoutEffect } = parseApiServerFlags([...NEEDED, "--event-ttl=2h", "--feature-gates=A=true", "--v=2"]);
+    expect(withoutEffect).toEqual(["event-ttl", "feature-gates"]);
+    expect(parseApiServerFlags(NEEDED).withoutEffect).toEqual([]);
+  });
 });

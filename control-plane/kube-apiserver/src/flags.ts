@@ -40,6 +40,8 @@ export interface ApiServerFlags {
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeout: number;
   readonly verbosity: number;
+  /** Given, known upstream, and without effect here: to be told to whoever gave them. */
+  readonly withoutEffect: readonly string[];
 }
 
 const MODES: readonly AuthorizationMode[] = ["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"];
@@ -185,6 +187,8 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     maxMutatingRequestsInflight: takeNumber("max-mutating-requests-inflight", 200),
     minRequestTimeout: takeNumber("min-request-timeout", 1800),
     verbosity: takeNumber("v", 0),
+    // What is left when all others are taken.
+    withoutEffect: [...values.keys()].filter((name) => IGNORED.has(name)),
   };
   for (const name of values.keys()) {
     if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);

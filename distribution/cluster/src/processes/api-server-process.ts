@@ -51,7 +51,10 @@ export async function runAlone(component: string, args: readonly string[]): Prom
     process.stderr.write("kube-apiserver: --etcd-servers is not supported yet; use --data-dir (see docs/parity.md)\n");
     return 2;
   }
-  return await runAloneComponent(component, flags.verbosity, (context) => serve(flags, context));
+  return await runAloneComponent(component, flags.verbosity, async (context) => {
+    if (flags.withoutEffect.length > 0) context.logger.warn("flags without effect", { flags: flags.withoutEffect });
+    await serve(flags, context);
+  });
 }
 
 /** The command line of a cluster's API server. */
