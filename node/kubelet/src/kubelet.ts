@@ -42,7 +42,7 @@ export interface KubeletOptions {
   readonly tls?: KubeletTls | undefined;
   /** What the node says it is: `v1.35.0`. */
   readonly version?: string | undefined;
-  /** Called once, when the node is Ready. */
+  /** Called when the node has become Ready; again each time it comes back. */
   readonly onReady?: (() => void) | undefined;
 }
 
