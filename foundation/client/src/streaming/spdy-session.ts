@@ -59,7 +59,8 @@ export class SpdyStream extends Duplex {
   /** The connection is gone. What the peer had sent completely can still be read. */
   connectionLost(): void {
     if (!this.#isPeerDone || this.readableEnded) {
-      this.deliverReset();
+      this.#reset = true;
+      this.destroy();
       return;
     }
     this.#isConnectionLost = true;
@@ -69,7 +70,8 @@ export class SpdyStream extends Duplex {
   /** The peer broke the stream off. */
   deliverReset(): void {
     this.#reset = true;
-    this.destroy();
+    if (this.#isPeerDone) this.connectionLost();
+    else this.destroy();
   }
 
   override _read(): void {

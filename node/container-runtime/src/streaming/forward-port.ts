@@ -1,6 +1,7 @@
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import { connect } from "node:net";
 import { inNetworkNamespace, spawnChild } from "@coracle/linux";
+import { ChildDuplex } from "./child-duplex.ts";
 
 /** How long one direction may stay open after the other has ended; socat's own half second would cut answers off. */
 const HALF_CLOSED_SECONDS = 86_400;
@@ -33,7 +34,7 @@ export async function connectPodPort(netns: string | undefined, port: number, si
       })
       .catch(reject);
   });
-  const duplex = Duplex.from({ writable: child.stdin, readable: child.stdout }) as Duplex;
+  const duplex = new ChildDuplex(child.stdin, child.stdout);
   duplex.once("close", stop);
   return duplex;
 }
