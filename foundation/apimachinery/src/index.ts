@@ -172,3 +172,20 @@ export {
   validateObjectMetaUpdate,
   type NameRule,
 } from "./validation/object-meta.ts";
+export {
+  addAmounts,
+  equalAmounts,
+  exceeding,
+  growth,
+  maskAmounts,
+  printAmounts,
+  readAmounts,
+  withoutZeros,
+  writeAmounts,
+  type Amounts,
+} from "./quota-usage/amounts.ts";
+export { changesClaimUsage } from "./quota-usage/core-evaluators.ts";
+export { isInScopes, scopesOf, type QuotaEvaluator, type QuotaRequest } from "./quota-usage/evaluator.ts";
+export { countedKinds, quotaEvaluatorOf, usageOf } from "./quota-usage/evaluators.ts";
+export { isTerminatingPod, usesResources } from "./quota-usage/pod-evaluator.ts";
+export { hasPodLevelResources, isPodLevelResource, podLimits, podRequests } from "./quota-usage/pod-resources.ts";

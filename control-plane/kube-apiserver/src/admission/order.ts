@@ -1,4 +1,4 @@
-import type { Random } from "@coracle/base";
+import type { Clock, Random } from "@coracle/base";
 import type { Authorizer } from "../authorization/authorizer.ts";
 import type { RbacAuthorizer } from "../authorization/rbac.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
@@ -9,6 +9,8 @@ import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { priority } from "./priority.ts";
 import { rbacEscalation } from "./rbac-escalation.ts";
+import type { PluginConfigurations } from "./plugin-configurations.ts";
+import { resourceQuota } from "./resource-quota/resource-quota.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
@@ -18,7 +20,10 @@ import type { AdmissionPlugin } from "./plugin.ts";
 /** What plugins may use. */
 export interface AdmissionDeps {
   readonly objects: RegistryReader;
+  readonly clock: Clock;
   readonly random: Random;
+  /** Adds lines to what `/metrics` serves. */
+  readonly addMetrics: (lines: () => string) => void;
   readonly authorizer: Authorizer;
   /** Undefined while RBAC is off. */
   readonly rbac: () => RbacAuthorizer | undefined;
@@ -27,12 +32,14 @@ export interface AdmissionDeps {
 export interface AdmissionSettings {
   readonly enable: readonly string[];
   readonly disable: readonly string[];
+  /** What `--admission-control-config-file` says to plugins, read. */
+  readonly configurations?: PluginConfigurations | undefined;
 }
 
 interface Entry {
   readonly name: string;
   readonly isOnByDefault: boolean;
-  readonly make: (deps: AdmissionDeps) => AdmissionPlugin;
+  readonly make: (deps: AdmissionDeps, configurations: PluginConfigurations) => AdmissionPlugin;
 }
 
 /** Every plugin, in the order in which they run. */
@@ -48,6 +55,11 @@ const ORDER: readonly Entry[] = [
   { name: "StorageObjectInUseProtection", isOnByDefault: true, make: () => storageObjectInUseProtection },
   { name: "RuntimeClass", isOnByDefault: true, make: ({ objects }) => runtimeClass(objects) },
   { name: "DefaultIngressClass", isOnByDefault: true, make: ({ objects }) => defaultIngressClass(objects) },
+  {
+    name: "ResourceQuota",
+    isOnByDefault: true,
+    make: ({ objects, clock }, configured) => resourceQuota(objects, clock, configured.ResourceQuota),
+  },
   { name: "RBACEscalation", isOnByDefault: true, make: ({ authorizer, rbac }) => rbacEscalation(authorizer, rbac) },
 ];
 
@@ -55,5 +67,5 @@ const ORDER: readonly Entry[] = [
 export function createAdmissionPlugins(deps: AdmissionDeps, settings: AdmissionSettings): AdmissionPlugin[] {
   return ORDER.filter(
     ({ name, isOnByDefault }) => !settings.disable.includes(name) && (isOnByDefault || settings.enable.includes(name)),
-  ).map((entry) => entry.make(deps));
+  ).map((entry) => entry.make(deps, settings.configurations ?? {}));
 }

@@ -131,9 +131,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     if (opened === undefined) throw new Error("the registry is not open yet");
     return opened;
   });
+  const metrics = new RequestMetrics();
   const admission = createAdmissionChain(
     createAdmissionPlugins(
-      { objects, random, authorizer: { authorize: (a) => authorizer.authorize(a) }, rbac: () => rbac },
+      {
+        objects,
+        clock,
+        random,
+        addMetrics: (lines) => metrics.add(lines),
+        authorizer: { authorize: (a) => authorizer.authorize(a) },
+        rbac: () => rbac,
+      },
       config.admission,
     ),
   );
@@ -187,7 +195,6 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   let isReady = false;
   let isStopping = false;
   const catalog = loadBuiltInCatalog();
-  const metrics = new RequestMetrics();
   const resources = createResourceRoutes({
     catalog,
     registry,
