@@ -2,6 +2,7 @@
 export { runCompactor } from "./compactor/compactor.ts";
 export { openEmbeddedStore } from "./engine/embedded-store.ts";
 export { createMemoryStore } from "./engine/memory-store.ts";
+export { createRemoteStore, type RemoteStoreOptions } from "./remote/remote-store.ts";
 export {
   prefixEnd,
   StoreError,

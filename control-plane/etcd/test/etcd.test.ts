@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sleep, systemClock } from "@coracle/base";
 import { afterAll, beforeAll, describe } from "vitest";
+import { createRemoteStore } from "../src/index.ts";
 import { storeContract } from "../src/contract/store-contract.ts";
-import { EtcdGatewayStore } from "./etcd-gateway-store.ts";
 
 const found = spawnSync("etcd", ["--version"]).status === 0;
 
@@ -61,7 +61,7 @@ describe.skipIf(!found)("real etcd", () => {
   });
 
   storeContract("real etcd", async () => {
-    const store = new EtcdGatewayStore(endpoint);
+    const store = createRemoteStore({ endpoints: [endpoint], clock: systemClock });
     await store.txn({ compare: [], success: [{ type: "delete", key: "\0", end: "\0" }] });
     return { store };
   });

@@ -118,6 +118,8 @@ export interface WatchHandle extends Disposable {
 }
 
 export interface Store extends AsyncDisposable {
+  /** Whether others write to it too, so that only the store itself knows what is newest. */
+  readonly isShared?: boolean | undefined;
   range(request: RangeRequest): Promise<RangeResult>;
   /** Resolves once durable (for engines that promise it). Concurrent transactions may share one commit to disk. */
   txn(request: TxnRequest): Promise<TxnResult>;

@@ -1,0 +1,112 @@
+import type * as etcd from "@coracle/api/etcd";
+import { GrpcError, grpcCode } from "../grpc/grpc-error.ts";
+import {
+  StoreError,
+  type Compare,
+  type KeyValue,
+  type Op,
+  type OpResult,
+  type RangeRequest,
+  type RangeResult,
+  type Revision,
+  type StoreErrorCode,
+  type StoreEvent,
+} from "../store/store.ts";
+
+const EMPTY = Buffer.alloc(0);
+const COMPARES = { "=": "EQUAL", "!=": "NOT_EQUAL", ">": "GREATER", "<": "LESS" } as const;
+
+/** etcd's texts, and what they mean to users of the port. */
+const ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
+  [/has been compacted/, "compacted"],
+  [/future revision/, "futureRevision"],
+  [/lease not found/, "leaseNotFound"],
+  [/too large|larger than max/, "tooLarge"],
+  [/duplicate key/, "duplicateKey"],
+  [/key is not provided|invalid/, "invalidRequest"],
+  [/space exceeded/, "noSpace"],
+  [/corrupt/, "corrupt"],
+];
+
+/** A failed call as the port tells it. */
+export function toStoreError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  if (!(error instanceof GrpcError)) return new StoreError("unavailable", String(error), { cause: error });
+  const known = ERRORS.find(([text]) => text.test(error.message))?.[1];
+  const code = known ?? (error.code === grpcCode.invalidArgument ? "invalidRequest" : "unavailable");
+  return new StoreError(code, error.message, { cause: error });
+}
+
+export function fromRange(request: RangeRequest): etcd.RangeRequest {
+  const { key, end, revision = 0, limit = 0, keysOnly, countOnly } = request;
+  return {
+    key: Buffer.from(key),
+    rangeEnd: end === undefined ? undefined : Buffer.from(end),
+    revision: BigInt(revision),
+    limit: BigInt(limit),
+    keysOnly,
+    countOnly,
+  };
+}
+
+export function fromCompare({ key, target, op, value }: Compare): etcd.Compare {
+  const common = { key: Buffer.from(key), result: COMPARES[op] };
+  const number = BigInt(value);
+  if (target === "mod") return { ...common, target: "MOD", modRevision: number };
+  if (target === "create") return { ...common, target: "CREATE", createRevision: number };
+  return { ...common, target: "VERSION", version: number };
+}
+
+export function fromOp(op: Op): etcd.RequestOp {
+  if (op.type === "range") return { requestRange: fromRange(op) };
+  const key = Buffer.from(op.key);
+  if (op.type === "put") {
+    return { requestPut: { key, value: op.value, lease: BigInt(op.lease ?? 0), prevKv: true } };
+  }
+  const rangeEnd = op.end === undefined ? undefined : Buffer.from(op.end);
+  return { requestDeleteRange: { key, rangeEnd, prevKv: true } };
+}
+
+export function toKeyValue(wire: etcd.KeyValue): KeyValue {
+  return {
+    key: (wire.key ?? EMPTY).toString("utf8"),
+    value: wire.value ?? EMPTY,
+    createRevision: Number(wire.createRevision ?? 0),
+    modRevision: Number(wire.modRevision ?? 0),
+    version: Number(wire.version ?? 0),
+    lease: Number(wire.lease ?? 0),
+  };
+}
+
+export function toRangeResult(wire: etcd.RangeResponse, revision: Revision): RangeResult {
+  return {
+    revision,
+    kvs: (wire.kvs ?? []).map(toKeyValue),
+    count: Number(wire.count ?? 0),
+    more: wire.more === true,
+  };
+}
+
+export function toOpResult(wire: etcd.ResponseOp, revision: Revision): OpResult {
+  if (wire.responseRange !== undefined) return { type: "range", ...toRangeResult(wire.responseRange, revision) };
+  if (wire.responsePut !== undefined) {
+    const { prevKv } = wire.responsePut;
+    return { type: "put", previous: prevKv === undefined ? undefined : toKeyValue(prevKv) };
+  }
+  return { type: "delete", deleted: (wire.responseDeleteRange?.prevKvs ?? []).map(toKeyValue) };
+}
+
+export function toEvent(wire: etcd.Event): StoreEvent {
+  const kv = toKeyValue(wire.kv ?? {});
+  const previous = wire.prevKv === undefined ? undefined : toKeyValue(wire.prevKv);
+  if (wire.type !== "DELETE") return { type: "put", kv, previous };
+  return { type: "delete", key: kv.key, modRevision: kv.modRevision, previous };
+}
+
+/** The store's revision that an answer carries. */
+export function revisionIn(message: { readonly header?: etcd.ResponseHeader | undefined }): Revision {
+  return Number(message.header?.revision ?? 0);
+}
+
+export const revisionOf = (event: StoreEvent): Revision =>
+  event.type === "put" ? event.kv.modRevision : event.modRevision;
