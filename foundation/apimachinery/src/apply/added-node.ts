@@ -29,16 +29,17 @@ function shapeOfMembers(type: StructType | MapType, value: { readonly [key: stri
   for (const key in value) {
     const member = value[key];
     if (member === undefined) continue;
-    if (type.kind === "map") {
-      if (!canShare(key)) make = ownNode;
-      elements.push(`f:${key}`);
-      below.push(shapeOf(type.values, member));
+    const field = type.kind === "struct" ? type.fields.get(key) : undefined;
+    if (field !== undefined) {
+      elements.push(field.element);
+      below.push(shapeOf(field.type, member));
       continue;
     }
-    const field = type.fields.get(key);
-    if (field === undefined) continue;
-    elements.push(field.element);
-    below.push(shapeOf(field.type, member));
+    const free = type.kind === "map" ? type.values : type.rest;
+    if (free === undefined) continue;
+    if (!canShare(key)) make = ownNode;
+    elements.push(`f:${key}`);
+    below.push(shapeOf(free, member));
   }
   return elements.length === 0 ? LEAF : make(true, elements, below);
 }

@@ -1,7 +1,15 @@
 import { isObject, type Draft } from "../json/json.ts";
 import { textOfElement } from "./field-set.ts";
 import { itemElement, ItemError } from "./list-items.ts";
-import { deduce, type ListType, type MapType, type MergeType, type ScalarType, type StructType } from "./merge-type.ts";
+import {
+  deduce,
+  memberTypeOf,
+  type ListType,
+  type MapType,
+  type MergeType,
+  type ScalarType,
+  type StructType,
+} from "./merge-type.ts";
 
 /** What keeps a configuration from being of the type: `.spec.foo: field not declared in schema`. */
 export function checkConfig(type: MergeType, value: unknown): string[] {
@@ -66,7 +74,7 @@ function textOfValue(value: unknown): string {
 function checkMembers(type: StructType | MapType, value: Draft, path: string, errors: string[]): void {
   for (const key of Object.keys(value).sort()) {
     const below = `${path}.${key}`;
-    const memberType = type.kind === "map" ? type.values : type.fields.get(key)?.type;
+    const memberType = memberTypeOf(type, key);
     if (memberType === undefined) {
       // One is enough to tell that the object is not what it should be.
       errors.push(`${below}: field not declared in schema`);

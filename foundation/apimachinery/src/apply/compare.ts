@@ -2,7 +2,7 @@ import { equalJson, isObject, type Draft } from "../json/json.ts";
 import { addedNode } from "./added-node.ts";
 import { EMPTY_SET, isEmptySet, nodeOf, type FieldSet } from "./field-set.ts";
 import { indexItems } from "./list-items.ts";
-import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
+import { deduce, memberTypeOf, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
 
 /** What differs between two objects of a type. */
 export interface Comparison {
@@ -66,7 +66,7 @@ class Comparer {
     let removed: Nodes | undefined;
     const member = (key: string): void => {
       const field = type.kind === "struct" ? type.fields.get(key) : undefined;
-      const memberType = type.kind === "map" ? type.values : field?.type;
+      const memberType = field?.type ?? memberTypeOf(type, key);
       // Members that the type does not have are no one's.
       if (memberType === undefined) return;
       const absent = field?.isNullWhenAbsent === true ? null : undefined;
@@ -161,10 +161,10 @@ function ownMembers(type: StructType | MapType, value: Draft): OwnNodes {
   const children: Nodes = {};
   for (const [key, member] of Object.entries(value)) {
     const field = type.kind === "struct" ? type.fields.get(key) : undefined;
-    const memberType = type.kind === "map" ? type.values : field?.type;
+    const memberType = field?.type ?? memberTypeOf(type, key);
     if (member === undefined || memberType === undefined) continue;
     const own = ownNodes(memberType, member);
-    const isIn = own.isIn || type.kind === "map" || member === null || isEmptyObjectValue(member);
+    const isIn = own.isIn || field === undefined || member === null || isEmptyObjectValue(member);
     const node = nodeOf(isIn, own.children);
     if (node !== undefined) children[`f:${key}`] = node;
   }

@@ -14,6 +14,8 @@ export interface StructType {
   readonly kind: "struct";
   readonly isAtomic: boolean;
   readonly fields: ReadonlyMap<string, MergeField>;
+  /** Of members that are not declared. Absent: there are none. */
+  readonly rest?: MergeType | undefined;
 }
 
 export interface MergeField {
@@ -49,6 +51,11 @@ export interface DeducedType {
 
 /** For kinds without a schema. */
 export const DEDUCED: DeducedType = { kind: "deduced" };
+
+/** The type of a member; undefined for members that the type does not have. */
+export function memberTypeOf(type: StructType | MapType, key: string): MergeType | undefined {
+  return type.kind === "map" ? type.values : (type.fields.get(key)?.type ?? type.rest);
+}
 
 const scalar = (expects: ScalarType["expects"]): ScalarType => ({ kind: "scalar", expects });
 const STRING = scalar("string");

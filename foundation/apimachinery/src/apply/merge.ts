@@ -1,7 +1,7 @@
 import { isObject, type Draft } from "../json/json.ts";
 import { isMember, type FieldSet } from "./field-set.ts";
 import { elementOrNothing, indexItems } from "./list-items.ts";
-import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
+import { deduce, memberTypeOf, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
 
 /**
  * The live value with a configuration laid over it: members and list items that the configuration does not name stay,
@@ -28,9 +28,6 @@ export function mergeConfig(type: MergeType, live: unknown, config: unknown): un
 
 const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
 const sizeOf = (value: unknown): number => (isObject(value) ? Object.keys(value).length : 0);
-
-const memberTypeOf = (type: StructType | MapType, key: string): MergeType | undefined =>
-  type.kind === "map" ? type.values : type.fields.get(key)?.type;
 
 function mergeMembers(type: StructType | MapType, live: Draft, config: Draft): Draft {
   const out: Draft = { ...live };

@@ -48,6 +48,8 @@ function compileNode(schema: Draft, depth: number): StructuralNode {
     items,
     hasDefault,
     default: schema["default"],
+    defaulted: [...properties].filter(([, property]) => property.hasDefault),
+    propertiesWithDefaults: [...properties].filter(([, property]) => property.hasDefaultsBelow),
     hasDefaultsBelow: hasDefault || below.some((node) => node.hasDefaultsBelow),
     hasEmbeddedBelow: isEmbeddedResource || below.some((node) => node.hasEmbeddedBelow),
     hasRulesBelow: rules.length > 0 || below.some((node) => node.hasRulesBelow),

@@ -1,4 +1,7 @@
-/** Custom resources' schemas: compiled once, then pruning, defaulting, validation and merge types over objects. */
+/**
+ * Custom resources' schemas: compiled once, then pruning, defaulting, validation and merging of objects. Nothing here
+ * reads or writes anything but what it is given.
+ */
 export {
   createCustomSchema,
   type CompiledRules,
@@ -7,6 +10,10 @@ export {
   type RulePort,
 } from "./custom-schema.ts";
 export { compileSchema } from "./compile-schema.ts";
+export { Correlation } from "./correlation.ts";
+export { isKnownFormat } from "./formats.ts";
+export { patternProblem } from "./patterns.ts";
+export type { ScalePaths } from "./scale-values.ts";
 export {
   DEEPEST_SCHEMA,
   type Bounds,

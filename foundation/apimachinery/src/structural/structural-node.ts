@@ -51,6 +51,10 @@ export interface StructuralNode {
   readonly default: unknown;
   /** This node or one below it has a default. */
   readonly hasDefaultsBelow: boolean;
+  /** The properties that have a default. */
+  readonly defaulted: readonly (readonly [name: string, property: StructuralNode])[];
+  /** The properties with defaults in or below them. */
+  readonly propertiesWithDefaults: readonly (readonly [name: string, property: StructuralNode])[];
   readonly hasEmbeddedBelow: boolean;
   readonly hasRulesBelow: boolean;
   /** A set or map list is here or below. */
