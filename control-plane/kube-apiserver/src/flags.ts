@@ -1,6 +1,7 @@
 import { UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
+import { findServingCertificate } from "./serving-certificate.ts";
 import type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -9,6 +10,11 @@ export interface ApiServerFlags {
   readonly securePort: number;
   readonly advertiseAddress: string;
   readonly etcdServers: readonly string[];
+  readonly etcdCaFile: string;
+  readonly etcdCertFile: string;
+  readonly etcdKeyFile: string;
+  /** Where the server finds its own certificate, or puts one that it made, when none is named. */
+  readonly certDir: string;
   /** Where the embedded store keeps its files; ours, not upstream's. */
   readonly dataDir: string;
   readonly serviceClusterIpRange: string;
@@ -49,11 +55,7 @@ const MODES: readonly AuthorizationMode[] = ["Node", "RBAC", "AlwaysAllow", "Alw
 /** Accepted and without effect here: their subject has another form in this server. */
 const IGNORED = new Set([
   "allow-privileged",
-  "etcd-cafile",
-  "etcd-certfile",
-  "etcd-keyfile",
   "etcd-prefix",
-  "cert-dir",
   "storage-backend",
   "storage-media-type",
   "enable-bootstrap-token-auth",
@@ -156,6 +158,10 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     securePort: takeNumber("secure-port", 6443),
     advertiseAddress: take("advertise-address", ""),
     etcdServers: takeList("etcd-servers"),
+    etcdCaFile: take("etcd-cafile", ""),
+    etcdCertFile: take("etcd-certfile", ""),
+    etcdKeyFile: take("etcd-keyfile", ""),
+    certDir: take("cert-dir", "/var/run/kubernetes"),
     dataDir: take("data-dir", ""),
     serviceClusterIpRange: take("service-cluster-ip-range", "10.0.0.0/24"),
     serviceNodePortRange: take("service-node-port-range", "30000-32767"),
@@ -196,8 +202,8 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
   if (flags.serviceAccountIssuers.length === 0) throw new UsageError("service-account-issuer is a required flag");
   if (flags.serviceAccountSigningKeyFile === "")
     throw new UsageError("service-account-signing-key-file is a required flag");
-  if (flags.tlsCertFile === "" || flags.tlsPrivateKeyFile === "") {
-    throw new UsageError("tls-cert-file and tls-private-key-file are required");
+  if ((flags.tlsCertFile === "") !== (flags.tlsPrivateKeyFile === "")) {
+    throw new UsageError("tls-cert-file and tls-private-key-file must be given together");
   }
   return flags;
 }
@@ -212,7 +218,10 @@ function hostAddress(): string {
 const WILDCARDS = new Set(["0.0.0.0", "::", ""]);
 
 /** Reads the files that flags name. Throws with the file's name when one cannot be read. */
-export function readApiServerConfig(flags: ApiServerFlags): {
+export function readApiServerConfig(
+  flags: ApiServerFlags,
+  now: number,
+): {
   readonly config: ApiServerConfig;
   readonly listen: { readonly host: string; readonly port: number; readonly cert: string; readonly key: string };
 } {
@@ -270,8 +279,7 @@ export function readApiServerConfig(flags: ApiServerFlags): {
     listen: {
       host: flags.bindAddress,
       port: flags.securePort,
-      cert: read(flags.tlsCertFile),
-      key: read(flags.tlsPrivateKeyFile),
+      ...findServingCertificate(flags, [advertised], now),
     },
   };
 }

@@ -119,6 +119,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       hooks: hooks[keyOf(entry)] ?? NO_HOOKS,
       ttlSeconds: entry.plural === "events" ? EVENT_TTL_SECONDS : undefined,
       waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
+      freshen: hub.freshen,
     };
     const subresources = subresourcesOf(core, patches, eviction);
     handlers.set(keyOf(entry), createGenericHandler(core, patches, subresources));

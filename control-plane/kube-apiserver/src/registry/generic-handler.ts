@@ -37,6 +37,51 @@ export function createGenericHandler(
   patches: PatchPort,
   subresources: ReadonlyMap<string, SubresourceHandler>,
 ): ResourceHandler {
+  const handler = createPlainHandler(core, patches, subresources);
+  return core.freshen === undefined ? handler : consistentHandler(handler, core.freshen);
+}
+
+/** Before a verb looks at what is cached, the cache learns what others have written; except for readers to whom any state will do. */
+function consistentHandler(handler: ResourceHandler, freshen: () => Promise<void>): ResourceHandler {
+  const after =
+    <Arguments extends unknown[], Result>(verb: (...args: Arguments) => Promise<Result>) =>
+    async (...args: Arguments): Promise<Result> => {
+      await freshen();
+      return await verb(...args);
+    };
+  const anyWillDo = ({ resourceVersion = "" }: ReadQuery): boolean => resourceVersion !== "";
+  const get = after(handler.get.bind(handler));
+  const list = after(handler.list.bind(handler));
+  return {
+    definition: handler.definition,
+    get: (context, namespace, name, query) =>
+      anyWillDo(query) ? handler.get(context, namespace, name, query) : get(context, namespace, name, query),
+    list: (context, namespace, query) =>
+      anyWillDo(query) ? handler.list(context, namespace, query) : list(context, namespace, query),
+    watch: handler.watch.bind(handler),
+    create: after(handler.create.bind(handler)),
+    update: after(handler.update.bind(handler)),
+    patch: after(handler.patch.bind(handler)),
+    delete: after(handler.delete.bind(handler)),
+    deleteCollection: after(handler.deleteCollection.bind(handler)),
+    subresource(name) {
+      const found = handler.subresource(name);
+      if (found === undefined) return undefined;
+      return {
+        ...(found.get && { get: after(found.get.bind(found)) }),
+        ...(found.update && { update: after(found.update.bind(found)) }),
+        ...(found.patch && { patch: after(found.patch.bind(found)) }),
+        ...(found.create && { create: after(found.create.bind(found)) }),
+      };
+    },
+  };
+}
+
+function createPlainHandler(
+  core: ResourceCore,
+  patches: PatchPort,
+  subresources: ReadonlyMap<string, SubresourceHandler>,
+): ResourceHandler {
   return {
     definition: core.definition,
     get: (_context, namespace, name, query) => getObject(core, namespace, name, query),

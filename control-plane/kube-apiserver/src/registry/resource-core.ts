@@ -36,8 +36,12 @@ export interface ResourceCore {
   readonly hooks: WriteHooks;
   /** Seconds objects live, for events. */
   readonly ttlSeconds: number | undefined;
+  /** Items of lists say their type, each: custom resources. */
+  readonly keepsItemTypes?: boolean;
   /** Waits until everything up to a revision can be read; false when it took too long. */
   waitForRevision(revision: number): Promise<boolean>;
+  /** Of a store with other writers: waits until everything that is committed now can be read. */
+  readonly freshen?: (() => Promise<void>) | undefined;
 }
 
 /** Names the resource in errors. */

@@ -116,8 +116,9 @@ export class ResourceStorage implements ObjectStorage {
     const announced = this.#cache.announce(key, { value, draft });
     try {
       const result = await this.#commit(key, expected, { type: "put", key, value, lease });
-      if (!result.succeeded) return undefined;
+      // Whoever tries again must see what was in the way.
       await this.#hub.waitFor(result.revision);
+      if (!result.succeeded) return undefined;
       const { namespace = "", name } = draft.metadata as { namespace?: string; name: string };
       const stored = this.#cache.get(namespace, name);
       if (stored !== undefined && stored.revision === result.revision) return stored;
@@ -131,8 +132,8 @@ export class ResourceStorage implements ObjectStorage {
   async remove(previous: StoredObject): Promise<StoredObject | undefined> {
     const { key } = previous;
     const result = await this.#commit(key, previous.revision, { type: "delete", key });
-    if (!result.succeeded) return undefined;
     await this.#hub.waitFor(result.revision);
+    if (!result.succeeded) return undefined;
     return (previous as StoredVersion).asDeletedAt(result.revision);
   }
 

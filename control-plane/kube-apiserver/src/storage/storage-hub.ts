@@ -35,6 +35,7 @@ export class StorageHub implements AsyncDisposable {
   #revision: Revision = 0;
   #handle: WatchHandle | undefined;
   #closed: StoreError | undefined;
+  #asking: Promise<void> | undefined;
 
   constructor(options: {
     readonly store: Store;
@@ -162,6 +163,22 @@ export class StorageHub implements AsyncDisposable {
     }
     if (this.#revision < revision) throw serviceUnavailable("the store is closed", { cause: this.#closed });
   }
+
+  /**
+   * For a store that others write to as well: resolves when the caches have everything that was committed before the call. Calls
+   * that come while one is about to ask share its question.
+   */
+  get freshen(): (() => Promise<void>) | undefined {
+    return this.store.isShared === true ? this.#freshen : undefined;
+  }
+
+  readonly #freshen = (): Promise<void> => {
+    this.#asking ??= Promise.resolve().then(async () => {
+      this.#asking = undefined;
+      await this.waitFor(await this.store.revision());
+    });
+    return this.#asking;
+  };
 
   /** Like `waitFor`, with a limit; false when it was reached. */
   async waitAtMost(revision: Revision, ms: number): Promise<boolean> {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemRandom, TaskScope, type Clock, type Logger } from "@coracle/base";
 import { createApiClient } from "@coracle/client";
-import { createMemoryStore, openEmbeddedStore, runCompactor, type Store } from "@coracle/etcd";
+import { createMemoryStore, createRemoteStore, openEmbeddedStore, runCompactor, type Store } from "@coracle/etcd";
 import { parseApiServerFlags, readApiServerConfig, runApiServer, type ApiServerFlags } from "@coracle/kube-apiserver";
 import { applyAddons } from "../addons/apply-addons.ts";
 import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
@@ -14,8 +14,14 @@ interface StoreDeps {
   readonly logger: Logger;
 }
 
-/** The store that flags ask for: a directory, or memory when none is named. */
-function openStore(dataDir: string, deps: StoreDeps): Promise<Store> {
+/** The store that flags ask for: an etcd cluster, a directory, or memory when neither is named. */
+function openStore(flags: ApiServerFlags, deps: StoreDeps): Promise<Store> {
+  const { dataDir, etcdServers } = flags;
+  if (etcdServers.length > 0) {
+    const read = (file: string): string | undefined => (file === "" ? undefined : readFileSync(file, "utf8"));
+    const tls = { ca: read(flags.etcdCaFile), cert: read(flags.etcdCertFile), key: read(flags.etcdKeyFile) };
+    return Promise.resolve(createRemoteStore({ endpoints: etcdServers, tls, clock: deps.clock }));
+  }
   return dataDir === "" ? Promise.resolve(createMemoryStore(deps)) : openEmbeddedStore({ dataDir, ...deps });
 }
 
@@ -25,8 +31,8 @@ async function serve(
   onReady?: (transport: Parameters<typeof createApiClient>[0]["transport"]) => void,
 ): Promise<void> {
   // Opening the store loads native code: files are read meanwhile.
-  const opening = openStore(flags.dataDir, deps);
-  const { config, listen } = readApiServerConfig(flags);
+  const opening = openStore(flags, deps);
+  const { config, listen } = readApiServerConfig(flags, deps.clock.now());
   await using store = await opening;
   await using upkeep = new TaskScope(deps.signal);
   upkeep.run((signal) => runCompactor({ store, ...deps, signal }));
@@ -47,10 +53,6 @@ async function serve(
 /** Runs the API server by itself, with upstream's flags. */
 export async function runAlone(component: string, args: readonly string[]): Promise<number> {
   const flags = withFlags(component, () => parseApiServerFlags(args));
-  if (flags.etcdServers.length > 0) {
-    process.stderr.write("kube-apiserver: --etcd-servers is not supported yet; use --data-dir (see docs/parity.md)\n");
-    return 2;
-  }
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     if (flags.withoutEffect.length > 0) context.logger.warn("flags without effect", { flags: flags.withoutEffect });
     await serve(flags, context);

@@ -84,7 +84,7 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     `--service-account-key-file=${pki.path("sa.pub")}`,
     "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
   ]);
-  const { config } = readApiServerConfig(flags);
+  const { config } = readApiServerConfig(flags, clock.now());
   const server = cleanup.use(await startApiServer({ config, store, clock, random, logger }));
 
   const clientOf = (commonName: string, ...organizations: string[]): OwnedApiClient => {
