@@ -1,4 +1,4 @@
-import type { AdmissionAttributes, AdmissionChain } from "../registry/registry.ts";
+import type { AdmissionAttributes, AdmissionChain, Reinvocation } from "../registry/registry.ts";
 import { resourceOf, type AdmissionPlugin } from "./plugin.ts";
 
 interface Selected {
@@ -31,10 +31,19 @@ export function createAdmissionChain(plugins: readonly AdmissionPlugin[]): Admis
 
   return {
     async admit(attributes) {
-      for (const plugin of select(attributes).mutating) {
-        const pending = plugin.admit!(attributes);
-        if (pending !== undefined) await pending;
-      }
+      const { mutating } = select(attributes);
+      const reinvocation: Reinvocation = { isSecond: false, isWanted: false, memory: new Map() };
+      const seen = { ...attributes, reinvocation };
+      const run = async (): Promise<void> => {
+        for (const plugin of mutating) {
+          const pending = plugin.admit!(seen);
+          if (pending !== undefined) await pending;
+        }
+      };
+      await run();
+      if (!reinvocation.isWanted) return;
+      reinvocation.isSecond = true;
+      await run();
     },
     async validate(attributes) {
       for (const plugin of select(attributes).validating) {

@@ -1,6 +1,8 @@
 import type { Draft, Json } from "@coracle/apimachinery";
 import type { StorageListResult, StoredObject, StorageWatcher } from "../storage/object-storage.ts";
 import type { ApiDraft, ApiObject, ResourceDefinition } from "./resource-definition.ts";
+import type { TypeName } from "./resource-catalog.ts";
+import type { SchemaPort } from "./schema-port.ts";
 
 /** Who asks, and what the request as a whole carries. Made by the HTTP layer once a request. */
 export interface RequestContext {
@@ -14,6 +16,10 @@ export interface RequestContext {
   /** Sent as Warning headers, in order, each once. */
   readonly warnings: string[];
   readonly userAgent: string;
+  /** The request's query, for options that are passed on as they were given. */
+  readonly query?: URLSearchParams;
+  /** Adds an annotation to the request's audit event. Absent: nobody listens. */
+  readonly annotate?: (key: string, value: string) => void;
   /** Asked before an update or patch creates what is not there. Throws 403. Absent: whoever may update may create. */
   readonly authorizeCreate?: () => Promise<void>;
 }
@@ -36,6 +42,27 @@ export interface AdmissionAttributes {
   readonly options: Json | undefined;
   readonly isDryRun: boolean;
   readonly context: RequestContext;
+  /** How objects of the resource are read and completed: for what replaces `object` from outside. */
+  readonly reading?: AdmissionReading;
+  /** Whether plugins that mutate run once more because one of them changed the object. Set by the chain. */
+  readonly reinvocation?: Reinvocation;
+}
+
+/** What of a resource is needed to read its objects. */
+export interface AdmissionReading {
+  readonly entry: TypeName;
+  readonly schema: SchemaPort;
+  readonly definition: ResourceDefinition;
+}
+
+/** Shared by all plugins of one request. */
+export interface Reinvocation {
+  /** True in the second round. */
+  isSecond: boolean;
+  /** Set by a plugin that changed the object: all plugins that mutate run a second time, and no more. */
+  isWanted: boolean;
+  /** What plugins remember from the first round, by plugin name. */
+  readonly memory: Map<string, unknown>;
 }
 
 /** The admission chain, handed to the registry by the composition of the server. */

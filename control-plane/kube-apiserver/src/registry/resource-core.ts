@@ -82,7 +82,8 @@ export interface AdmissionCall {
 /** Runs the mutating or the validating half of admission. */
 export function admit(core: ResourceCore, half: "admit" | "validate", call: AdmissionCall): Promise<void> {
   const { group, version, plural, kind } = core.entry;
-  return core.admission[half]({ ...call, group, version, resource: plural, kind: call.kind ?? kind });
+  const type = { group, version, resource: plural, kind: call.kind ?? kind };
+  return core.admission[half]({ ...call, ...type, reading: core });
 }
 
 /** Adds warnings for the Warning header, each once. */
