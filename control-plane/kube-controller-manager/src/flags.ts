@@ -48,6 +48,8 @@ const FLAGS = {
   concurrentCronJobSyncs: flag.number("concurrent-cron-job-syncs", 5),
   concurrentEndpointSyncs: flag.number("concurrent-endpoint-syncs", 5),
   concurrentServiceEndpointSyncs: flag.number("concurrent-service-endpoint-syncs", 5),
+  concurrentResourceQuotaSyncs: flag.number("concurrent-resource-quota-syncs", 5),
+  resourceQuotaSyncPeriodMs: flag.durationMs("resource-quota-sync-period", 300_000),
   concurrentNamespaceSyncs: flag.number("concurrent-namespace-syncs", 10),
   concurrentServiceaccountTokenSyncs: flag.number("concurrent-serviceaccount-token-syncs", 5),
   concurrentGcSyncs: flag.number("concurrent-gc-syncs", 20),

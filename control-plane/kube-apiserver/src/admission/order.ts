@@ -7,6 +7,7 @@ import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
+import { podSecurity } from "./pod-security/pod-security.ts";
 import { priority } from "./priority.ts";
 import { rbacEscalation } from "./rbac-escalation.ts";
 import type { PluginConfigurations } from "./plugin-configurations.ts";
@@ -49,6 +50,12 @@ const ORDER: readonly Entry[] = [
   { name: "ServiceAccount", isOnByDefault: true, make: ({ objects, random }) => serviceAccount(objects, random) },
   { name: "NodeRestriction", isOnByDefault: false, make: ({ objects }) => nodeRestriction(objects) },
   { name: "TaintNodesByCondition", isOnByDefault: true, make: () => taintNodesByCondition },
+  {
+    name: "PodSecurity",
+    isOnByDefault: true,
+    make: ({ objects, clock, addMetrics }, configured) =>
+      podSecurity(objects, clock, addMetrics, configured.PodSecurity),
+  },
   { name: "Priority", isOnByDefault: true, make: ({ objects }) => priority(objects) },
   { name: "DefaultTolerationSeconds", isOnByDefault: true, make: () => defaultTolerationSeconds },
   { name: "DefaultStorageClass", isOnByDefault: true, make: ({ objects }) => defaultStorageClass(objects) },

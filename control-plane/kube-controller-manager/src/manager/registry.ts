@@ -21,6 +21,7 @@ import { createTaintEvictionController } from "../taint-eviction/index.ts";
 import { createPvcProtectionController, createPvProtectionController } from "../pvc-protection/index.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
+import { createResourceQuotaController } from "../resourcequota/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
 import { createServiceAccountController } from "../serviceaccount/index.ts";
 import { createServiceAccountTokenController } from "../service-account-tokens/index.ts";
@@ -63,6 +64,12 @@ export const controllers: readonly ControllerEntry[] = [
     name: "namespace-controller",
     identity: "namespace-controller",
     create: (deps, flags) => createNamespaceController(deps, flags.concurrentNamespaceSyncs),
+  },
+  {
+    name: "resourcequota-controller",
+    identity: "resourcequota-controller",
+    create: (deps, flags) =>
+      createResourceQuotaController(deps, flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
   },
   {
     name: "endpointslice-controller",
