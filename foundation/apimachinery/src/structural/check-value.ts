@@ -59,7 +59,7 @@ class Checker {
     const { bounds } = node;
     if (fitsPlainly(node, value, bounds)) this.#count += 2;
     else this.#type(node, value, bounds?.format ?? "");
-    this.#combinations(node, value, before);
+    this.#combinations(node, value);
     // What each kind of check counts upstream.
     this.#count += 4;
     if (typeof value === "string") {
@@ -105,21 +105,21 @@ class Checker {
   }
 
   /** allOf, anyOf, oneOf, not. */
-  #combinations(node: StructuralNode, value: unknown, before: Correlation | undefined): void {
-    if (node.anyOf.length > 0) this.#anyOf(node.anyOf, value, before);
-    if (node.oneOf.length > 0) this.#oneOf(node.oneOf, value, before);
-    if (node.allOf.length > 0) this.#allOf(node.allOf, value, before);
-    if (node.not !== undefined && this.#attempt(node.not, value, before).errors.length === 0)
+  #combinations(node: StructuralNode, value: unknown): void {
+    if (node.anyOf.length > 0) this.#anyOf(node.anyOf, value);
+    if (node.oneOf.length > 0) this.#oneOf(node.oneOf, value);
+    if (node.allOf.length > 0) this.#allOf(node.allOf, value);
+    if (node.not !== undefined && this.#attempt(node.not, value).errors.length === 0)
       this.#problem(`${this.#quoted()} must not validate the schema (not)`);
   }
 
-  #attempt(node: StructuralNode, value: unknown, before: Correlation | undefined): Attempt {
+  #attempt(node: StructuralNode, value: unknown): Attempt {
     const { errors } = this;
     const count = this.#count;
     this.errors = [];
     this.#count = 0;
-    // The value itself is not forgiven here, only what is inside it.
-    this.#check(node, value, before);
+    // Nothing is forgiven in here: alternatives are judged as for a new object.
+    this.#check(node, value, undefined);
     const attempt = { errors: this.errors, count: this.#count };
     this.errors = errors;
     this.#count = count;
@@ -132,10 +132,10 @@ class Checker {
     this.#count += attempt.count;
   }
 
-  #anyOf(nodes: readonly StructuralNode[], value: unknown, before: Correlation | undefined): void {
+  #anyOf(nodes: readonly StructuralNode[], value: unknown): void {
     let best: Attempt | undefined;
     for (const node of nodes) {
-      const attempt = this.#attempt(node, value, before);
+      const attempt = this.#attempt(node, value);
       if (attempt.errors.length === 0) {
         this.#take(attempt);
         return;
@@ -146,12 +146,12 @@ class Checker {
     this.#take(best);
   }
 
-  #oneOf(nodes: readonly StructuralNode[], value: unknown, before: Correlation | undefined): void {
+  #oneOf(nodes: readonly StructuralNode[], value: unknown): void {
     let best: Attempt | undefined;
     let good: Attempt | undefined;
     let valid = 0;
     for (const node of nodes) {
-      const attempt = this.#attempt(node, value, before);
+      const attempt = this.#attempt(node, value);
       if (attempt.errors.length === 0) {
         valid++;
         best = undefined;
@@ -167,10 +167,10 @@ class Checker {
     this.#take(best);
   }
 
-  #allOf(nodes: readonly StructuralNode[], value: unknown, before: Correlation | undefined): void {
+  #allOf(nodes: readonly StructuralNode[], value: unknown): void {
     let valid = 0;
     for (const node of nodes) {
-      const attempt = this.#attempt(node, value, before);
+      const attempt = this.#attempt(node, value);
       if (attempt.errors.length === 0) valid++;
       this.#take(attempt);
     }
@@ -211,7 +211,7 @@ class Checker {
 
   #number(bounds: Bounds, value: number): void {
     // Whole numbers are compared with whole bounds.
-    const limit = (bound: number): number => (Number.isInteger(value) ? Math.trunc(bound) : bound);
+    const limit = (bound: number): number => (isWhole(value) ? Math.trunc(bound) : bound);
     const { multipleOf, minimum, maximum } = bounds;
     if (multipleOf !== undefined) {
       const factor = limit(multipleOf);
@@ -347,14 +347,18 @@ const hasType = (node: StructuralNode): boolean => node.type !== "" || node.isIn
 const typesText = (node: StructuralNode): string => (node.isIntOrString ? "integer,string" : node.type);
 
 function jsonType(value: unknown): string {
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  if (typeof value === "number") return isWhole(value) ? "integer" : "number";
   return Array.isArray(value) ? "array" : typeof value;
 }
 
 function accepts(node: StructuralNode, actual: string, value: unknown): boolean {
-  if (node.isIntOrString) return actual === "integer" || actual === "string";
-  return node.type === actual || (node.type === "number" && typeof value === "number");
+  if (node.isIntOrString) return actual === "string" || (typeof value === "number" && Number.isInteger(value));
+  if (typeof value !== "number") return node.type === actual;
+  return node.type === "number" || (node.type === "integer" && Number.isInteger(value));
 }
+
+/** Numbers that upstream reads as integers; larger ones are floating. */
+const isWhole = (value: number): boolean => Number.isInteger(value) && Math.abs(value) < 2 ** 63;
 
 /** The common case, told without looking further. */
 function fitsPlainly(node: StructuralNode, value: unknown, bounds: Bounds | undefined): boolean {
@@ -362,7 +366,7 @@ function fitsPlainly(node: StructuralNode, value: unknown, bounds: Bounds | unde
 }
 
 function isMultiple(value: number, factor: number): boolean {
-  if (Number.isInteger(value)) return value % factor === 0;
+  if (isWhole(value)) return value % factor === 0;
   const quotient = factor < 1 ? (1 / factor) * value : value / factor;
   return Math.abs(quotient - Math.round(quotient)) < 1e-9;
 }

@@ -119,7 +119,10 @@ function isRequestUri(text: string): boolean {
   if (!rest.startsWith("/")) return scheme !== null;
   if (!rest.startsWith("//") || (scheme === null && rest.startsWith("///"))) return true;
   const authority = (/^\/\/([^/?]*)/.exec(rest)?.[1] ?? "").replace(/^[^@]*@/, "");
-  return /^(?:\[[0-9a-fA-F:.%A-Za-z]+\]|[^[\]\s<>"`{}|\\^]*?)(?::\d*)?$/.test(authority) && !/\s/.test(authority);
+  const port = authority.slice(authority.startsWith("[") ? authority.indexOf("]") + 1 : authority.lastIndexOf(":"));
+  const host = authority.startsWith("[") ? "" : authority;
+  if (authority.startsWith("[") && !/^\[[0-9a-fA-F:.%A-Za-z]+\]/.test(authority)) return false;
+  return !/[[\]\s<>"`{}|\\^]/.test(host) && (!authority.includes(":") || /^(?::\d*)?$/.test(port));
 }
 
 /** `a@b.c`, `Name <a@b.c>`. */
