@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { isObject } from "@coracle/apimachinery";
 
 /** A key with what tokens say about it. */
 export interface TokenKey {
@@ -52,30 +53,59 @@ export interface ParsedToken {
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-/** Reads a token without believing it; undefined when it is no JWT. */
-export function parseToken(token: string): ParsedToken | undefined {
-  const parts = token.split(".");
-  if (parts.length !== 3) return undefined;
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
+function parsePart(part: string): Readonly<Record<string, unknown>> | undefined {
+  if (!BASE64URL.test(part)) return undefined;
   try {
-    const header: unknown = JSON.parse(Buffer.from(parts[0]!, "base64url").toString("utf8"));
-    const claims: unknown = JSON.parse(Buffer.from(parts[1]!, "base64url").toString("utf8"));
-    if (typeof header !== "object" || header === null || typeof claims !== "object" || claims === null)
-      return undefined;
-    return { header: header as Record<string, unknown>, claims: claims as Record<string, unknown> };
+    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Whether one of the keys made the token's signature. */
-export function hasValidSignature(token: string, header: ParsedToken["header"], keys: readonly TokenKey[]): boolean {
+/** Reads a compact token without believing it; undefined when it is none. */
+export function parseToken(token: string): ParsedToken | undefined {
+  const parts = token.split(".");
+  if (parts.length !== 3 || !BASE64URL.test(parts[2]!)) return undefined;
+  const claims = parsePart(parts[1]!);
+  const header = claims === undefined ? undefined : parsePart(parts[0]!);
+  return header === undefined || claims === undefined ? undefined : { header, claims };
+}
+
+/** What a claim holds when it is text, `""` otherwise. */
+export function textClaim(claims: ParsedToken["claims"], name: string): string {
+  const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+  return typeof value === "string" ? value : "";
+}
+
+/** The token's audiences: one text or a list of them. */
+export function audiencesOf(claims: ParsedToken["claims"]): readonly string[] {
+  const { aud } = claims;
+  if (typeof aud === "string") return [aud];
+  return Array.isArray(aud) ? aud.filter((item) => typeof item === "string") : [];
+}
+
+/** A signature in two halves: what is signed, and by what bytes. */
+export function signedParts(token: string): { readonly signed: Buffer; readonly signature: Buffer } {
   const end = token.lastIndexOf(".");
-  const signed = Buffer.from(token.slice(0, end));
-  const signature = Buffer.from(token.slice(end + 1), "base64url");
-  return keys.some(
+  return { signed: Buffer.from(token.slice(0, end)), signature: Buffer.from(token.slice(end + 1), "base64url") };
+}
+
+/**
+ * Checks that one of the keys made the token's signature; a token that names its key is checked with that one alone.
+ * The algorithm is the key's own, never the token's choice. Throws otherwise.
+ */
+export function checkSignature(token: string, header: ParsedToken["header"], keys: readonly TokenKey[]): void {
+  const kid = textClaim(header, "kid");
+  const candidates = kid === "" ? keys : keys.filter((key) => key.id === kid);
+  if (candidates.length === 0) throw new Error("invalid signature, no keys found");
+  const { signed, signature } = signedParts(token);
+  const isSigned = candidates.some(
     (key) =>
       key.algorithm === header["alg"] &&
-      (header["kid"] === undefined || header["kid"] === key.id) &&
       verify(DIGESTS[key.algorithm], signed, { key: key.key, dsaEncoding: "ieee-p1363" }, signature),
   );
+  if (!isSigned) throw new Error("go-jose/go-jose: error in cryptographic primitive");
 }

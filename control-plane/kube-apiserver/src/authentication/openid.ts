@@ -6,6 +6,13 @@ import type { TokenKey } from "./json-web-token.ts";
 /** Others may keep these for an hour. */
 const CACHED = { "cache-control": "public, max-age=3600" };
 
+/** Whether others can find an issuer's keys by its name: OpenID Connect asks for an https URL without a query. */
+export function isDiscoverable(issuer: string): boolean {
+  if (!URL.canParse(issuer)) return false;
+  const { protocol, search, hash } = new URL(issuer);
+  return protocol === "https:" && search === "" && hash === "";
+}
+
 /** The documents by which others verify this cluster's service-account tokens. */
 export function createOpenIdRoutes(options: {
   readonly issuer: string;
@@ -13,7 +20,9 @@ export function createOpenIdRoutes(options: {
   readonly keys: readonly TokenKey[];
 }): (request: ApiRequest) => Promise<void> | undefined {
   const algorithms = [...new Set(options.keys.map((key) => key.algorithm))];
+  const isServed = isDiscoverable(options.issuer) && options.keys.length > 0;
   return (request) => {
+    if (!isServed) return undefined;
     const path = request.info.path.replace(/\/$/, "");
     if (path === "/.well-known/openid-configuration") {
       const document = {

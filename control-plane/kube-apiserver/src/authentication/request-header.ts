@@ -1,12 +1,13 @@
 import type { Clock } from "@coracle/base";
-import type { Exchange } from "../server/exchange.ts";
+import type { X509Certificate } from "node:crypto";
+import type { Exchange, Peer } from "../server/exchange.ts";
 import type { Authenticator } from "./authenticator.ts";
-import type { Authorities } from "./client-certificate.ts";
+import type { Authorities, AuthoritiesSource } from "./client-certificate.ts";
 import { withAuthenticatedGroup, type UserInfo } from "./user.ts";
 import { subjectOf } from "./client-certificate.ts";
 
 export interface RequestHeaderOptions {
-  readonly authorities: Authorities;
+  readonly authorities: AuthoritiesSource;
   /** Empty: any name the authority vouches for. */
   readonly allowedNames: readonly string[];
   readonly usernameHeaders: readonly string[];
@@ -51,17 +52,30 @@ export function createRequestHeaderAuthenticator(options: RequestHeaderOptions):
     }
     return "";
   };
+  const trustedPeers = new WeakMap<Peer, { readonly authorities: Authorities; readonly validUntil: number }>();
+
+  /** Throws unless the peer may speak for others. What was found out is kept with the connection. */
+  function checkPeer(peer: Peer, leaf: X509Certificate): void {
+    const authorities = options.authorities();
+    const now = options.clock.now();
+    const kept = trustedPeers.get(peer);
+    if (kept !== undefined && kept.authorities === authorities && now <= kept.validUntil) return;
+    const verdict = authorities.verify(peer.certificates, now);
+    if (!verdict.isTrusted) throw new Error(verdict.reason);
+    const { commonName } = subjectOf(leaf);
+    if (options.allowedNames.length > 0 && !options.allowedNames.includes(commonName)) {
+      throw new Error(`x509: subject with cn=${commonName} is not in the allowed list`);
+    }
+    trustedPeers.set(peer, { authorities, validUntil: verdict.validUntil });
+  }
+
   return {
     authenticate(exchange): UserInfo | undefined {
       const leaf = exchange.peer.certificates[0];
       if (leaf === undefined) return undefined;
       const name = first(exchange, options.usernameHeaders);
       if (name === "") return undefined;
-      if (options.authorities.verify(exchange.peer.certificates, options.clock.now()) === undefined) return undefined;
-      const { commonName } = subjectOf(leaf);
-      if (options.allowedNames.length > 0 && !options.allowedNames.includes(commonName)) {
-        throw new Error(`x509: subject with cn=${commonName} is not in the allowed list`);
-      }
+      checkPeer(exchange.peer, leaf);
       const uid = first(exchange, options.uidHeaders);
       const extra = extraFromHeaders(exchange, options.extraHeaderPrefixes);
       return withAuthenticatedGroup({

@@ -1,33 +1,19 @@
 import type { TokenAuthenticator } from "./authenticator.ts";
+import { parseCsv } from "./csv-record.ts";
 import { withAuthenticatedGroup, type UserInfo } from "./user.ts";
 
-/** Splits one line of comma-separated values, with quotes as in RFC 4180. */
-function splitCsv(line: string): string[] {
-  const out: string[] = [];
-  for (const match of line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)) {
-    out.push((match[1]?.replaceAll('""', '"') ?? match[2] ?? "").trim());
-  }
-  return out;
-}
-
-/** `token,user,uid[,"group1,group2"]`, one a line. Throws on a line with fewer than three columns. */
-export function parseTokenFile(text: string): Map<string, UserInfo> {
+/** `token,user,uid[,"group1,group2"]`, one a line; `path` for messages. Throws on a line with fewer than three columns. */
+export function parseTokenFile(text: string, path = ""): Map<string, UserInfo> {
   const users = new Map<string, UserInfo>();
-  for (const line of text.split(/\r?\n/)) {
-    if (line.trim() === "" || line.startsWith("#")) continue;
-    const [token, name, uid, groups] = splitCsv(line);
+  for (const record of parseCsv(text)) {
+    const [token, name, uid, groups] = record;
     if (token === undefined || name === undefined || uid === undefined) {
-      throw new Error("token file must have at least 3 columns (token, user name, user uid)");
+      throw new Error(
+        `token file '${path}' must have at least 3 columns (token, user name, user uid), found ${record.length}`,
+      );
     }
     if (token === "") continue;
-    users.set(
-      token,
-      withAuthenticatedGroup({
-        name,
-        uid,
-        groups: groups === undefined || groups === "" ? [] : groups.split(",").map((g) => g.trim()),
-      }),
-    );
+    users.set(token, withAuthenticatedGroup({ name, uid, groups: groups === undefined ? [] : groups.split(",") }));
   }
   return users;
 }

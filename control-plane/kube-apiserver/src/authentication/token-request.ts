@@ -1,11 +1,12 @@
-import { randomUUID } from "node:crypto";
 import {
   badRequest,
   conflict,
+  formatTime,
   invalid,
   invalidValue,
   isObject,
   notFound,
+  type Draft,
   type FieldError,
   type JsonObject,
 } from "@coracle/apimachinery";
@@ -31,6 +32,8 @@ export interface TokenRequestOptions {
   readonly maxSeconds: number | undefined;
 }
 
+const textOf = (object: Draft, field: string): string => (typeof object[field] === "string" ? object[field] : "");
+
 const uidOf = (object: ApiObject): string => object.metadata["uid"] as string;
 
 /** `GROUP/VERSION`, with the slash also where the group is empty. */
@@ -38,6 +41,8 @@ function printedType(apiVersion: unknown): string {
   const text = typeof apiVersion === "string" ? apiVersion : "";
   return text.includes("/") ? text : `/${text}`;
 }
+
+const PLURALS: Readonly<Record<string, string>> = { Pod: "pods", Secret: "secrets", Node: "nodes" };
 
 /** What the token is to be bound to, looked up and checked. */
 async function bindingOf(
@@ -49,18 +54,24 @@ async function bindingOf(
   const name = account.metadata["name"] as string;
   const binding = { namespace, serviceAccount: { name, uid: uidOf(account) } };
   if (!isObject(ref)) return binding;
-  const kind = typeof ref["kind"] === "string" ? ref["kind"] : "";
-  const refName = typeof ref["name"] === "string" ? ref["name"] : "";
-  const plural = { Pod: "pods", Secret: "secrets", Node: "nodes" }[kind];
-  if (plural === undefined || (ref["apiVersion"] !== undefined && ref["apiVersion"] !== "v1")) {
+  const kind = textOf(ref, "kind");
+  const refName = textOf(ref, "name");
+  const plural = Object.hasOwn(PLURALS, kind) ? PLURALS[kind] : undefined;
+  if (plural === undefined || textOf(ref, "apiVersion").includes("/")) {
     throw badRequest(`cannot bind token to object of type ${printedType(ref["apiVersion"])}, Kind=${kind}`);
   }
   const target = await options.objects.get(core(plural), kind === "Node" ? "" : namespace, refName);
   if (target === undefined) throw notFound({ group: "", resource: plural }, refName);
-  const wantedUid = ref["uid"];
-  if (typeof wantedUid === "string" && wantedUid !== "" && wantedUid !== uidOf(target)) {
+  const { serviceAccountName, nodeName } = (target["spec"] ?? {}) as { serviceAccountName?: string; nodeName?: string };
+  if (kind === "Pod" && serviceAccountName !== name) {
+    throw badRequest(
+      `cannot bind token for serviceaccount "${name}" to pod running with different serviceaccount name.`,
+    );
+  }
+  const wantedUid = textOf(ref, "uid");
+  if (wantedUid !== "" && wantedUid !== uidOf(target)) {
     throw conflict(
-      { group: "", resource: plural },
+      { group: "", resource: kind },
       refName,
       `the UID in the bound object reference (${wantedUid}) does not match the UID in record. The object might have been deleted and then recreated`,
     );
@@ -68,26 +79,35 @@ async function bindingOf(
   const bound = { name: refName, uid: uidOf(target) };
   if (kind === "Secret") return { ...binding, secret: bound };
   if (kind === "Node") return { ...binding, node: bound };
-  const spec = target["spec"] as { serviceAccountName?: string; nodeName?: string };
-  if (spec.serviceAccountName !== name) {
-    throw badRequest(
-      `cannot bind token for serviceaccount "${name}" to pod running with different serviceaccount name.`,
-    );
+  if (nodeName === undefined || nodeName === "") return { ...binding, pod: bound };
+  const node = await options.objects.get(core("nodes"), "", nodeName);
+  return { ...binding, pod: bound, node: { name: nodeName, uid: node === undefined ? undefined : uidOf(node) } };
+}
+
+/** What the request's own metadata says must agree with the account. */
+function checkMetadata(metadata: Draft, namespace: string, name: string): void {
+  for (const [field, expected, what] of [
+    ["name", name, "name"],
+    ["namespace", namespace, "namespace"],
+  ] as const) {
+    const given = textOf(metadata, field);
+    if (given === "" || given === expected) continue;
+    const why = `must match the service account ${what} if specified`;
+    throw invalid(KIND, name, [invalidValue(`metadata.${field}`, given, why)]);
   }
-  if (spec.nodeName === undefined || spec.nodeName === "") return { ...binding, pod: bound };
-  const node = await options.objects.get(core("nodes"), "", spec.nodeName);
-  return { ...binding, pod: bound, node: { name: spec.nodeName, uid: node === undefined ? undefined : uidOf(node) } };
 }
 
 /** POST serviceaccounts/NAME/token: a new token for the account. */
 export function tokenRequest(options: TokenRequestOptions): VirtualResource {
-  return async (request, body, { namespace, name, dryRun }) => {
+  return async (request, body, { namespace, name }) => {
+    const metadata = isObject(body["metadata"]) ? body["metadata"] : {};
+    checkMetadata(metadata, namespace, name);
     const account = await options.objects.get(core("serviceaccounts"), namespace, name);
     if (account === undefined) throw notFound({ group: "", resource: "serviceaccounts" }, name);
-    const givenName = isObject(body["metadata"]) ? body["metadata"]["name"] : undefined;
-    if (typeof givenName === "string" && givenName !== "" && givenName !== name) {
-      const why = "must match the service account name if specified";
-      throw invalid(KIND, name, [invalidValue("metadata.name", givenName, why)]);
+    const uid = textOf(metadata, "uid");
+    if (uid !== "" && uid !== uidOf(account)) {
+      const why = `the UID in the token request (${uid}) does not match the UID of the service account (${uidOf(account)})`;
+      throw conflict({ group: KIND.group, resource: KIND.kind }, name, why);
     }
     const spec = isObject(body["spec"]) ? body["spec"] : {};
     const asked = spec["expirationSeconds"] ?? DEFAULT_SECONDS;
@@ -103,35 +123,34 @@ export function tokenRequest(options: TokenRequestOptions): VirtualResource {
         ? spec["audiences"].map(String)
         : options.apiAudiences;
     const binding = await bindingOf(options, namespace, account, spec["boundObjectRef"]);
-    const seconds = Math.min(asked as number, options.maxSeconds ?? Infinity);
+    let seconds = asked as number;
+    if (options.maxSeconds !== undefined && options.maxSeconds > 0 && seconds > options.maxSeconds) {
+      request.warnings.push(`requested expiration of ${seconds} seconds shortened to ${options.maxSeconds} seconds`);
+      seconds = options.maxSeconds;
+    }
     const isForApi = audiences.every((audience) => options.apiAudiences.includes(audience));
     const isExtended =
-      options.extendsExpiration && binding.pod !== undefined && asked === EXTENDABLE_SECONDS && isForApi;
-    const issued = dryRun
-      ? { token: "", expiresAt: Math.floor(request.startedAt) }
-      : options.issuer.issue(
-          binding,
-          audiences,
-          isExtended ? EXTENDED_SECONDS : seconds,
-          isExtended ? seconds : undefined,
-        );
+      options.extendsExpiration && binding.pod !== undefined && seconds === EXTENDABLE_SECONDS && isForApi;
+    const lifeSeconds = isExtended ? EXTENDED_SECONDS : seconds;
+    const issued = options.issuer.issue(binding, audiences, lifeSeconds, isExtended ? seconds : undefined);
     // The holder is told the short life, so that it renews in time.
-    const shown = isExtended ? issued.expiresAt - (EXTENDED_SECONDS - seconds) * 1000 : issued.expiresAt;
+    const bornAt = issued.expiresAt - lifeSeconds * 1000;
     const answer: JsonObject = {
       kind: "TokenRequest",
       apiVersion: "authentication.k8s.io/v1",
       metadata: {
+        ...(metadata as JsonObject),
         name,
         namespace,
-        uid: randomUUID(),
-        creationTimestamp: new Date(shown - seconds * 1000).toISOString().replace(/\.\d+Z$/, "Z"),
+        uid: uidOf(account),
+        creationTimestamp: formatTime(bornAt / 1000),
       },
       spec: {
         audiences,
         expirationSeconds: seconds,
         boundObjectRef: (spec["boundObjectRef"] as JsonObject | undefined) ?? null,
       },
-      status: { token: issued.token, expirationTimestamp: new Date(shown).toISOString().replace(/\.\d+Z$/, "Z") },
+      status: { token: issued.token, expirationTimestamp: formatTime(bornAt / 1000 + seconds) },
     };
     return answer;
   };

@@ -118,7 +118,10 @@ const PRIORITY_CLASSES: readonly JsonObject[] = [
   },
 ];
 
-function authenticationConfig(options: BootstrapOptions): JsonObject {
+/** What the config map for extension servers is written from. */
+export type AuthenticationConfigOptions = Pick<BootstrapOptions, "objects" | "clientCa" | "requestHeader">;
+
+function authenticationConfig(options: AuthenticationConfigOptions): JsonObject {
   const { clientCa, requestHeader } = options;
   return {
     kind: "ConfigMap",
@@ -141,7 +144,7 @@ function authenticationConfig(options: BootstrapOptions): JsonObject {
 }
 
 /** Keeps the config map that extension servers read in step with this server's settings. */
-async function writeAuthenticationConfig(options: BootstrapOptions): Promise<void> {
+export async function writeAuthenticationConfig(options: AuthenticationConfigOptions): Promise<void> {
   const wanted = authenticationConfig(options);
   const ref = core("configmaps");
   const { objects } = options;

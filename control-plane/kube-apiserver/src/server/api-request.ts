@@ -20,6 +20,8 @@ export class ApiRequest implements RequestContext {
   authorizeCreate: () => Promise<void> = mayCreate;
   /** The authoriser said no: browsers are told not to guess at the refusal's type. */
   isRefused = false;
+  /** What a 401 names as the way to prove oneself. */
+  challenge: string | undefined;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 

@@ -2,18 +2,12 @@ import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
 import { createAdmissionPlugins, type AdmissionSettings } from "../admission/order.ts";
-import type { Authenticator, TokenAuthenticator } from "../authentication/authenticator.ts";
-import { createBearerTokenAuthenticator, tokenUnion } from "../authentication/bearer-token.ts";
-import { createCertificateAuthenticator, parseAuthorities } from "../authentication/client-certificate.ts";
-import { parseSigningKey, parseVerificationKeys } from "../authentication/json-web-token.ts";
+import { AccessMetrics } from "../authentication/access-metrics.ts";
+import { openAuthentication } from "../authentication/open-authentication.ts";
 import { createOpenIdRoutes } from "../authentication/openid.ts";
-import { createRequestHeaderAuthenticator } from "../authentication/request-header.ts";
 import { selfSubjectReview, tokenReview } from "../authentication/reviews.ts";
-import { createSecretTokenAuthenticator } from "../authentication/secret-token.ts";
-import { createServiceAccountAuthenticator, createTokenIssuer } from "../authentication/service-account-token.ts";
-import { createStaticTokenAuthenticator, parseTokenFile } from "../authentication/static-token.ts";
+import type { AuthenticationSettings } from "../authentication/settings.ts";
 import { tokenRequest } from "../authentication/token-request.ts";
-import { authenticateWith } from "../authentication/union.ts";
 import { authorizerUnion, ALLOW, type Authorizer } from "../authorization/authorizer.ts";
 import { createNodeAuthorizer } from "../authorization/node.ts";
 import { createRbacAuthorizer, type RbacAuthorizer } from "../authorization/rbac.ts";
@@ -23,7 +17,7 @@ import {
   selfSubjectRulesReview,
   subjectAccessReview,
 } from "../authorization/reviews.ts";
-import { bootstrap } from "../bootstrap/bootstrap.ts";
+import { bootstrap, writeAuthenticationConfig } from "../bootstrap/bootstrap.ts";
 import { publishKubernetesService } from "../bootstrap/kubernetes-service.ts";
 import { nodeRules } from "../bootstrap/rbac-policy.ts";
 import { firstServiceIp } from "../bootstrap/service-range.ts";
@@ -55,6 +49,7 @@ export interface ApiServerConfig {
   readonly advertiseAddress: string;
   readonly authorizationModes: readonly AuthorizationMode[];
   readonly anonymousAuth: boolean;
+  readonly authentication?: AuthenticationSettings | undefined;
   readonly clientCa?: string | undefined;
   readonly requestHeader?:
     | {
@@ -76,6 +71,10 @@ export interface ApiServerConfig {
     readonly verificationKeys?: readonly string[] | undefined;
     readonly apiAudiences?: readonly string[] | undefined;
     readonly extendTokenExpiration: boolean;
+    /** Where the keys are to be had, when not from this server. */
+    readonly jwksUri?: string | undefined;
+    /** False: tokens of secrets hold although the secret is gone. */
+    readonly lookup?: boolean | undefined;
     readonly maxTokenSeconds?: number | undefined;
   };
   /** How this server proves itself to kubelets. */
@@ -165,31 +164,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     }
   }
 
+  const access = new AccessMetrics();
+  metrics.add(() => access.render());
+  const authentication = await openAuthentication(config, access, {
+    objects,
+    clock,
+    random,
+    logger,
+    onAuthoritiesChange: () => takeOverAuthorities(),
+  });
+  const { tokens, apiAudiences, keys, issuerName } = authentication;
   const { serviceAccounts } = config;
-  const issuerName = serviceAccounts.issuers[0] ?? "https://kubernetes.default.svc.cluster.local";
-  const signingKey = parseSigningKey(serviceAccounts.signingKey);
-  const keys = (serviceAccounts.verificationKeys ?? [serviceAccounts.signingKey]).flatMap(parseVerificationKeys);
-  const apiAudiences = serviceAccounts.apiAudiences ?? [issuerName];
-  const tokens: TokenAuthenticator = tokenUnion([
-    ...(config.tokens === undefined ? [] : [createStaticTokenAuthenticator(parseTokenFile(config.tokens))]),
-    createServiceAccountAuthenticator({ issuers: serviceAccounts.issuers, keys, apiAudiences, objects, clock }),
-    createSecretTokenAuthenticator({ keys, apiAudiences, objects, clock }),
-  ]);
-  const authenticators: Authenticator[] = [
-    ...(config.requestHeader === undefined
-      ? []
-      : [
-          createRequestHeaderAuthenticator({
-            ...config.requestHeader,
-            authorities: parseAuthorities(config.requestHeader.ca),
-            clock,
-          }),
-        ]),
-    ...(config.clientCa === undefined
-      ? []
-      : [createCertificateAuthenticator(parseAuthorities(config.clientCa), clock)]),
-    createBearerTokenAuthenticator(tokens, clock),
-  ];
 
   let advertisedPort = DEFAULT_PORT;
   let isReady = false;
@@ -224,7 +209,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
         tokenRequest({
           objects,
           apiAudiences,
-          issuer: createTokenIssuer({ issuer: issuerName, key: signingKey, clock }),
+          issuer: authentication.issuer,
           extendsExpiration: serviceAccounts.extendTokenExpiration,
           maxSeconds: serviceAccounts.maxTokenSeconds,
         }),
@@ -254,12 +239,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       request.exchange.send(200, headers, Buffer.from(metrics.render()));
       return Promise.resolve();
     },
-    createOpenIdRoutes({ issuer: issuerName, jwksUri: () => `https://${serverAddress()}/openid/v1/jwks`, keys }),
+    createOpenIdRoutes({
+      issuer: issuerName,
+      jwksUri: () => serviceAccounts.jwksUri ?? `https://${serverAddress()}/openid/v1/jwks`,
+      keys,
+    }),
     ...(deps.routes ?? []),
     rootRoutes(catalog, checks),
   ];
   const handle = createFilterChain({
-    authenticate: authenticateWith(authenticators, config.anonymousAuth),
+    authenticate: (exchange) => authentication.authenticate(exchange),
+    challenge: authentication.challenge,
     authorizer,
     dispatch: createDispatch(resources, paths),
     metrics,
@@ -280,12 +270,26 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   await rbac?.synced;
 
   const listeners: Listener[] = [];
+  const authorityTexts = (): string[] =>
+    [authentication.clientCa(), authentication.requestHeaderCa()].filter((pem) => pem !== undefined);
+  /** Connections from now on are asked for certificates of the new authorities, and extension servers told of them. */
+  const takeOverAuthorities = async (): Promise<void> => {
+    for (const listener of listeners) listener.setClientCa(authorityTexts());
+    await writeAuthenticationConfig({
+      objects,
+      clientCa: authentication.clientCa(),
+      requestHeader: config.requestHeader && {
+        ...config.requestHeader,
+        ca: authentication.requestHeaderCa() ?? config.requestHeader.ca,
+      },
+    });
+  };
   const scope = new TaskScope();
   return {
     registry,
     transport: (identity) => createMemoryTransport(handle, identity),
     async serve({ host, port, cert, key }) {
-      const clientCa = [config.clientCa, config.requestHeader?.ca].filter((pem) => pem !== undefined);
+      const clientCa = authorityTexts();
       const listener = await listen({ host, port, tls: { cert, key, clientCa }, handle, logger });
       listeners.push(listener);
       if (listeners.length === 1) {
@@ -306,6 +310,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       resources.closeWatches();
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
       await scope[Symbol.asyncDispose]();
+      await authentication[Symbol.asyncDispose]();
       rbac?.[Symbol.dispose]();
       await registry[Symbol.asyncDispose]?.();
     },

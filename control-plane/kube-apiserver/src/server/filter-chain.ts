@@ -1,5 +1,6 @@
 import { tooManyRequests, StatusError } from "@coracle/apimachinery";
 import type { Clock, Logger } from "@coracle/base";
+import { notesOf } from "../authentication/authenticator.ts";
 import { authenticateImpersonation } from "../authentication/impersonation.ts";
 import type { UserInfo } from "../authentication/user.ts";
 import {
@@ -20,6 +21,8 @@ export type Filter = (request: ApiRequest) => void | Promise<void>;
 
 export interface FilterChainOptions {
   readonly authenticate: (exchange: Exchange) => UserInfo | Promise<UserInfo>;
+  /** How one may prove oneself, for the header of a 401. */
+  readonly challenge?: string | undefined;
   readonly authorizer: Authorizer;
   /** Answers the request: a resource, discovery, health … */
   readonly dispatch: (request: ApiRequest) => Promise<void>;
@@ -88,15 +91,17 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
 }
 
 function authentication(options: FilterChainOptions): Filter {
+  const take = (request: ApiRequest, user: UserInfo): void => {
+    request.user = user;
+    const warnings = notesOf(user)?.warnings;
+    if (warnings !== undefined) request.warnings.push(...warnings);
+  };
   return (request) => {
+    request.challenge = options.challenge;
     const user = options.authenticate(request.exchange);
-    if (!(user instanceof Promise)) {
-      request.user = user;
-      return undefined;
-    }
-    return user.then((found) => {
-      request.user = found;
-    });
+    if (user instanceof Promise) return user.then((found) => take(request, found));
+    take(request, user);
+    return undefined;
   };
 }
 

@@ -29,6 +29,8 @@ export interface ListenerOptions {
 /** A listening HTTPS server. */
 export interface Listener {
   readonly port: number;
+  /** Asks clients for certificates of these authorities (PEM) from the next connection on. */
+  setClientCa(pems: readonly string[]): void;
   /** Takes no new connections, lets requests in progress end for `graceMs`, then cuts the rest off. */
   close(graceMs: number): Promise<void>;
 }
@@ -134,6 +136,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
   return {
     port: (server.address() as AddressInfo).port,
+    setClientCa(pems) {
+      const { cert, key } = options.tls;
+      server.setSecureContext({ cert, key, ca: [...pems], minVersion: "TLSv1.2" });
+    },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const session of sessions) session.close();

@@ -90,6 +90,7 @@ export function sendError(
   const encoded = encode?.(failure.status) ?? { media: "json" as const, body: jsonBytes(request, failure.status) };
   const headers = baseHeaders(request, CONTENT_TYPES[encoded.media]);
   if (request.isRefused) headers["x-content-type-options"] = "nosniff";
+  if (failure.code === 401 && request.challenge !== undefined) headers["www-authenticate"] = request.challenge;
   const retry = failure.status.details?.retryAfterSeconds;
   if (retry !== undefined && retry > 0) headers["retry-after"] = retry;
   exchange.send(failure.code, headers, encoded.body);
