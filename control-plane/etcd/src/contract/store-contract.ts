@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   prefixEnd,
   StoreError,
+  type Compare,
   type Store,
   type StoreErrorCode,
   type StoreEvent,
@@ -269,6 +270,70 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         expect(await store.revision()).toBe(base);
       });
 
+      it.each<[string, Compare, boolean]>([
+        ["a value equals its bytes", { key: "k/a", target: "value", op: "=", value: bytes("1") }, true],
+        ["a value is compared as bytes", { key: "k/a", target: "value", op: "<", value: bytes("10") }, true],
+        [
+          "a missing key fulfils no compare of values",
+          { key: "k/x", target: "value", op: "!=", value: bytes("1") },
+          false,
+        ],
+        ["all keys of a range: true", { key: "k/", end: "k0", target: "version", op: "=", value: 1 }, true],
+        ["all keys of a range: false", { key: "k/", end: "k0", target: "value", op: "=", value: bytes("1") }, false],
+        ["an empty range is a missing key", { key: "x/", end: "x0", target: "version", op: "=", value: 0 }, true],
+        ["a key without lease has lease 0", { key: "k/a", target: "lease", op: "=", value: 0 }, true],
+      ])("compares: %s", async (_name, compare, expected) => {
+        await put(store, "k/a", "1");
+        await put(store, "k/b", "2");
+        expect((await store.txn({ compare: [compare], success: [] })).succeeded).toBe(expected);
+      });
+
+      it("a transaction within a transaction compares with the state before both, and answers its own results", async () => {
+        await put(store, "a", "1");
+        const { succeeded, revision, results } = await store.txn({
+          compare: [{ key: "a", target: "version", op: "=", value: 1 }],
+          success: [
+            { type: "put", key: "a", value: bytes("2") },
+            {
+              type: "txn",
+              compare: [{ key: "a", target: "version", op: "=", value: 2 }],
+              success: [{ type: "put", key: "seen", value: bytes("") }],
+              failure: [
+                { type: "put", key: "unseen", value: bytes("") },
+                { type: "range", key: "a" },
+              ],
+            },
+          ],
+        });
+        expect([succeeded, revision]).toEqual([true, base + 2]);
+        const inner = results[1];
+        expect(inner).toMatchObject({ type: "txn", succeeded: false });
+        expect(inner?.type === "txn" && inner.results[1]).toMatchObject({ kvs: [{ key: "a", value: bytes("2") }] });
+        expect(await keys(store)).toEqual(["a", "unseen"]);
+      });
+
+      it("a put may keep the value or the lease that a key has; without the key it fails", async () => {
+        const lease = await store.grantLease(60);
+        await put(store, "a", "1", lease);
+        const change = (op: { ignoreValue?: boolean; ignoreLease?: boolean }, key = "a"): Promise<unknown> =>
+          store.txn({
+            compare: [],
+            success: [{ type: "put", key, value: bytes(op.ignoreValue === true ? "" : "2"), ...op }],
+          });
+        await change({ ignoreLease: true });
+        expect((await store.range({ key: "a" })).kvs[0]).toMatchObject({ value: bytes("2"), lease });
+        await change({ ignoreValue: true });
+        expect((await store.range({ key: "a" })).kvs[0]).toMatchObject({ value: bytes("2"), lease: 0 });
+        await expect(change({ ignoreValue: true }, "b")).rejects.toEqual(failsWith("keyNotFound"));
+        expect(await keys(store)).toEqual(["a"]);
+        await store.revokeLease(lease);
+      });
+
+      it("more than 128 operations are refused", async () => {
+        const success = Array.from({ length: 129 }, (_, i) => ({ type: "range", key: `k${i}` }) as const);
+        await expect(store.txn({ compare: [], success })).rejects.toEqual(failsWith("invalidRequest"));
+      });
+
       it("a transaction without key is refused", async () => {
         await expect(put(store, "")).rejects.toEqual(failsWith("invalidRequest"));
       });
@@ -411,6 +476,13 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
       it("a put with a lease that does not exist fails and changes nothing", async () => {
         await expect(put(store, "a", "", 4711)).rejects.toEqual(failsWith("leaseNotFound"));
         expect(await store.revision()).toBe(base);
+      });
+
+      it("a lease may have an id of one's choice, which then is taken", async () => {
+        expect(await store.grantLease(60, 4711)).toBe(4711);
+        await expect(store.grantLease(60, 4711)).rejects.toEqual(failsWith("leaseExists"));
+        await store.revokeLease(4711);
+        await expect(store.keepLeaseAlive(4711)).rejects.toEqual(failsWith("leaseNotFound"));
       });
 
       it("revoking a lease deletes its keys in one revision", async () => {

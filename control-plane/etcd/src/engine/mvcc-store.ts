@@ -125,11 +125,11 @@ export class MvccStore implements Store {
     return this.#hub.watch(request, sink);
   }
 
-  async grantLease(ttlSeconds: number): Promise<LeaseId> {
+  async grantLease(ttlSeconds: number, wanted: LeaseId = 0): Promise<LeaseId> {
     this.#checkOpen();
-    let id: LeaseId;
-    do id = 1 + Math.floor(this.#random.next() * MAX_LEASE_ID);
-    while (this.#leases.has(id));
+    if (this.#leases.has(wanted)) throw new StoreError("leaseExists", "etcdserver: lease already exists");
+    let id: LeaseId = wanted;
+    while (id === 0 || (wanted === 0 && this.#leases.has(id))) id = 1 + Math.floor(this.#random.next() * MAX_LEASE_ID);
     this.#leases.add(id, ttlSeconds * 1000);
     await this.#writeLease(id, () => this.#leases.remove(id));
     return id;
@@ -200,7 +200,8 @@ export class MvccStore implements Store {
     const { maxKeyBytes } = this.#journal;
     for (const ops of [request.success, request.failure ?? []]) {
       for (const op of ops) {
-        if (op.type === "put" && op.key.length > maxKeyBytes) {
+        if (op.type === "txn") this.#checkKeys(op);
+        else if (op.type === "put" && op.key.length > maxKeyBytes) {
           throw new StoreError("tooLarge", `a key is longer than ${maxKeyBytes} bytes`);
         }
       }

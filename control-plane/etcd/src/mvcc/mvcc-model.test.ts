@@ -20,9 +20,12 @@ class NaiveStore {
   }
 
   txn(request: TxnRequest): { succeeded: boolean; revision: number } {
-    const succeeded = request.compare.every(({ key, target, op, value }) => {
+    const succeeded = request.compare.every((compare) => {
+      if (compare.target === "value") return false;
+      const { key, target, op, value } = compare;
       const entry = this.now.get(key);
-      const field = { mod: entry?.modRevision, create: entry?.createRevision, version: entry?.version }[target] ?? 0;
+      const { modRevision: mod = 0, createRevision: create = 0, version = 0, lease = 0 } = entry ?? {};
+      const field = { mod, create, version, lease }[target];
       return { "=": field === value, "!=": field !== value, ">": field > value, "<": field < value }[op];
     });
     const next = new Map(this.now);

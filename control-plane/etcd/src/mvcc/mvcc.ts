@@ -21,6 +21,11 @@ const NOTHING = Buffer.alloc(0);
 /** Fetches the value of a version whose value is not in memory. */
 export type ValueLoader = (version: Version) => Buffer;
 
+/** An operation whose inner transactions know their branch. */
+type ChosenOp =
+  | Exclude<Op, { readonly type: "txn" }>
+  | { readonly type: "chosen"; readonly succeeded: boolean; readonly ops: readonly ChosenOp[] };
+
 /** What evaluating a transaction did to the state. */
 export interface Evaluation {
   readonly result: TxnResult;
@@ -79,14 +84,42 @@ export class Mvcc {
   /** Runs a transaction on top of all before it. Throws, and changes nothing, when it is not allowed. */
   evaluate(request: TxnRequest, leaseExists: (lease: LeaseId) => boolean): Evaluation {
     checkTxn(request);
-    const succeeded = chooseBranch(request.compare, (key) => this.#newestLive(key));
+    const succeeded = chooseBranch(request.compare, this);
     const ops = succeeded ? request.success : (request.failure ?? []);
-    for (const op of ops) this.#checkOp(op, leaseExists);
+    const chosen = ops.map((op) => this.#choose(op));
+    for (const op of chosen) this.#checkOp(op, leaseExists);
     const revision = this.#head + 1;
     const changes: Version[] = [];
-    const results = ops.map((op) => this.#apply(op, revision, changes));
+    const results = chosen.map((op) => this.#apply(op, revision, changes));
     if (changes.length > 0) this.#head = revision;
     return { result: { succeeded, revision: this.#head, results }, changes };
+  }
+
+  /** The live version of a key, evaluated changes included. */
+  find(key: string): Version | undefined {
+    const newest = this.#index.get(toByteKey(key))?.newest;
+    return newest === undefined || newest.version === 0 ? undefined : newest;
+  }
+
+  /** The live versions of a range, evaluated changes included. */
+  findAll(key: string, end: string): readonly Version[] {
+    const found: Version[] = [];
+    this.#index.forEach(toKeyRange(key, end), ({ newest }) => {
+      if (newest !== undefined && newest.version > 0) found.push(newest);
+    });
+    return found;
+  }
+
+  valueOf(version: Version): Buffer {
+    return version.value ?? this.#load(version);
+  }
+
+  /** A transaction within one, with the branch it takes. Compares see the state before the outermost one. */
+  #choose(op: Op): ChosenOp {
+    if (op.type !== "txn") return op;
+    const succeeded = chooseBranch(op.compare, this);
+    const ops = succeeded ? op.success : (op.failure ?? []);
+    return { type: "chosen", succeeded, ops: ops.map((inner) => this.#choose(inner)) };
   }
 
   /** Deletes keys whatever they hold now; used when a lease ends. */
@@ -173,13 +206,13 @@ export class Mvcc {
     return { revision: now, kvs, count, more: request.countOnly !== true && count > limit };
   }
 
-  #newestLive(key: string): Version | undefined {
-    const newest = this.#index.get(toByteKey(key))?.newest;
-    return newest === undefined || newest.version === 0 ? undefined : newest;
-  }
-
-  #checkOp(op: Op, leaseExists: (lease: LeaseId) => boolean): void {
-    if (op.type === "put") {
+  #checkOp(op: ChosenOp, leaseExists: (lease: LeaseId) => boolean): void {
+    if (op.type === "chosen") {
+      for (const inner of op.ops) this.#checkOp(inner, leaseExists);
+    } else if (op.type === "put") {
+      if ((op.ignoreValue === true || op.ignoreLease === true) && this.find(op.key) === undefined) {
+        throw new StoreError("keyNotFound", "etcdserver: key not found");
+      }
       if (op.lease !== undefined && op.lease !== 0 && !leaseExists(op.lease)) throw leaseNotFoundError();
     } else if (op.type === "range" && op.revision !== undefined && op.revision > 0) {
       if (op.revision > this.#head) throw futureRevisionError();
@@ -187,37 +220,50 @@ export class Mvcc {
     }
   }
 
-  #apply(op: Op, revision: Revision, changes: Version[]): OpResult {
-    if (op.type === "put") {
-      const record = this.#index.getOrCreate(toByteKey(op.key));
-      const older = record.newest;
-      const isNew = older === undefined || older.version === 0;
-      const change: Version = {
-        record,
-        modRevision: revision,
-        sub: changes.length,
-        createRevision: isNew ? revision : older.createRevision,
-        version: isNew ? 1 : older.version + 1,
-        lease: op.lease ?? 0,
-        crc: 0,
-        value: op.value,
-        older,
-      };
-      record.newest = change;
-      changes.push(change);
-      return { type: "put", previous: this.previousKeyValue(older) };
+  #apply(op: ChosenOp, revision: Revision, changes: Version[]): OpResult {
+    switch (op.type) {
+      case "put":
+        return this.#put(op, revision, changes);
+      case "delete": {
+        const doomed: KeyRecord[] = [];
+        this.#index.forEach(toKeyRange(op.key, op.end), (record) => {
+          if (record.newest !== undefined && record.newest.version > 0) doomed.push(record);
+        });
+        const deleted = doomed.map((record) => this.previousKeyValue(record.newest) as KeyValue);
+        for (const record of doomed) this.#bury(record, revision, changes);
+        return { type: "delete", deleted };
+      }
+      case "range":
+        return { type: "range", ...this.#rangeAt(op, changes.length > 0 ? revision : this.#head) };
+      case "chosen":
+        return {
+          type: "txn",
+          succeeded: op.succeeded,
+          results: op.ops.map((inner) => this.#apply(inner, revision, changes)),
+        };
+      default:
+        return op satisfies never;
     }
-    if (op.type === "delete") {
-      const doomed: KeyRecord[] = [];
-      this.#index.forEach(toKeyRange(op.key, op.end), (record) => {
-        if (record.newest !== undefined && record.newest.version > 0) doomed.push(record);
-      });
-      const deleted = doomed.map((record) => this.previousKeyValue(record.newest) as KeyValue);
-      for (const record of doomed) this.#bury(record, revision, changes);
-      return { type: "delete", deleted };
-    }
-    const now = changes.length > 0 ? revision : this.#head;
-    return { type: "range", ...this.#rangeAt(op, now) };
+  }
+
+  #put(op: Op & { readonly type: "put" }, revision: Revision, changes: Version[]): OpResult {
+    const record = this.#index.getOrCreate(toByteKey(op.key));
+    const older = record.newest;
+    const isNew = older === undefined || older.version === 0;
+    const change: Version = {
+      record,
+      modRevision: revision,
+      sub: changes.length,
+      createRevision: isNew ? revision : older.createRevision,
+      version: isNew ? 1 : older.version + 1,
+      lease: op.ignoreLease === true ? (older?.lease ?? 0) : (op.lease ?? 0),
+      crc: 0,
+      value: op.ignoreValue === true && older !== undefined ? this.valueOf(older) : op.value,
+      older,
+    };
+    record.newest = change;
+    changes.push(change);
+    return { type: "put", previous: this.previousKeyValue(older) };
   }
 
   #bury(record: KeyRecord, revision: Revision, changes: Version[]): void {

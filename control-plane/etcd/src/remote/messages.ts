@@ -11,6 +11,7 @@ import {
   type Revision,
   type StoreErrorCode,
   type StoreEvent,
+  type TxnRequest,
 } from "../store/store.ts";
 
 const EMPTY = Buffer.alloc(0);
@@ -21,9 +22,11 @@ const ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/has been compacted/, "compacted"],
   [/future revision/, "futureRevision"],
   [/lease not found/, "leaseNotFound"],
+  [/lease already exists/, "leaseExists"],
+  [/key not found/, "keyNotFound"],
   [/too large|larger than max/, "tooLarge"],
   [/duplicate key/, "duplicateKey"],
-  [/key is not provided|invalid/, "invalidRequest"],
+  [/key is not provided|too many operations|invalid/, "invalidRequest"],
   [/space exceeded/, "noSpace"],
   [/corrupt/, "corrupt"],
 ];
@@ -49,19 +52,36 @@ export function fromRange(request: RangeRequest): etcd.RangeRequest {
   };
 }
 
-export function fromCompare({ key, target, op, value }: Compare): etcd.Compare {
-  const common = { key: Buffer.from(key), result: COMPARES[op] };
-  const number = BigInt(value);
-  if (target === "mod") return { ...common, target: "MOD", modRevision: number };
-  if (target === "create") return { ...common, target: "CREATE", createRevision: number };
+export function fromCompare(compare: Compare): etcd.Compare {
+  const { key, end, op } = compare;
+  const common = {
+    key: Buffer.from(key),
+    rangeEnd: end === undefined ? undefined : Buffer.from(end),
+    result: COMPARES[op],
+  };
+  if (compare.target === "value") return { ...common, target: "VALUE", value: compare.value };
+  const number = BigInt(compare.value);
+  if (compare.target === "mod") return { ...common, target: "MOD", modRevision: number };
+  if (compare.target === "create") return { ...common, target: "CREATE", createRevision: number };
+  if (compare.target === "lease") return { ...common, target: "LEASE", lease: number };
   return { ...common, target: "VERSION", version: number };
 }
 
-export function fromOp(op: Op): etcd.RequestOp {
+export function fromTxn(request: TxnRequest): etcd.TxnRequest {
+  return {
+    compare: request.compare.map(fromCompare),
+    success: request.success.map(fromOp),
+    failure: request.failure?.map(fromOp),
+  };
+}
+
+function fromOp(op: Op): etcd.RequestOp {
+  if (op.type === "txn") return { requestTxn: fromTxn(op) };
   if (op.type === "range") return { requestRange: fromRange(op) };
   const key = Buffer.from(op.key);
   if (op.type === "put") {
-    return { requestPut: { key, value: op.value, lease: BigInt(op.lease ?? 0), prevKv: true } };
+    const { value, lease = 0, ignoreValue, ignoreLease } = op;
+    return { requestPut: { key, value, lease: BigInt(lease), prevKv: true, ignoreValue, ignoreLease } };
   }
   const rangeEnd = op.end === undefined ? undefined : Buffer.from(op.end);
   return { requestDeleteRange: { key, rangeEnd, prevKv: true } };
@@ -92,6 +112,10 @@ export function toOpResult(wire: etcd.ResponseOp, revision: Revision): OpResult 
   if (wire.responsePut !== undefined) {
     const { prevKv } = wire.responsePut;
     return { type: "put", previous: prevKv === undefined ? undefined : toKeyValue(prevKv) };
+  }
+  if (wire.responseTxn !== undefined) {
+    const { succeeded = false, responses = [] } = wire.responseTxn;
+    return { type: "txn", succeeded, results: responses.map((response) => toOpResult(response, revision)) };
   }
   return { type: "delete", deleted: (wire.responseDeleteRange?.prevKvs ?? []).map(toKeyValue) };
 }

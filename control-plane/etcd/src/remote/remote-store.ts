@@ -16,7 +16,7 @@ import {
   type WatchSink,
 } from "../store/store.ts";
 import { Endpoints } from "./endpoints.ts";
-import { fromCompare, fromOp, fromRange, revisionIn, toOpResult, toRangeResult, toStoreError } from "./messages.ts";
+import { fromRange, fromTxn, revisionIn, toOpResult, toRangeResult, toStoreError } from "./messages.ts";
 import { RemoteWatch } from "./remote-watch.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -63,12 +63,7 @@ class RemoteStore implements Store {
   }
 
   async txn(request: TxnRequest): Promise<TxnResult> {
-    const message: etcd.TxnRequest = {
-      compare: request.compare.map(fromCompare),
-      success: request.success.map(fromOp),
-      failure: request.failure?.map(fromOp),
-    };
-    const answer = await this.#call("KV/Txn", "TxnRequest", "TxnResponse", message, false);
+    const answer = await this.#call("KV/Txn", "TxnRequest", "TxnResponse", fromTxn(request), false);
     const revision = this.#see(answer);
     const results = (answer.responses ?? []).map((result) => toOpResult(result, revision));
     return { succeeded: answer.succeeded === true, revision, results };
@@ -93,8 +88,8 @@ class RemoteStore implements Store {
     return (await this.range({ key: "\0", countOnly: true })).revision;
   }
 
-  async grantLease(ttlSeconds: number): Promise<LeaseId> {
-    const id = 1 + Math.floor(this.#random.next() * MAX_LEASE_ID);
+  async grantLease(ttlSeconds: number, wanted: LeaseId = 0): Promise<LeaseId> {
+    const id = wanted === 0 ? 1 + Math.floor(this.#random.next() * MAX_LEASE_ID) : wanted;
     const message = { TTL: BigInt(ttlSeconds), ID: BigInt(id) };
     await this.#call("Lease/LeaseGrant", "LeaseGrantRequest", "LeaseGrantResponse", message, false);
     return id;

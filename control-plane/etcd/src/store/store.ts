@@ -47,17 +47,31 @@ export interface RangeResult {
   readonly more: boolean;
 }
 
+/** With `end`, all keys of the range must fulfil it. */
 export type Compare = {
   readonly key: string;
-  readonly target: "mod" | "create" | "version";
+  readonly end?: string | undefined;
   readonly op: "=" | "!=" | ">" | "<";
-  readonly value: number;
-};
+} & (
+  | { readonly target: "mod" | "create" | "version" | "lease"; readonly value: number }
+  /** Bytes, compared as bytes; a key that does not exist fulfils none. */
+  | { readonly target: "value"; readonly value: Buffer }
+);
 
 export type Op =
-  | { readonly type: "put"; readonly key: string; readonly value: Buffer; readonly lease?: LeaseId | undefined }
+  | {
+      readonly type: "put";
+      readonly key: string;
+      readonly value: Buffer;
+      readonly lease?: LeaseId | undefined;
+      /** Keep what the key has; it must exist. */
+      readonly ignoreValue?: boolean | undefined;
+      readonly ignoreLease?: boolean | undefined;
+    }
   | { readonly type: "delete"; readonly key: string; readonly end?: string | undefined }
-  | ({ readonly type: "range" } & RangeRequest);
+  | ({ readonly type: "range" } & RangeRequest)
+  /** Its compares look at the state before the whole transaction. */
+  | ({ readonly type: "txn" } & TxnRequest);
 
 export interface TxnRequest {
   /** All must hold for `success` to run. */
@@ -71,7 +85,8 @@ export type OpResult =
   | { readonly type: "put"; readonly previous: KeyValue | undefined }
   /** The same holds for the values in `deleted`. */
   | { readonly type: "delete"; readonly deleted: readonly KeyValue[] }
-  | ({ readonly type: "range" } & RangeResult);
+  | ({ readonly type: "range" } & RangeResult)
+  | { readonly type: "txn"; readonly succeeded: boolean; readonly results: readonly OpResult[] };
 
 export interface TxnResult {
   readonly succeeded: boolean;
@@ -127,8 +142,8 @@ export interface Store extends AsyncDisposable {
   watch(request: WatchRequest, sink: WatchSink): Promise<WatchHandle>;
   /** Revision now. */
   revision(): Promise<Revision>;
-  /** A lease that ends `ttlSeconds` after the last keep-alive; its keys are deleted with it. */
-  grantLease(ttlSeconds: number): Promise<LeaseId>;
+  /** A lease that ends `ttlSeconds` after the last keep-alive; its keys are deleted with it. Without `id` it gets a free one. */
+  grantLease(ttlSeconds: number, id?: LeaseId): Promise<LeaseId>;
   keepLeaseAlive(lease: LeaseId): Promise<void>;
   revokeLease(lease: LeaseId): Promise<void>;
   /** Forgets versions that are superseded at `revision`; watches and reads from before then fail with `compacted`. */
@@ -141,6 +156,8 @@ export type StoreErrorCode =
   | "compacted"
   | "futureRevision"
   | "leaseNotFound"
+  | "leaseExists"
+  | "keyNotFound"
   | "noSpace"
   | "closed"
   | "corrupt"
