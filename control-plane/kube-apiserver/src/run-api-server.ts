@@ -1,4 +1,5 @@
 import { aborted, type Clock, type Logger, type Random } from "@coracle/base";
+import { createOpenApi, type OpenApiResource } from "@coracle/api";
 import type { Store } from "@coracle/etcd";
 import type { Transport } from "@coracle/client";
 import { createOpenApiRoutes } from "./discovery/openapi.ts";
@@ -35,6 +36,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const logger = options.logger.child({ component: "kube-apiserver" });
   const server = await createApiServer(config, {
     openRegistry: (admission) =>
+  let custom: readonly OpenApiResource[] = [];
+  const openApi = createOpenApi({ custom: () => custom });
       createRegistry({
         store,
         clock,
@@ -46,7 +49,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         nodePortRange: config.serviceNodePortRange,
       }),
     codecs: loadWireCodecs(),
-    routes: [createOpenApiRoutes()],
+    mayProxyTo: options.mayProxyTo,
+    routes: [createOpenApiRoutes(openApi)],
+    publishTypes: (resources) => {
+      custom = resources;
+      openApi.refresh();
+    },
     healthChecks: [
       {
         name: "etcd",

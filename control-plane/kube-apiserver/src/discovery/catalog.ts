@@ -1,4 +1,20 @@
 import { parseTable } from "@coracle/api";
+import type { CellsOf } from "../server/table/cell-values.ts";
+
+/** A column of a table. */
+export interface TableColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly format: string;
+  readonly description: string;
+  readonly priority: number;
+}
+
+/** How a custom resource is shown as a table. */
+export interface CatalogTable {
+  readonly columns: readonly TableColumn[];
+  readonly cellsOf: CellsOf;
+}
 
 /** A subresource as discovery shows it. */
 export interface CatalogSubresource {
@@ -26,6 +42,10 @@ export interface CatalogResource {
   readonly subresources: ReadonlyMap<string, CatalogSubresource>;
   /** Custom resources take no strategic merge patch and no protobuf. */
   readonly isCustom: boolean;
+  /** Of custom resources. */
+  readonly table?: CatalogTable;
+  /** What whoever uses this version is told. */
+  readonly deprecation?: string | undefined;
 }
 
 export interface CatalogGroup {

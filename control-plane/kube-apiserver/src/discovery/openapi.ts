@@ -1,4 +1,4 @@
-import { createOpenApi, type OpenApiDocument } from "@coracle/api";
+import { createOpenApi, type OpenApi, type OpenApiDocument } from "@coracle/api";
 import { notAcceptable } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
 import { baseHeaders, sendBytes, sendNotFoundPage } from "../server/responder.ts";
@@ -9,8 +9,9 @@ const JSON_TYPES = ["application/json", "application/*", "*/*"];
 const V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /** `/openapi/v2` in JSON and protobuf, `/openapi/v3` and the documents under it in JSON. */
-export function createOpenApiRoutes(): (request: ApiRequest) => Promise<void> | undefined {
-  const openApi = createOpenApi();
+export function createOpenApiRoutes(
+  openApi: OpenApi = createOpenApi(),
+): (request: ApiRequest) => Promise<void> | undefined {
 
   async function send(request: ApiRequest, document: OpenApiDocument | undefined): Promise<void> {
     if (document === undefined) return sendNotFoundPage(request);

@@ -44,6 +44,16 @@ export interface RegistryOptions {
   readonly readValue?: ValueReader | undefined;
 }
 
+/** What resources that come later are made of, and where they are put. */
+export interface RegistryExtension {
+  readonly hub: StorageHub;
+  readonly leases: LeasePool;
+  readonly parts: Pick<ResourceCore, "admission" | "clock" | "random" | "logger" | "waitForRevision">;
+  /** A resource of the tables is never replaced. */
+  set(type: { readonly group: string; readonly version: string; readonly plural: string }, handler: ResourceHandler): void;
+  delete(type: { readonly group: string; readonly version: string; readonly plural: string }): void;
+}
+
 /** A running registry: its caches follow the store until it is disposed. */
 export interface RunningRegistry extends Registry, AsyncDisposable {
   /** The resources it serves, in the tables' order. */
@@ -52,6 +62,7 @@ export interface RunningRegistry extends Registry, AsyncDisposable {
   readonly revision: number;
   /** The address of the Service `default/kubernetes`. */
   readonly kubernetesServiceIp: string;
+  readonly extension: RegistryExtension;
 }
 
 /** Kinds whose `metadata.generation` counts changes of the spec, when their definition does not say. */
@@ -79,7 +90,8 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
   const read = options.readValue ?? readBuiltInValue;
   const hub = new StorageHub({ store, clock, logger, read });
   await hub.start(cachedResources(entries, definitionOf));
-  const storages = openStorages(hub, entries, definitionOf, read);
+  const leases = new LeasePool(store, clock);
+  const storages = openStorages(hub, leases, entries, definitionOf, read);
   const storageOf = (group: string, version: string, plural: string): ObjectStorage => {
     const storage = storages.get(resourceKey(group, version, plural));
     if (storage === undefined) throw new Error(`the API tables have no ${plural}`);
@@ -104,6 +116,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
   const eviction = { budgets: storageOf("policy", "v1", "poddisruptionbudgets") };
 
   const handlers = new Map<string, ResourceHandler>();
+  const later = new Map<string, ResourceHandler>();
   for (const entry of entries) {
     const definition = definitionOf(entry);
     const core: ResourceCore = {
@@ -131,7 +144,23 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       return hub.revision;
     },
     kubernetesServiceIp: services.kubernetesIp,
-    resource: (group, version, plural) => handlers.get(resourceKey(group, version, plural)),
+    extension: {
+      hub,
+      leases,
+      parts: {
+        admission: options.admission,
+        clock,
+        random,
+        logger,
+        waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
+      },
+      set: (type, handler) => void later.set(keyOf(type), handler),
+      delete: (type) => void later.delete(keyOf(type)),
+    },
+    resource(group, version, plural) {
+      const key = resourceKey(group, version, plural);
+      return handlers.get(key) ?? later.get(key);
+    },
     [Symbol.asyncDispose]: () => hub[Symbol.asyncDispose](),
   };
 }
@@ -158,11 +187,11 @@ function cachedResources(
 /** A storage for each served version: the stored version's own, and views of it for the others. */
 function openStorages(
   hub: StorageHub,
+  leases: LeasePool,
   entries: readonly ResourceEntry[],
   definitionOf: (entry: ResourceEntry) => ResourceDefinition,
   read: ValueReader | undefined,
 ): ReadonlyMap<string, ObjectStorage> {
-  const leases = new LeasePool(hub.store, hub.clock);
   const out = new Map<string, ObjectStorage>();
   for (const entry of entries) {
     const cache = hub.cache(entry.etcdPrefix as string);

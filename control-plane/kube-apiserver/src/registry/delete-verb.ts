@@ -28,6 +28,10 @@ export type DeletionPlan =
 export function planDeletion(core: ResourceCore, object: ApiObject, options: Options): DeletionPlan {
   const draft = draftOf(core, object);
   if (core.entry.group === "" && core.entry.kind === "Namespace") return planNamespaceDeletion(core, draft, options);
+  if (core.definition.holdDeletion !== undefined && draft.metadata.deletionTimestamp === undefined) {
+    core.definition.holdDeletion(draft, core.clock.now());
+    return { action: "mark", draft };
+  }
   const graceful = core.definition.gracePeriodSeconds === undefined ? undefined : planGrace(core, draft, options);
   if (graceful === "pending") return { action: "wait" };
   settleFinalizers(core, draft, options);
@@ -277,6 +281,10 @@ async function deleteIfThere(
   }
 }
 
+function withoutType({ kind: _kind, apiVersion: _apiVersion, ...item }: ApiObject): ApiObject {
+  return item as ApiObject;
+}
+
 /** Deletes of one collection that wait for the store together. */
 const AT_ONCE = 32;
 
@@ -298,6 +306,6 @@ export async function deleteCollection(
     kind: core.entry.listKind ?? `${core.entry.kind}List`,
     apiVersion: core.entry.group === "" ? core.entry.version : `${core.entry.group}/${core.entry.version}`,
     metadata: found.metadata,
-    items: found.items.map(({ object: { kind: _kind, apiVersion: _apiVersion, ...item } }) => item),
+    items: found.items.map(({ object }) => (core.keepsItemTypes === true ? object : withoutType(object))),
   });
 }

@@ -50,6 +50,8 @@ export interface ResourceDefinition {
   prepareForCreate?(draft: ApiDraft, context: StrategyContext): void;
   /** Rules for a new object; also run on updates. Metadata is checked by the registry, names by `validateName`. */
   validate?(object: ApiObject, context: StrategyContext): FieldError[];
+  /** Rules for a new object alone, whose updates are checked by `update.validate`. `earlier`: what was found already. */
+  validateNew?(object: ApiObject, earlier: readonly FieldError[]): FieldError[];
   /** Message for a bad name, undefined for a good one. Absent: DNS-1123 subdomain. `isPrefix`: it is a generateName. */
   validateName?(name: string, isPrefix: boolean): string[];
   /** The main resource. Absent members: plain replace. */
@@ -63,6 +65,8 @@ export interface ResourceDefinition {
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is accepted. Absent: true. */
   readonly allowUnconditionalUpdate?: boolean;
+  /** Marks an object for its deletion in place of what all kinds share: something must happen before it goes. */
+  holdDeletion?(draft: ApiDraft, now: number): void;
   /** Graceful deletion: seconds of grace for this object; absent: deleted at once. */
   gracePeriodSeconds?(object: ApiObject, requested: number | undefined): number;
   /** Field selectors beside metadata.name and metadata.namespace: path → value of an object (`""` when unset). */

@@ -194,7 +194,7 @@ async function write(
     return answerObject({ ...draft, metadata: { ...draft.metadata, resourceVersion: String(removed.revision) } });
   }
   ignoreNewTimes(draft, old);
-  if (equalJson(draft, old)) return answerStored(previous);
+  if (equalJson(draft, old) && core.storage.isOutdated?.(previous) !== true) return answerStored(previous);
   const stored = await core.storage.replace(previous, draft, { ttlSeconds: core.ttlSeconds });
   return stored === undefined ? undefined : answerStored(stored);
 }

@@ -1,4 +1,5 @@
 import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
+import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
 import { createAdmissionPlugins, type AdmissionSettings } from "../admission/order.ts";
@@ -21,9 +22,12 @@ import { bootstrap, writeAuthenticationConfig } from "../bootstrap/bootstrap.ts"
 import { publishKubernetesService } from "../bootstrap/kubernetes-service.ts";
 import { nodeRules } from "../bootstrap/rbac-policy.ts";
 import { firstServiceIp } from "../bootstrap/service-range.ts";
-import { loadBuiltInCatalog } from "../discovery/catalog.ts";
+import { loadBuiltInCatalog, type Catalog } from "../discovery/catalog.ts";
+import { createExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { createDiscoveryRoutes } from "../discovery/routes.ts";
 import { versionInfo } from "../discovery/version.ts";
+import { openServerExtensions } from "../extensions/server-extensions.ts";
+import type { RegistryExtension } from "../registry/create-registry.ts";
 import { createRegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionChain, Registry } from "../registry/registry.ts";
 import { createConnectors } from "../streaming/connectors.ts";
@@ -89,6 +93,9 @@ export interface ApiServerConfig {
 
 export interface ApiServerDeps {
   /** Opens the registry with this admission chain. The server disposes it when it ends. */
+/** A registry that custom resources can be added to, or one that is as it is. */
+export type ExtensibleRegistry = Registry & Partial<AsyncDisposable> & { readonly extension?: RegistryExtension };
+
   readonly openRegistry: (admission: AdmissionChain) => Promise<Registry & Partial<AsyncDisposable>>;
   readonly codecs: WireCodecs;
   readonly clock: Clock;
@@ -97,6 +104,8 @@ export interface ApiServerDeps {
   readonly healthChecks?: readonly HealthCheck[];
   /** Routes beside the server's own: OpenAPI. */
   readonly routes?: readonly PathRoutes[];
+  /** Told the types of custom resources when they change. */
+  readonly publishTypes?: ((resources: readonly OpenApiResource[]) => void) | undefined;
 }
 
 /** A server without sockets: requests come by `transport` or through `serve`. */
@@ -179,7 +188,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   let advertisedPort = DEFAULT_PORT;
   let isReady = false;
   let isStopping = false;
-  const catalog = loadBuiltInCatalog();
+  const catalog = createExtensibleCatalog(loadBuiltInCatalog());
   const resources = createResourceRoutes({
     catalog,
     registry,
@@ -280,6 +289,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       clientCa: authentication.clientCa(),
       requestHeader: config.requestHeader && {
         ...config.requestHeader,
+  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, random }, deps.publishTypes);
         ca: authentication.requestHeaderCa() ?? config.requestHeader.ca,
       },
     });
@@ -318,10 +328,11 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
 }
 
 /** `/`: the paths there are. */
-function rootRoutes(catalog: ReturnType<typeof loadBuiltInCatalog>, checks: readonly HealthCheck[]): PathRoutes {
+function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoutes {
   return (request) => {
     if (request.info.path !== "/" && request.info.path !== "/index.html") return undefined;
     const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"];
+      await extensions[Symbol.asyncDispose]();
     for (const group of catalog.groups) {
       if (group.name === "") continue;
       paths.push(`/apis/${group.name}`);

@@ -107,8 +107,8 @@ const DEPRECATED: Readonly<Record<string, string>> = {
 
 /** Kinds that are on their way out say so to whoever reads or writes them. */
 function warnOfDeprecation(request: ApiRequest, resource: CatalogResource): void {
-  if (resource.group !== "") return;
-  const text = DEPRECATED[`/${resource.version}/${resource.plural}`];
+  const text =
+    resource.deprecation ?? (resource.group === "" ? DEPRECATED[`/${resource.version}/${resource.plural}`] : undefined);
   if (text !== undefined) request.warnings.push(text);
 }
 

@@ -90,6 +90,8 @@ export interface ObjectStorage {
   ): Promise<StoredObject | undefined>;
   /** Deletes that very version; undefined as above. Answers the last state with the deletion's resourceVersion. */
   remove(previous: StoredObject): Promise<StoredObject | undefined>;
+  /** What is stored is not what would be written now, though it reads the same: an update writes it. Absent: never. */
+  isOutdated?(stored: StoredObject): boolean;
   /** Throws `expired` (410) when `since` is no longer kept. */
   watch(request: StorageWatchRequest, watcher: StorageWatcher): Disposable;
   /** Revision that reads are at. */

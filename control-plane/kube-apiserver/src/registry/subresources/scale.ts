@@ -29,6 +29,23 @@ function selectorText(object: ApiObject): string {
   return compileLabelSelector(selector as LabelSelector | undefined).toString();
 }
 
+/** Where a kind keeps what a Scale shows. */
+export interface ScaleShape {
+  of(object: ApiObject): ApiObject;
+  /** Refuses what cannot be scaled. */
+  check?(old: ApiObject): void;
+  /** Sets the wished number in a draft of its own. */
+  set(draft: ApiDraft, replicas: number): void;
+  /** The part of an applied configuration that wishes for the number. */
+  config(replicas: unknown): Draft;
+}
+
+const WORKLOAD_SHAPE: ScaleShape = {
+  of: (object) => scaleOf(object),
+  set: (draft, replicas) => void (draft.spec = { ...(draft.spec as Draft | undefined), replicas }),
+  config: (replicas) => ({ spec: { replicas } }),
+};
+
 /** The Scale of a workload: its wished and seen number of replicas. */
 export function scaleOf(object: ApiObject): ApiObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
@@ -44,18 +61,22 @@ export function scaleOf(object: ApiObject): ApiObject {
   } as ApiObject;
 }
 
-function scaleAnswer(answer: Answer): Answer {
-  return answerObject(scaleOf(answer.type === "stored" ? answer.stored.object : (answer.object as ApiObject)));
+function scaleAnswer(answer: Answer, shape: ScaleShape): Answer {
+  return answerObject(shape.of(answer.type === "stored" ? answer.stored.object : (answer.object as ApiObject)));
 }
 
-/** The `scale` subresource of kinds with `spec.replicas` and `status.replicas`. */
-export function createScaleSubresource(core: ResourceCore, patches: PatchPort): SubresourceHandler {
+/** The `scale` subresource of kinds with `spec.replicas` and `status.replicas`, or of another shape. */
+export function createScaleSubresource(
+  core: ResourceCore,
+  patches: PatchPort,
+  shape: ScaleShape = WORKLOAD_SHAPE,
+): SubresourceHandler {
   const main = core.definition.update ?? {};
   const way: UpdateWay = {
     subresource: "scale",
     strategy: main,
     validatesAsMain: true,
-    admissionView: { kind: "Scale", of: scaleOf },
+    admissionView: { kind: "Scale", of: (object) => shape.of(object) },
   };
   const current = (namespace: string, name: string): ApiObject => {
     const found = core.storage.get(namespace, name);
@@ -68,11 +89,15 @@ export function createScaleSubresource(core: ResourceCore, patches: PatchPort): 
     query,
     way,
     isUnconditional: true,
-    next: (old) => applyScale(core, old, wanted(old), name),
+    next: (old) => applyScale(core, old, wanted(old), name, shape),
   });
   return {
     // oxlint-disable-next-line require-await
-    get: async (_context, namespace, name) => answerObject(scaleOf(current(namespace, name))),
+    get: async (_context, namespace, name) => {
+      const found = current(namespace, name);
+      shape.check?.(found);
+      return answerObject(shape.of(found));
+    },
     update: async (context, namespace, name, body, query) => {
       const scale = decodeAs(core.schema, SCALE, body, query.fieldValidation, context);
       return scaleAnswer(
@@ -81,34 +106,35 @@ export function createScaleSubresource(core: ResourceCore, patches: PatchPort): 
           context,
           plan(namespace, name, query, () => scale),
         ),
+        shape,
       );
     },
     patch: async (context, namespace, name, kind, body, query) => {
       if (kind === "apply") {
-        const config = replicasConfig(core, readConfig(core, SCALE, body));
-        return scaleAnswer(await applyObject(core, context, { namespace, name }, config, query, way));
+        const config = replicasConfig(core, readConfig(core, SCALE, body), shape);
+        return scaleAnswer(await applyObject(core, context, { namespace, name }, config, query, way), shape);
       }
       const wanted = (old: ApiObject): Draft => {
-        const patched = patches(kind, SCALE, scaleOf(old), body) as Draft;
+        const patched = patches(kind, SCALE, shape.of(old), body) as Draft;
         return decodeAs(core.schema, SCALE, patched, query.fieldValidation, context);
       };
-      return scaleAnswer(await carryOutUpdate(core, context, plan(namespace, name, query, wanted)));
+      return scaleAnswer(await carryOutUpdate(core, context, plan(namespace, name, query, wanted)), shape);
     },
   };
 }
 
 /** A Scale's configuration as one of the workload itself. */
-function replicasConfig(core: ResourceCore, { metadata, spec }: Draft): Draft {
+function replicasConfig(core: ResourceCore, { metadata, spec }: Draft, shape: ScaleShape): Draft {
   const { resourceVersion, uid } = isObject(metadata) ? metadata : {};
   return {
     apiVersion: apiVersionOfCore(core),
     kind: core.entry.kind,
     metadata: { ...(resourceVersion === undefined ? {} : { resourceVersion }), ...(uid === undefined ? {} : { uid }) },
-    ...(isObject(spec) && spec.replicas !== undefined ? { spec: { replicas: spec.replicas } } : {}),
+    ...(isObject(spec) && spec.replicas !== undefined ? shape.config(spec.replicas) : {}),
   };
 }
 
-function applyScale(core: ResourceCore, old: ApiObject, scale: Draft, name: string): ApiDraft {
+function applyScale(core: ResourceCore, old: ApiObject, scale: Draft, name: string, shape: ScaleShape): ApiDraft {
   const metadata = isObject(scale.metadata) ? scale.metadata : {};
   const given = textOf(metadata.name);
   if (given !== "" && given !== name) {
@@ -126,6 +152,6 @@ function applyScale(core: ResourceCore, old: ApiObject, scale: Draft, name: stri
     throw invalid(SCALE, name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
   }
   const draft = draftOf(core, old);
-  draft.spec = { ...(draft.spec as Draft | undefined), replicas };
+  shape.set(draft, replicas);
   return draft;
 }

@@ -14,6 +14,7 @@ import {
   type FieldError,
 } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { holdForCleanup } from "../../extensions/definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf } from "../validation/field-values.ts";
 import { dns1035Label, dns1123Subdomain } from "../validation/names.ts";
@@ -206,6 +207,7 @@ export const customResourceDefinition: ResourceDefinition = {
   plural: "customresourcedefinitions",
   kind: "CustomResourceDefinition",
   allowUnconditionalUpdate: false,
+  holdDeletion: holdForCleanup,
   defaults,
   prepareForCreate(draft) {
     const status = isObject(draft["status"]) ? draft["status"] : {};

@@ -1,25 +1,17 @@
 import { parseTable } from "@coracle/api";
 import type { Json, JsonObject } from "@coracle/apimachinery";
-import type { CatalogResource } from "../../discovery/catalog.ts";
+import type { CatalogResource, TableColumn } from "../../discovery/catalog.ts";
 import type { ApiObject } from "../../registry/resource-definition.ts";
 import { CELLS } from "./cells.ts";
 
 export type IncludeObject = "None" | "Metadata" | "Object";
 
-interface ColumnDefinition {
-  readonly name: string;
-  readonly type: string;
-  readonly format: string;
-  readonly description: string;
-  readonly priority: number;
-}
-
 type PrinterRow = readonly [name: string, type: string, format: string, priority: number, how: string];
 
 let printers: Readonly<Record<string, readonly PrinterRow[]>> | undefined;
-const columnsOf = new Map<string, readonly ColumnDefinition[]>();
+const columnsOf = new Map<string, readonly TableColumn[]>();
 
-const PLAIN_COLUMNS: readonly ColumnDefinition[] = [
+const PLAIN_COLUMNS: readonly TableColumn[] = [
   { name: "Name", type: "string", format: "name", description: "", priority: 0 },
   { name: "Created At", type: "date", format: "", description: "", priority: 0 },
 ];
@@ -30,7 +22,8 @@ function keyOf(resource: CatalogResource): string {
     : `${resource.group}/${resource.version}/${resource.plural}`;
 }
 
-function definitions(resource: CatalogResource): readonly ColumnDefinition[] {
+function definitions(resource: CatalogResource): readonly TableColumn[] {
+  if (resource.table !== undefined) return resource.table.columns;
   const key = keyOf(resource);
   let columns = columnsOf.get(key);
   if (columns !== undefined) return columns;
@@ -69,7 +62,7 @@ function included(object: ApiObject, options: TableOptions): JsonObject | undefi
 
 /** One row. */
 export function rowOf(resource: CatalogResource, object: ApiObject, options: TableOptions): JsonObject {
-  const cellsOf = CELLS[keyOf(resource)];
+  const cellsOf = resource.table?.cellsOf ?? CELLS[keyOf(resource)];
   const name = object.metadata["name"] ?? "";
   const cells: readonly Json[] =
     cellsOf === undefined ? [name, object.metadata["creationTimestamp"] ?? null] : cellsOf(object, options.now);
