@@ -1,7 +1,10 @@
-import type { Clock, Random } from "@coracle/base";
+import type { Clock, Logger, Random } from "@coracle/base";
 import type { Authorizer } from "../authorization/authorizer.ts";
 import type { RbacAuthorizer } from "../authorization/rbac.ts";
+import type { OutboundClient } from "../outbound/outbound-client.ts";
+import type { TargetDeps } from "../outbound/target.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
+import type { Registry } from "../registry/registry.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -16,6 +19,7 @@ import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { taintNodesByCondition } from "./taint-nodes-by-condition.ts";
+import { mutatingAdmissionWebhook, validatingAdmissionWebhook } from "./webhook/webhook-plugins.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 
 /** What plugins may use. */
@@ -23,6 +27,11 @@ export interface AdmissionDeps {
   readonly objects: RegistryReader;
   readonly clock: Clock;
   readonly random: Random;
+  readonly logger: Logger;
+  /** How webhooks are called. */
+  readonly outbound: { readonly client: OutboundClient; readonly targets: TargetDeps };
+  /** Calls `action` when the registry is open: for what follows objects. What it returns ends with the server. */
+  readonly whenOpen: (action: (registry: Registry) => Disposable) => void;
   /** Adds lines to what `/metrics` serves. */
   readonly addMetrics: (lines: () => string) => void;
   readonly authorizer: Authorizer;
@@ -62,6 +71,16 @@ const ORDER: readonly Entry[] = [
   { name: "StorageObjectInUseProtection", isOnByDefault: true, make: () => storageObjectInUseProtection },
   { name: "RuntimeClass", isOnByDefault: true, make: ({ objects }) => runtimeClass(objects) },
   { name: "DefaultIngressClass", isOnByDefault: true, make: ({ objects }) => defaultIngressClass(objects) },
+  {
+    name: "MutatingAdmissionWebhook",
+    isOnByDefault: true,
+    make: (deps, configured) => mutatingAdmissionWebhook(deps, configured.MutatingAdmissionWebhook),
+  },
+  {
+    name: "ValidatingAdmissionWebhook",
+    isOnByDefault: true,
+    make: (deps, configured) => validatingAdmissionWebhook(deps, configured.ValidatingAdmissionWebhook),
+  },
   {
     name: "ResourceQuota",
     isOnByDefault: true,

@@ -18,8 +18,8 @@ export interface RequestContext {
   readonly userAgent: string;
   /** The request's query, for options that are passed on as they were given. */
   readonly query?: URLSearchParams;
-  /** Adds an annotation to the request's audit event. Absent: nobody listens. */
-  readonly annotate?: (key: string, value: string) => void;
+  /** Adds an annotation to the request's audit event, if that is of `level` at least. Absent: nobody listens. */
+  readonly annotate?: (key: string, value: string, level?: "Metadata" | "Request" | "RequestResponse") => void;
   /** Asked before an update or patch creates what is not there. Throws 403. Absent: whoever may update may create. */
   readonly authorizeCreate?: () => Promise<void>;
 }
@@ -53,6 +53,24 @@ export interface AdmissionReading {
   readonly entry: TypeName;
   readonly schema: SchemaPort;
   readonly definition: ResourceDefinition;
+  /** Other versions of the resource. Absent: those that the API tables know. */
+  readonly versions?: AdmissionVersions | undefined;
+}
+
+/** A resource as it is served in one version, and the kind of what is sent to it. */
+export interface ServedVersion {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly kind: TypeName;
+}
+
+/** The versions in which a resource is served, for what asks to see its objects in another. */
+export interface AdmissionVersions {
+  /** All of them, also the one of the request, in upstream's order. */
+  equivalents(group: string, resource: string, subresource: string): readonly ServedVersion[];
+  /** Does not change `object`, whose `apiVersion` says where it comes from. */
+  convert(group: string, resource: string, object: Draft, to: TypeName): Draft | Promise<Draft>;
 }
 
 /** Shared by all plugins of one request. */

@@ -1,7 +1,6 @@
 import type { Draft, Json, JsonObject } from "@coracle/apimachinery";
 import type { TypeName } from "../../registry/resource-catalog.ts";
-import type { AdmissionAttributes } from "../../registry/registry.ts";
-import type { VersionedResource } from "./matching.ts";
+import type { AdmissionAttributes, ServedVersion } from "../../registry/registry.ts";
 
 const OPTIONS_KINDS: Readonly<Record<string, string>> = {
   CREATE: "CreateOptions",
@@ -57,7 +56,7 @@ export function withoutIdentity(object: Draft): Draft {
 export interface ReviewSubject {
   readonly attributes: AdmissionAttributes;
   /** As what the webhook gets it. */
-  readonly as: VersionedResource;
+  readonly as: ServedVersion;
   readonly object: unknown;
   readonly oldObject: unknown;
 }

@@ -1,14 +1,6 @@
 import type { RuleWithOperations } from "@coracle/api/admissionregistration/v1";
 import type { TypeName } from "../../registry/resource-catalog.ts";
-import type { AdmissionOperation } from "../../registry/registry.ts";
-
-/** A resource and the kind of what is sent to it. */
-export interface VersionedResource {
-  readonly group: string;
-  readonly version: string;
-  readonly resource: string;
-  readonly kind: TypeName;
-}
+import type { AdmissionOperation, ServedVersion } from "../../registry/registry.ts";
 
 /** The part of a request that rules speak of. */
 export interface RuleSubject {
@@ -61,8 +53,8 @@ export function ruleMatches(rule: RuleWithOperations, subject: RuleSubject): boo
 export function matchRules(
   rules: readonly RuleWithOperations[],
   subject: RuleSubject & { readonly kind: TypeName },
-  equivalents: () => readonly VersionedResource[],
-): VersionedResource | undefined {
+  equivalents: () => readonly ServedVersion[],
+): ServedVersion | undefined {
   if (rules.some((rule) => ruleMatches(rule, subject))) return subject;
   const others = equivalents();
   for (const rule of others.length === 0 ? [] : rules) {
