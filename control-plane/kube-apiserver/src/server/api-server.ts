@@ -10,6 +10,7 @@ import { selfSubjectReview, tokenReview } from "../authentication/reviews.ts";
 import type { AuthenticationSettings } from "../authentication/settings.ts";
 import { tokenRequest } from "../authentication/token-request.ts";
 import { authorizerUnion, ALLOW, type Authorizer } from "../authorization/authorizer.ts";
+import { apiServerUser } from "../authentication/user.ts";
 import { createNodeAuthorizer } from "../authorization/node.ts";
 import { createRbacAuthorizer, type RbacAuthorizer } from "../authorization/rbac.ts";
 import {
@@ -28,12 +29,14 @@ import { createDiscoveryRoutes } from "../discovery/routes.ts";
 import { versionInfo } from "../discovery/version.ts";
 import { openServerExtensions } from "../extensions/server-extensions.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
+import { createOutboundClient } from "../outbound/outbound-client.ts";
+import { resolveByClusterIp, resolveByEndpoints } from "../outbound/service-resolver.ts";
 import { createRegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionChain, Registry } from "../registry/registry.ts";
 import { createConnectors } from "../streaming/connectors.ts";
 import { componentStatuses } from "./component-statuses.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
-import { createFilterChain } from "./filter-chain.ts";
+import { createFilterChain, type FilterChainOptions } from "./filter-chain.ts";
 import { createHealthRoutes, type HealthCheck } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
@@ -88,6 +91,8 @@ export interface ApiServerConfig {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
+  /** Webhooks and aggregated servers are called at an endpoint of their service, not at its address. */
+  readonly routesToEndpoints?: boolean | undefined;
   readonly admission: AdmissionSettings;
 }
 
@@ -140,12 +145,24 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     return opened;
   });
   const metrics = new RequestMetrics();
+  const outbound = {
+    client: createOutboundClient({ clock }),
+    targets: {
+      resolve:
+        config.routesToEndpoints === true ? resolveByEndpoints(objects, random) : resolveByClusterIp(objects),
+      self: () => createMemoryTransport(handleAsSelf, {}),
+    },
+  };
+  const atOpen: ((registry: Registry) => Disposable)[] = [];
   const admission = createAdmissionChain(
     createAdmissionPlugins(
       {
         objects,
         clock,
         random,
+        logger,
+        outbound,
+        whenOpen: (action) => void atOpen.push(action),
         addMetrics: (lines) => metrics.add(lines),
         authorizer: { authorize: (a) => authorizer.authorize(a) },
         rbac: () => rbac,
@@ -156,6 +173,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   let rbac: RbacAuthorizer | undefined;
   const registry = await deps.openRegistry(admission);
   opened = registry;
+  const followers = atOpen.map((action) => action(registry));
 
   const hasRbac = config.authorizationModes.includes("RBAC");
   if (hasRbac) rbac = createRbacAuthorizer(registry);
@@ -256,7 +274,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     ...(deps.routes ?? []),
     rootRoutes(catalog, checks),
   ];
-  const handle = createFilterChain({
+  const filters: FilterChainOptions = {
     authenticate: (exchange) => authentication.authenticate(exchange),
     challenge: authentication.challenge,
     authorizer,
@@ -266,7 +284,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     logger,
     maxRequestsInflight: config.maxRequestsInflight,
     maxMutatingRequestsInflight: config.maxMutatingRequestsInflight,
-  });
+  };
+  const handle = createFilterChain(filters);
+  const handleAsSelf = createFilterChain({ ...filters, authenticate: () => apiServerUser });
 
   await bootstrap({
     objects,
@@ -322,6 +342,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       await scope[Symbol.asyncDispose]();
       await authentication[Symbol.asyncDispose]();
       rbac?.[Symbol.dispose]();
+      for (const follower of followers) follower[Symbol.dispose]();
+      await outbound.client[Symbol.asyncDispose]();
       await registry[Symbol.asyncDispose]?.();
     },
   };
