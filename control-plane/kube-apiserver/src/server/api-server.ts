@@ -101,16 +101,20 @@ export interface ApiServerDeps {
 /** A registry that custom resources can be added to, or one that is as it is. */
 export type ExtensibleRegistry = Registry & Partial<AsyncDisposable> & { readonly extension?: RegistryExtension };
 
-  readonly openRegistry: (admission: AdmissionChain) => Promise<Registry & Partial<AsyncDisposable>>;
+export interface ApiServerDeps {
+  /** Opens the registry with this admission chain. The server disposes it when it ends. */
+  readonly openRegistry: (admission: AdmissionChain) => Promise<ExtensibleRegistry>;
   readonly codecs: WireCodecs;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly healthChecks?: readonly HealthCheck[];
-  /** Routes beside the server's own: OpenAPI. */
-  readonly routes?: readonly PathRoutes[];
   /** Told the types of custom resources when they change. */
   readonly publishTypes?: ((resources: readonly OpenApiResource[]) => void) | undefined;
+  /** Routes beside the server's own: OpenAPI. */
+  readonly routes?: readonly PathRoutes[];
+  /** Where the proxy subresources may lead. Absent: anywhere but to this host and its link. */
+  readonly mayProxyTo?: ((address: string) => boolean) | undefined;
 }
 
 /** A server without sockets: requests come by `transport` or through `serve`. */
@@ -148,8 +152,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const outbound = {
     client: createOutboundClient({ clock }),
     targets: {
-      resolve:
-        config.routesToEndpoints === true ? resolveByEndpoints(objects, random) : resolveByClusterIp(objects),
+      resolve: config.routesToEndpoints === true ? resolveByEndpoints(objects, random) : resolveByClusterIp(objects),
       self: () => createMemoryTransport(handleAsSelf, {}),
     },
   };
@@ -297,6 +300,10 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     isServed: (group, version) => catalog.hasGroupVersion(group, version),
   });
   await rbac?.synced;
+  const extensions = await openServerExtensions(
+    { registry, objects, catalog, clock, logger, random },
+    deps.publishTypes,
+  );
 
   const listeners: Listener[] = [];
   const authorityTexts = (): string[] =>
@@ -309,7 +316,6 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       clientCa: authentication.clientCa(),
       requestHeader: config.requestHeader && {
         ...config.requestHeader,
-  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, random }, deps.publishTypes);
         ca: authentication.requestHeaderCa() ?? config.requestHeader.ca,
       },
     });
@@ -340,6 +346,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       resources.closeWatches();
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
       await scope[Symbol.asyncDispose]();
+      await extensions[Symbol.asyncDispose]();
       await authentication[Symbol.asyncDispose]();
       rbac?.[Symbol.dispose]();
       for (const follower of followers) follower[Symbol.dispose]();
@@ -354,7 +361,6 @@ function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoute
   return (request) => {
     if (request.info.path !== "/" && request.info.path !== "/index.html") return undefined;
     const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"];
-      await extensions[Symbol.asyncDispose]();
     for (const group of catalog.groups) {
       if (group.name === "") continue;
       paths.push(`/apis/${group.name}`);
