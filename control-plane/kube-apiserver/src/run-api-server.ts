@@ -20,6 +20,8 @@ export interface ApiServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where the proxy subresources may lead. Absent: anywhere but to this host and its link. */
+  readonly mayProxyTo?: ((address: string) => boolean) | undefined;
 }
 
 /** A server that answers requests, until it is disposed. */
@@ -34,10 +36,10 @@ export interface RunningApiServer extends AsyncDisposable {
 export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
   const { config, store, clock, random } = options;
   const logger = options.logger.child({ component: "kube-apiserver" });
-  const server = await createApiServer(config, {
-    openRegistry: (admission) =>
   let custom: readonly OpenApiResource[] = [];
   const openApi = createOpenApi({ custom: () => custom });
+  const server = await createApiServer(config, {
+    openRegistry: (admission) =>
       createRegistry({
         store,
         clock,

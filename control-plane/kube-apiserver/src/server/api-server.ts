@@ -88,6 +88,8 @@ export interface ApiServerConfig {
   readonly kubeletClient?:
     | { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
     | undefined;
+  /** Types of a node's addresses that its kubelet is asked for at, best first. */
+  readonly kubeletPreferredAddressTypes?: readonly string[] | undefined;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
@@ -96,8 +98,6 @@ export interface ApiServerConfig {
   readonly admission: AdmissionSettings;
 }
 
-export interface ApiServerDeps {
-  /** Opens the registry with this admission chain. The server disposes it when it ends. */
 /** A registry that custom resources can be added to, or one that is as it is. */
 export type ExtensibleRegistry = Registry & Partial<AsyncDisposable> & { readonly extension?: RegistryExtension };
 
@@ -218,7 +218,15 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     random,
     admission,
     minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
-    connectors: createConnectors({ objects, kubeletClient: config.kubeletClient, authorizer }),
+    connectors: createConnectors({
+      objects,
+      kubeletClient: config.kubeletClient,
+      kubeletAddressTypes: config.kubeletPreferredAddressTypes,
+      authorizer,
+      clock,
+      random,
+      mayProxyTo: deps.mayProxyTo,
+    }),
     computed: new Map([
       ["/componentstatuses", () => componentStatuses({ objects, clock, checks: deps.healthChecks ?? [] })],
     ]),
