@@ -29,4 +29,5 @@ export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, 
 export { parseYaml, parseYamlDocument, stringifyYaml, YamlError } from "./yaml/yaml.ts";
 export { builtInOpenApiResources, type OpenApiResource } from "./openapi/openapi-resource.ts";
 export { createOpenApi, type OpenApi, type OpenApiDocument } from "./openapi/openapi.ts";
+export { encodeOpenApiV2 } from "./openapi/v2-protobuf.ts";
 export { COMPONENT_VERSION, KUBERNETES_VERSION } from "./kubernetes-version.ts";

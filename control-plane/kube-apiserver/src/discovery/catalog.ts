@@ -1,4 +1,5 @@
 import { parseTable } from "@coracle/api";
+import type { JsonObject } from "@coracle/apimachinery";
 import type { CellsOf } from "../server/table/cell-values.ts";
 
 /** A column of a table. */
@@ -63,6 +64,8 @@ export interface Catalog {
   hasGroupVersion(group: string, version: string): boolean;
   /** Resources of a group and version, in the order of discovery (by name). */
   resources(group: string, version: string): readonly CatalogResource[];
+  /** Aggregated discovery's entry of a group and version that another server answers for. */
+  remoteVersion?(group: string, version: string): JsonObject | undefined;
 }
 
 interface TableSubresource {

@@ -115,11 +115,14 @@ export function aggregatedDiscovery(catalog: Catalog, isCore: boolean, version: 
       .filter((group) => (group.name === "") === isCore)
       .map((group) => ({
         metadata: isCore ? {} : { name: group.name },
-        versions: group.versions.map((groupVersion) => ({
-          version: groupVersion,
-          resources: catalog.resources(group.name, groupVersion).map(aggregatedResource),
-          freshness: "Current",
-        })),
+        versions: group.versions.map(
+          (groupVersion) =>
+            catalog.remoteVersion?.(group.name, groupVersion) ?? {
+              version: groupVersion,
+              resources: catalog.resources(group.name, groupVersion).map(aggregatedResource),
+              freshness: "Current",
+            },
+        ),
       })),
   };
 }

@@ -33,7 +33,10 @@ import { createOutboundClient } from "../outbound/outbound-client.ts";
 import { resolveByClusterIp, resolveByEndpoints } from "../outbound/service-resolver.ts";
 import { createRegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionChain, Registry } from "../registry/registry.ts";
+import { createAggregator, type Aggregator } from "../aggregation/aggregator.ts";
+import { createServiceResolver } from "../aggregation/service-resolver.ts";
 import { createConnectors } from "../streaming/connectors.ts";
+import type { ApiRequest } from "./api-request.ts";
 import { componentStatuses } from "./component-statuses.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
 import { createFilterChain, type FilterChainOptions } from "./filter-chain.ts";
@@ -87,6 +90,17 @@ export interface ApiServerConfig {
   /** How this server proves itself to kubelets. */
   readonly kubeletClient?:
     | { readonly cert: string; readonly key: string; readonly ca?: string | undefined }
+    | undefined;
+  /** How requests for what other servers serve are sent on. */
+  readonly aggregation?:
+    | {
+        /** How this server proves to them that it may speak for users; asked for each connection. */
+        readonly proxyClient?: (() => { readonly cert: string; readonly key: string }) | undefined;
+        /** Straight to endpoints instead of to a service's address. */
+        readonly routesToEndpoints?: boolean | undefined;
+        /** Absent: redirects of other servers are refused. */
+        readonly forwardsRedirects?: boolean | undefined;
+      }
     | undefined;
   /** Types of a node's addresses that its kubelet is asked for at, best first. */
   readonly kubeletPreferredAddressTypes?: readonly string[] | undefined;
@@ -267,8 +281,24 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     { name: "poststarthook/bootstrap-controller", check: () => (isReady ? undefined : "not finished") },
     { name: "shutdown", isReadinessOnly: true, check: () => (isStopping ? "process is shutting down" : undefined) },
   ];
+  const aggregator = createAggregator({
+    catalog,
+    registry,
+    objects,
+    resolve: createServiceResolver({
+      objects,
+      random,
+      routesToEndpoints: config.aggregation?.routesToEndpoints === true,
+      self: () => ({ host: config.advertiseAddress, port: advertisedPort }),
+    }),
+    identity: () => config.aggregation?.proxyClient?.(),
+    refusesRedirects: config.aggregation?.forwardsRedirects !== true,
+    clock,
+    logger,
+  });
+  metrics.add(() => aggregator.metrics());
   const paths: readonly PathRoutes[] = [
-    createDiscoveryRoutes(catalog, serverAddress),
+    createDiscoveryRoutes(aggregator.discovery, serverAddress),
     createHealthRoutes(checks),
     (request) => (/^\/version\/?$/.test(request.info.path) ? sendJson(request, 200, versionInfo()) : undefined),
     (request) => {
@@ -282,14 +312,14 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       jwksUri: () => serviceAccounts.jwksUri ?? `https://${serverAddress()}/openid/v1/jwks`,
       keys,
     }),
-    ...(deps.routes ?? []),
-    rootRoutes(catalog, checks),
+    aggregator.withOpenApi(firstOf(deps.routes ?? [])),
+    rootRoutes(aggregator.discovery, checks),
   ];
   const filters: FilterChainOptions = {
     authenticate: (exchange) => authentication.authenticate(exchange),
     challenge: authentication.challenge,
     authorizer,
-    dispatch: createDispatch(resources, paths),
+    dispatch: withRemotes(aggregator, createDispatch(resources, paths)),
     metrics,
     clock,
     logger,
@@ -308,10 +338,11 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     isServed: (group, version) => catalog.hasGroupVersion(group, version),
   });
   await rbac?.synced;
-  const extensions = await openServerExtensions(
-    { registry, objects, catalog, clock, logger, random },
-    deps.publishTypes,
-  );
+  await aggregator.synced;
+  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, random }, (types) => {
+    deps.publishTypes?.(types);
+    aggregator.catalogChanged();
+  });
 
   const listeners: Listener[] = [];
   const authorityTexts = (): string[] =>
@@ -355,12 +386,29 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
       await scope[Symbol.asyncDispose]();
       await extensions[Symbol.asyncDispose]();
+      await aggregator[Symbol.asyncDispose]();
       await authentication[Symbol.asyncDispose]();
       rbac?.[Symbol.dispose]();
       for (const follower of followers) follower[Symbol.dispose]();
       await outbound.client[Symbol.asyncDispose]();
       await registry[Symbol.asyncDispose]?.();
     },
+  };
+}
+
+/** What other servers answer for goes to them. */
+function withRemotes(aggregator: Aggregator, own: (request: ApiRequest) => Promise<void>): typeof own {
+  return (request) => aggregator.route(request) ?? own(request);
+}
+
+/** The first of several that knows a path. */
+function firstOf(routes: readonly PathRoutes[]): PathRoutes {
+  return (request) => {
+    for (const one of routes) {
+      const answer = one(request);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
   };
 }
 

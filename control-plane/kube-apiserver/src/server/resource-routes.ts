@@ -323,7 +323,10 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const connector = info.group === "" ? options.connectors.get(`${info.resource}/${info.subresource}`) : undefined;
     // What is proxied passes on methods that the API itself does not have.
     if (info.subresource !== "proxy" && !entry.verbs.includes(info.verb)) throw notAllowed();
-    if (connector !== undefined) return connector(request, resource);
+    if (connector !== undefined) {
+      if (info.subresource !== "log") await admitConnect(request, entry.kind);
+      return connector(request, resource);
+    }
     if (request.exchange.method === "HEAD") throw notAllowed();
     const virtual = options.virtual.get(`${info.group}/${info.resource}/${info.subresource}`);
     if (virtual !== undefined) return serveVirtual(request, resource, entry.kind, virtual);
@@ -362,6 +365,37 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
         return patch(request, resource, { patch: target.patch.bind(target) });
     }
     throw notAllowed();
+  }
+
+  /** What admission sees of a connection is the options in its query. */
+  async function admitConnect(request: ApiRequest, kind: string): Promise<void> {
+    const { info, query } = request;
+    if (query.has("dryRun")) throw badRequest("dryRun is not supported");
+    const object: Record<string, Json> = { kind, apiVersion: "v1", metadata: {} };
+    for (const [name, text] of query) {
+      if (name === "command") object[name] = query.getAll(name);
+      else if (name === "ports") object[name] = query.getAll(name).flatMap((ports) => ports.split(",").map(Number));
+      else if (name === "container") object[name] = text;
+      else if (["stdin", "stdout", "stderr", "tty"].includes(name)) object[name] = text !== "false" && text !== "0";
+    }
+    if (info.subresource === "proxy") object["path"] = info.rest.replace(/^\//, "");
+    const attributes: AdmissionAttributes = {
+      operation: "CONNECT",
+      group: info.group,
+      version: info.version,
+      resource: info.resource,
+      kind,
+      subresource: info.subresource,
+      namespace: info.namespace,
+      name: info.name,
+      object: object as unknown as ApiDraft,
+      oldObject: undefined,
+      options: undefined,
+      isDryRun: false,
+      context: request,
+    };
+    await options.admission.admit(attributes);
+    await options.admission.validate(attributes);
   }
 
   async function serveVirtual(

@@ -64,6 +64,8 @@ beforeAll(async () => {
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,
+    // The node of this test is this host itself.
+    mayProxyTo: (address) => address === "127.0.0.1",
   });
   const { port } = kubelet.address() as AddressInfo;
   const admin = server.transport({ clientCertificate: pki.client("admin").cert });

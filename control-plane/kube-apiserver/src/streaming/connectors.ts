@@ -1,37 +1,50 @@
-import { badRequest, notFound, serviceUnavailable } from "@coracle/apimachinery";
-import type { EndpointSlice } from "@coracle/api/discovery/v1";
-import type { Pod, Service } from "@coracle/api/core/v1";
+import type { Pod } from "@coracle/api/core/v1";
+import { badRequest } from "@coracle/apimachinery";
+import type { Clock, Random } from "@coracle/base";
 import { attributesOf, mustBeAllowed, type Authorizer } from "../authorization/authorizer.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { ApiRequest } from "../server/api-request.ts";
 import type { Connector } from "../server/resource-routes.ts";
+import { hostOf, type Backend } from "./backend.ts";
 import { containerOf, kubeletOf, podNamed } from "./kubelet-location.ts";
+import {
+  backendPath,
+  isGlobalUnicast,
+  mustBeProxyable,
+  portNumber,
+  serviceTarget,
+  splitProxyName,
+  type AddressRule,
+} from "./proxy-target.ts";
 import { proxyRequest } from "./proxy.ts";
-import { tunnelUpgrade, type Backend } from "./tunnel.ts";
+import { streamCommand, streamPorts } from "./stream-translation.ts";
+import { tunnelUpgrade } from "./tunnel.ts";
 
 export interface ConnectorOptions {
   readonly objects: RegistryReader;
   /** How this server proves itself to kubelets, and whom it trusts to be one. */
   readonly kubeletClient: { readonly cert: string; readonly key: string; readonly ca?: string | undefined } | undefined;
+  /** Types of a node's addresses that its kubelet is asked for at, best first. */
+  readonly kubeletAddressTypes?: readonly string[] | undefined;
   readonly authorizer: Authorizer;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Where the proxy subresources may lead. Absent: anywhere but to this host and its link. */
+  readonly mayProxyTo?: AddressRule | undefined;
 }
 
-const isTrue = (value: string | null): boolean => value !== null && value !== "false" && value !== "0";
+const isTrue = (value: string | null): boolean => value !== null && value.toLowerCase() !== "false" && value !== "0";
 const segment = encodeURIComponent;
-
-/** `[SCHEME:]NAME[:PORT]`, as names of proxied things may be written. */
-function splitProxyName(text: string): { scheme: string; name: string; port: string } {
-  const parts = text.split(":");
-  if (parts.length === 3) return { scheme: parts[0]!, name: parts[1]!, port: parts[2]! };
-  return { scheme: "", name: parts[0] ?? "", port: parts[1] ?? "" };
-}
 
 /** Subresources that are answered by a kubelet, a pod or a service rather than by this server. */
 export function createConnectors(options: ConnectorOptions): ReadonlyMap<string, Connector> {
-  const { objects, kubeletClient } = options;
+  const { objects, kubeletClient, clock, random } = options;
+  const mayProxyTo = options.mayProxyTo ?? isGlobalUnicast;
 
   async function kubelet(nodeName: string, path: string): Promise<Backend> {
-    return { ...(await kubeletOf(objects, nodeName)), isTls: true, path, tls: kubeletClient };
+    const location = await kubeletOf(objects, nodeName, options.kubeletAddressTypes);
+    const [hostHeader, now] = [hostOf({ ...location, isTls: true }), clock.now()];
+    return { ...location, isTls: true, path, tls: kubeletClient, hostHeader, now };
   }
 
   function nodeOf(pod: Pod): string {
@@ -81,7 +94,9 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
       if (isTrue(request.query.get("tty"))) query.set("tty", "1");
       if (kind === "exec") for (const word of request.query.getAll("command")) query.append("command", word);
       const path = `/${kind}/${segment(namespace)}/${segment(name)}/${segment(container)}`;
-      await tunnelUpgrade(request, await kubelet(nodeOf(pod), `${path}?${query.toString()}`));
+      const [stdin, stdout, stderr] = [query.has("input"), query.has("output"), query.has("error")];
+      const streams = { stdin, stdout, stderr, tty: query.has("tty") };
+      await streamCommand(request, await kubelet(nodeOf(pod), `${path}?${query.toString()}`), streams);
     };
 
   const portForward: Connector = async (request) => {
@@ -92,18 +107,20 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
     for (const ports of request.query.getAll("ports")) for (const port of ports.split(",")) query.append("port", port);
     const path = `/portForward/${segment(namespace)}/${segment(name)}`;
     const backend = await kubelet(nodeOf(pod), query.size === 0 ? path : `${path}?${query.toString()}`);
-    await tunnelUpgrade(request, backend);
+    await streamPorts(request, backend);
   };
 
   /** A proxied request, upgraded or plain. */
-  async function pass(request: ApiRequest, backend: Backend): Promise<void> {
+  async function pass(request: ApiRequest, target: Omit<Backend, "path" | "now">): Promise<void> {
     const { exchange, info, auditId } = request;
+    const path = backendPath(exchange.path, info.rest);
+    const query = exchange.query === "" ? "" : `?${exchange.query}`;
+    const backend = { ...target, path: `${path === "" ? "/" : path}${query}`, now: clock.now() };
     if (exchange.upgrade !== undefined) return await tunnelUpgrade(request, backend);
     const isRead = exchange.method === "GET" || exchange.method === "HEAD";
-    if (isRead && info.rest === "" && !exchange.path.endsWith("/")) {
+    if (isRead && path === "") {
       // Relative links of the first page would lead out of the proxy.
-      const query = exchange.query === "" ? "" : `?${exchange.query}`;
-      exchange.send(301, { location: `${exchange.path}/${query}`, "audit-id": auditId }, Buffer.alloc(0));
+      exchange.send(301, { location: `${exchange.path}/${query}`, "audit-id": auditId }, undefined);
       return;
     }
     const inNamespace = info.namespace === "" ? "" : `/namespaces/${info.namespace}`;
@@ -111,54 +128,30 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
     await proxyRequest(request, backend, { linkPrefix });
   }
 
-  function proxyPath(request: ApiRequest): string {
-    const path = request.info.rest === "" ? "/" : request.info.rest;
-    return request.exchange.query === "" ? path : `${path}?${request.exchange.query}`;
-  }
-
   const nodeProxy: Connector = async (request) => {
-    const { name, port } = splitProxyName(request.info.name);
-    const backend = await kubelet(name, proxyPath(request));
-    await pass(request, port === "" ? backend : { ...backend, port: Number(port) });
+    const { scheme, name, port } = splitProxyName(request.info.name, "node");
+    const own = await kubeletOf(objects, name, options.kubeletAddressTypes);
+    await mustBeProxyable(own.host, mayProxyTo);
+    if (port === "" || port === String(own.port)) await pass(request, { ...own, isTls: true, tls: kubeletClient });
+    // Whatever else listens there is no kubelet: it is shown no certificate, and asked for none that we know.
+    else await pass(request, { host: own.host, port: portNumber(port), isTls: scheme === "https" });
   };
 
   const podProxy: Connector = async (request) => {
-    const { scheme, name, port } = splitProxyName(request.info.name);
+    const { scheme, name, port } = splitProxyName(request.info.name, "pod");
     const pod = await podNamed(objects, request.info.namespace, name);
-    const host = pod.status?.podIP ?? "";
-    if (host === "") throw badRequest("address not allowed");
+    const host = pod.status?.podIPs?.[0]?.ip ?? pod.status?.podIP ?? "";
+    if (!mayProxyTo(host)) throw badRequest("address not allowed");
     const first = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? [])[0]?.containerPort;
     const isTls = scheme === "https";
-    await pass(request, { host, port: Number(port || first || 80), isTls, path: proxyPath(request) });
+    await pass(request, { host, port: port === "" ? (first ?? (isTls ? 443 : 80)) : portNumber(port), isTls });
   };
 
   const serviceProxy: Connector = async (request) => {
-    const { namespace } = request.info;
-    const { scheme, name, port } = splitProxyName(request.info.name);
-    const ref = { group: "", version: "v1", plural: "services" };
-    const service = (await objects.get(ref, namespace, name)) as unknown as Service | undefined;
-    if (service === undefined) throw notFound({ group: "", resource: "services" }, name);
-    const ports = service.spec?.ports ?? [];
-    const wanted =
-      port === "" && ports.length === 1
-        ? ports[0]
-        : ports.find((one) => one.name === port || String(one.port) === port);
-    if (wanted === undefined)
-      throw serviceUnavailable(`no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`);
-    const slices = (await objects.list(
-      { group: "discovery.k8s.io", version: "v1", plural: "endpointslices" },
-      namespace,
-      {
-        labelSelector: `kubernetes.io/service-name=${name}`,
-      },
-    )) as unknown as readonly EndpointSlice[];
-    for (const slice of slices) {
-      const target = (slice.ports ?? []).find((one) => (one.name ?? "") === (wanted.name ?? ""))?.port;
-      const host = slice.endpoints.find((endpoint) => endpoint.conditions?.ready !== false)?.addresses[0];
-      if (target === undefined || host === undefined) continue;
-      return pass(request, { host, port: target, isTls: scheme === "https", path: proxyPath(request) });
-    }
-    throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
+    const { namespace, name: id } = request.info;
+    const name = splitProxyName(id, "service");
+    const target = await serviceTarget(objects, random, namespace, id, name);
+    await pass(request, { ...target, isTls: name.scheme === "https" });
   };
 
   return new Map<string, Connector>([

@@ -1,9 +1,16 @@
-import { badRequest, notFound, serviceUnavailable } from "@coracle/apimachinery";
+import { badRequest, notFound, statusError } from "@coracle/apimachinery";
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts";
 
 const core = (plural: string): ResourceRef => ({ group: "", version: "v1", plural });
-const ADDRESS_TYPES = ["InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname"];
+/** Types of a node's addresses, best first, where nothing else is said. */
+export const KUBELET_ADDRESS_TYPES: readonly string[] = [
+  "InternalIP",
+  "ExternalIP",
+  "InternalDNS",
+  "ExternalDNS",
+  "Hostname",
+];
 const KUBELET_PORT = 10250;
 
 /** Where a node's kubelet listens. */
@@ -13,17 +20,22 @@ export interface KubeletLocation {
 }
 
 /** The kubelet of a node, from what the node's status says. */
-export async function kubeletOf(objects: RegistryReader, nodeName: string): Promise<KubeletLocation> {
+export async function kubeletOf(
+  objects: RegistryReader,
+  nodeName: string,
+  addressTypes: readonly string[] = KUBELET_ADDRESS_TYPES,
+): Promise<KubeletLocation> {
   const node = (await objects.get(core("nodes"), "", nodeName)) as unknown as Node | undefined;
   if (node === undefined) throw notFound({ group: "", resource: "nodes" }, nodeName);
   const addresses = node.status?.addresses ?? [];
-  for (const type of ADDRESS_TYPES) {
+  for (const type of addressTypes) {
     const found = addresses.find((address) => address.type === type);
     if (found !== undefined) {
       return { host: found.address, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port || KUBELET_PORT };
     }
   }
-  throw serviceUnavailable(`no preferred addresses found; known addresses: ${JSON.stringify(addresses)}`);
+  const known = addresses.map((one) => `{${one.type} ${one.address}}`).join(" ");
+  throw statusError("InternalError", `no preferred addresses found; known addresses: [${known}]`, {});
 }
 
 /** The pod that a connect request names. Throws 404. */

@@ -1,32 +1,101 @@
-/** Attributes of HTML elements that hold a URL. */
-const URL_ATTRIBUTES =
-  "action|archive|background|cite|classid|codebase|data|formaction|href|icon|longdesc|manifest|poster|profile|src|usemap";
-const TAG = /<[a-z](?:"[^"]*"|'[^']*'|[^'">])*>/gi;
-const ATTRIBUTE = new RegExp(`(\\s(?:${URL_ATTRIBUTES})\\s*=\\s*)("[^"]*"|'[^']*'|[^\\s"'>]+)`, "gi");
+/** Attributes that hold a URL, by the elements that have them. */
+const URL_ATTRIBUTES: Readonly<Record<string, readonly string[]>> = {
+  a: ["href"],
+  applet: ["codebase"],
+  area: ["href"],
+  audio: ["src"],
+  base: ["href"],
+  blockquote: ["cite"],
+  body: ["background"],
+  button: ["formaction"],
+  command: ["icon"],
+  del: ["cite"],
+  embed: ["src"],
+  form: ["action"],
+  frame: ["longdesc", "src"],
+  head: ["profile"],
+  html: ["manifest"],
+  iframe: ["longdesc", "src"],
+  img: ["longdesc", "src", "usemap"],
+  input: ["src", "usemap", "formaction"],
+  ins: ["cite"],
+  link: ["href"],
+  object: ["classid", "codebase", "data", "usemap"],
+  q: ["cite"],
+  script: ["src"],
+  source: ["src"],
+  video: ["poster", "src"],
+};
 
-/** A path of the backend as a path of this server: `/css` is `PREFIX/css` for who came through the proxy. */
-export function proxiedPath(url: string, prefix: string): string {
-  const isAbsolutePath = url.startsWith("/") && !url.startsWith("//");
-  return isAbsolutePath && !url.startsWith(`${prefix}/`) ? prefix + url : url;
+/** A comment; an element whose content is text, up to its end; or the beginning of a tag. */
+const MARKUP = /<!--[\s\S]*?-->|<([a-z][a-z0-9]*)((?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?\/?)>/gi;
+const ATTRIBUTE = /(\s([a-z-]+)\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)/gi;
+const TEXT_ELEMENTS = new Set(["script", "style", "textarea", "title", "iframe", "noembed", "noframes", "xmp"]);
+
+/** Where a page came from, and where its links shall lead. */
+export interface ProxiedPage {
+  /** Path of this server that stands for the backend's root. */
+  readonly prefix: string;
+  /** Hosts that mean the backend itself: its address, and the host that the client asked for. */
+  readonly hosts: readonly string[];
 }
 
-/** Where a backend sends its client to, seen through the proxy. Other hosts stay what they are. */
-export function proxiedLocation(location: string, prefix: string, backendHost: string): string {
-  const own = /^https?:\/\/([^/?#]*)(.*)$/i.exec(location);
-  if (own === null) return proxiedPath(location, prefix);
-  const [, host = "", path = ""] = own;
-  return host.toLowerCase() === backendHost.toLowerCase()
-    ? proxiedPath(path.startsWith("/") ? path : `/${path}`, prefix)
-    : location;
+/** `/a/../b//c/` is `/b/c/`; what would lead above the root stays below it. */
+export function cleanPath(path: string): string {
+  const out: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part === "..") out.pop();
+    else out.push(part);
+  }
+  const isFolder = path.endsWith("/") && out.length > 0;
+  return `/${out.join("/")}${isFolder ? "/" : ""}`;
+}
+
+/** A URL that the backend names, seen through the proxy. Relative ones and those of other hosts stay what they are. */
+export function proxiedUrl(url: string, { prefix, hosts }: ProxiedPage): string {
+  const [, scheme = "", host, path = "", rest = ""] = /^([a-z][a-z0-9+.-]*:)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/i.exec(
+    url,
+  )!;
+  if (scheme !== "" && host === undefined) return url;
+  const isElsewhere = host !== undefined && host !== "" && !hosts.includes(host.toLowerCase());
+  if (isElsewhere || !path.startsWith("/")) return url;
+  // A page that knows the client's own host goes on naming it.
+  const origin = host !== undefined && host !== "" && host.toLowerCase() === hosts[1] ? `${scheme}//${host}` : "";
+  const led = path.startsWith(prefix) ? path : prefix + cleanPath(path);
+  return `${origin}${led}${rest}`;
 }
 
 /** A page whose links lead through the proxy. */
-export function withProxiedLinks(html: string, prefix: string): string {
-  return html.replace(TAG, (tag) =>
-    tag.replace(ATTRIBUTE, (_, name: string, value: string) => {
-      const quote = /^["']/.exec(value)?.[0] ?? "";
-      const url = quote === "" ? value : value.slice(1, -1);
-      return `${name}${quote}${proxiedPath(url, prefix)}${quote}`;
-    }),
-  );
+export function withProxiedLinks(html: string, page: ProxiedPage): string {
+  let out = "";
+  let at = 0;
+  MARKUP.lastIndex = 0;
+  for (let tag = MARKUP.exec(html); tag !== null; tag = MARKUP.exec(html)) {
+    const name = tag[1]?.toLowerCase();
+    out += html.slice(at, tag.index);
+    at = MARKUP.lastIndex;
+    if (name === undefined) {
+      out += tag[0];
+      continue;
+    }
+    const wanted = Object.hasOwn(URL_ATTRIBUTES, name) ? URL_ATTRIBUTES[name]! : [];
+    out += wanted.length === 0 ? tag[0] : withProxiedAttributes(tag[0], wanted, page);
+    if (!TEXT_ELEMENTS.has(name)) continue;
+    const end = html.toLowerCase().indexOf(`</${name}`, at);
+    if (end === -1) break;
+    MARKUP.lastIndex = end;
+    out += html.slice(at, end);
+    at = end;
+  }
+  return out + html.slice(at);
+}
+
+function withProxiedAttributes(tag: string, wanted: readonly string[], page: ProxiedPage): string {
+  return tag.replace(ATTRIBUTE, (whole, before: string, name: string, value: string) => {
+    if (!wanted.includes(name.toLowerCase())) return whole;
+    const quote = /^["']/.exec(value)?.[0] ?? "";
+    const url = quote === "" ? value : value.slice(1, -1);
+    return `${before}${quote}${proxiedUrl(url, page)}${quote}`;
+  });
 }

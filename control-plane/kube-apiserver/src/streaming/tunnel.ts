@@ -1,64 +1,140 @@
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Duplex } from "node:stream";
-import { badRequest, serviceUnavailable } from "@coracle/apimachinery";
+import { badRequest, statusError } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
+import {
+  dialErrorText,
+  dialTimeout,
+  forwardedHeaders,
+  tlsOptions,
+  type Backend,
+  type ForwardedHeaders,
+} from "./backend.ts";
 
-/** The other end of a tunnel or a proxied request. */
-export interface Backend {
-  readonly host: string;
-  readonly port: number;
-  readonly isTls: boolean;
-  /** Path with query. */
-  readonly path: string;
-  readonly tls?: { readonly cert?: string; readonly key?: string; readonly ca?: string | undefined } | undefined;
-}
+const DIAL_TIMEOUT_MS = 30_000;
+const MAX_HEAD_BYTES = 1 << 20;
 
-/** Headers that are between a client and this server only. */
-const PRIVATE_HEADERS = new Set([
-  "host",
-  "authorization",
-  "http2-settings",
-  "x-remote-user",
-  "x-remote-group",
-  "x-remote-uid",
-]);
+/** Something between here and a backend broke: no Status of the API says it better than 500 with the words. */
+const failure = (message: string, cause?: unknown): Error =>
+  statusError("InternalError", message, {}, cause === undefined ? {} : { cause });
 
-/** What is passed on of a request's headers. */
-export function forwardedHeaders(request: ApiRequest): Record<string, string | readonly string[]> {
-  const out: Record<string, string | readonly string[]> = {};
-  for (const [name, value] of Object.entries(request.exchange.headers())) {
-    if (value === undefined || name.startsWith(":") || PRIVATE_HEADERS.has(name)) continue;
-    if (name.startsWith("impersonate-") || name.startsWith("x-remote-extra-")) continue;
-    out[name] = value;
-  }
-  return out;
-}
-
-function open(backend: Backend): Promise<Duplex> {
+/** Opens a connection, TLS included. Rejects with a StatusError. */
+export function dialBackend(backend: Backend): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const { host, port, tls } = backend;
+    const { host, port } = backend;
     const socket = backend.isTls
-      ? connectTls(
-          {
-            host,
-            port,
-            ALPNProtocols: ["http/1.1"],
-            ...(tls?.cert === undefined ? {} : { cert: tls.cert, key: tls.key }),
-            ...(tls?.ca === undefined ? { rejectUnauthorized: false } : { ca: tls.ca }),
-          },
-          () => settle(),
-        )
+      ? connectTls({ host, port, ALPNProtocols: ["http/1.1"], ...tlsOptions(backend) }, () => settle())
       : connectTcp({ host, port }, () => settle());
-    const fail = (error: Error): void =>
-      reject(serviceUnavailable(`error dialing backend: ${error.message}`, { cause: error }));
+    const fail = (error: Error): void => {
+      socket.destroy();
+      reject(failure(`error dialing backend: ${dialErrorText(error, backend)}`));
+    };
+    const expire = (): void => fail(dialTimeout(backend));
     socket.once("error", fail);
+    socket.setTimeout(DIAL_TIMEOUT_MS, expire);
     function settle(): void {
       socket.removeListener("error", fail);
+      socket.setTimeout(0);
+      socket.removeListener("timeout", expire);
       socket.setNoDelay(true);
       resolve(socket);
     }
   });
+}
+
+/** The head of an HTTP/1.1 request as it goes over the wire. */
+export function requestHead(method: string, path: string, headers: ForwardedHeaders): string {
+  let head = `${method} ${path} HTTP/1.1\r\n`;
+  for (const [name, value] of Object.entries(headers)) {
+    for (const one of typeof value === "string" ? [value] : value) head += `${name}: ${one}\r\n`;
+  }
+  return `${head}\r\n`;
+}
+
+/** What a backend answered to an upgrade request: the head's bytes, and what of the new protocol came with them. */
+export interface UpgradeAnswer {
+  readonly status: number;
+  readonly head: Buffer;
+  readonly rest: Buffer;
+  /** By lower-case name. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** Reads the head of the answer. Rejects when the connection ends before. */
+export function readUpgradeAnswer(socket: Duplex): Promise<UpgradeAnswer> {
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const done = (action: () => void): void => {
+      socket.removeListener("data", onData);
+      socket.removeListener("end", onEnd);
+      socket.removeListener("close", onEnd);
+      socket.removeListener("error", onEnd);
+      action();
+    };
+    const onEnd = (): void => done(() => reject(failure("unexpected EOF")));
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      const end = bytes.indexOf("\r\n\r\n");
+      if (end === -1) {
+        if (bytes.length > MAX_HEAD_BYTES) done(() => reject(failure("header size limit exceeded")));
+        return;
+      }
+      socket.pause();
+      const [first = "", ...lines] = bytes.toString("latin1", 0, end).split("\r\n");
+      const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(first)?.[1]);
+      const headers = new Map(
+        lines.map((line) => {
+          const colon = line.indexOf(":");
+          return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()];
+        }),
+      );
+      const [head, rest] = [bytes.subarray(0, end + 4), bytes.subarray(end + 4)];
+      if (Number.isNaN(status)) done(() => reject(failure(`malformed HTTP response ${JSON.stringify(first)}`)));
+      else done(() => resolve({ status, head, rest, headers }));
+    };
+    socket.on("data", onData);
+    socket.once("end", onEnd);
+    socket.once("close", onEnd);
+    socket.once("error", onEnd);
+  });
+}
+
+/** A backend that was asked to switch protocols, and what it said. */
+export interface DialedUpgrade {
+  readonly socket: Duplex;
+  readonly answer: UpgradeAnswer;
+}
+
+/** Asks a backend to switch protocols with the given request. The caller owns the connection. */
+export async function dialUpgrade(
+  backend: Backend,
+  method: string,
+  headers: ForwardedHeaders,
+  early: Buffer = Buffer.alloc(0),
+): Promise<DialedUpgrade> {
+  const socket = await dialBackend(backend);
+  socket.write(requestHead(method, backend.path, headers));
+  if (early.length > 0) socket.write(early);
+  try {
+    const answer = await readUpgradeAnswer(socket);
+    if (answer.status !== 101 && answer.status < 400)
+      throw failure(`invalid upgrade response: status code ${answer.status}`);
+    return { socket, answer };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Hands a backend's answer to the client as it came, and from then on every byte both ways, until both have closed. */
+export async function joinUpgrade(client: Duplex, { socket, answer }: DialedUpgrade): Promise<void> {
+  const { joinConnections } = await import("@coracle/client/streaming");
+  client.write(answer.head);
+  if (answer.rest.length > 0) client.write(answer.rest);
+  // A refusal ends with its body; its connection is of no further use.
+  if (answer.status !== 101) socket.end();
+  await joinConnections(client, socket);
 }
 
 /**
@@ -66,28 +142,8 @@ function open(backend: Backend): Promise<Duplex> {
  * look at it. Resolves when both ends have closed.
  */
 export async function tunnelUpgrade(request: ApiRequest, backend: Backend): Promise<void> {
-  const { upgrade } = request.exchange;
+  const { upgrade, method } = request.exchange;
   if (upgrade === undefined) throw badRequest("Upgrade request required");
-  const client = upgrade.socket;
-  const server = await open(backend);
-  let head = `${request.exchange.method} ${backend.path} HTTP/1.1\r\nhost: ${backend.host}:${backend.port}\r\n`;
-  for (const [name, value] of Object.entries(forwardedHeaders(request))) {
-    for (const one of typeof value === "string" ? [value] : value) head += `${name}: ${one}\r\n`;
-  }
-  server.write(`${head}\r\n`);
-  if (upgrade.head.length > 0) server.write(upgrade.head);
-  await new Promise<void>((resolve) => {
-    let open = 2;
-    const gone = (): void => {
-      if (--open === 0) resolve();
-    };
-    client.once("close", gone);
-    server.once("close", gone);
-    client.on("error", () => server.destroy());
-    server.on("error", () => client.destroy());
-    client.once("close", () => server.destroy());
-    server.once("close", () => client.end());
-    client.pipe(server);
-    server.pipe(client);
-  });
+  const dialed = await dialUpgrade(backend, method, forwardedHeaders(request, backend), upgrade.head);
+  await joinUpgrade(upgrade.socket, dialed);
 }

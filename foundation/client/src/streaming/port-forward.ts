@@ -67,13 +67,21 @@ export async function servePortForward(
   gone.abort(new DOMException("the client is gone", "AbortError"));
 }
 
+/** Completes a WebSocket handshake for SPDY in messages, and gives the bytes inside; undefined when it was refused. */
+export async function acceptPortForwardTunnel(
+  request: Pick<IncomingMessage, "headers" | "method">,
+  socket: Duplex,
+  head: Buffer,
+): Promise<Duplex | undefined> {
+  const webSocket = await acceptWebSocket(request as IncomingMessage, socket, head, [TUNNEL], MAX_MESSAGE_BYTES);
+  if (webSocket === undefined) return undefined;
+  const { createWebSocketStream } = await import("ws");
+  return createWebSocketStream(webSocket);
+}
+
 async function openConnection(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Duplex | undefined> {
-  if (headerValues(request, "upgrade").some((value) => value.toLowerCase() === "websocket")) {
-    const webSocket = await acceptWebSocket(request, socket, head, [TUNNEL], MAX_MESSAGE_BYTES);
-    if (webSocket === undefined) return undefined;
-    const { createWebSocketStream } = await import("ws");
-    return createWebSocketStream(webSocket);
-  }
+  if (headerValues(request, "upgrade").some((value) => value.toLowerCase() === "websocket"))
+    return await acceptPortForwardTunnel(request, socket, head);
   if (negotiateSpdy(request, socket, [PORT_FORWARD]) === undefined) return undefined;
   if (head.length > 0) socket.unshift(head);
   return socket;

@@ -30,10 +30,12 @@ export interface RemoteCommandSession {
 }
 
 /**
- * Runs the command. Resolves after its last output was written to the streams (ending them is allowed, not needed); a rejection is
+ * Runs the command, or has it run by somebody who reports a Status. Resolves after its last output was written to the streams (ending them is allowed, not needed); a rejection is
  * told to the client as an error that is not the command's own.
  */
-export type RemoteCommandStart = (session: RemoteCommandSession) => Promise<{ readonly exitCode: number }>;
+export type RemoteCommandStart = (
+  session: RemoteCommandSession,
+) => Promise<{ readonly exitCode: number } | { readonly status: Status }>;
 
 /** The two transports' common form: streams, and the way to end. */
 export interface RemoteCommandChannels extends RemoteCommandSession {
@@ -89,7 +91,8 @@ export async function serveRemoteCommand(
   if (channels === undefined) return;
   let status: Status;
   try {
-    status = exitStatus((await start(channels)).exitCode);
+    const outcome = await start(channels);
+    status = "status" in outcome ? outcome.status : exitStatus(outcome.exitCode);
   } catch (error) {
     const prefix = options.errorPrefix ?? "error executing command in container";
     const message = error instanceof Error ? error.message : String(error);
