@@ -3,6 +3,7 @@ import { equalJson, forbiddenField, invalidValue, required, type Draft, type Fie
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
+import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
@@ -122,6 +123,7 @@ function ephemeralUpdate(object: ApiObject, before: ApiObject): FieldError[] {
 }
 
 function prepareForCreate(draft: ApiDraft): void {
+  applyAppArmorAnnotations(draft.metadata, (draft["spec"] ?? {}) as Draft);
   draft["status"] = { phase: "Pending", qosClass: qosClass(as<PodSpec>(draft["spec"] ?? {})) };
   if (gated(as<PodSpec>(draft["spec"] ?? {}))) {
     (draft["status"] as Draft)["conditions"] = [
