@@ -63,10 +63,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     state: "stored",
     note: "definitions are checked; custom resources are not served",
   },
-  "apiregistration.k8s.io/v1/apiservices": {
-    state: "stored",
-    note: "no aggregation: requests to other servers are not passed on",
-  },
+  "apiregistration.k8s.io/v1/apiservices": { state: "works", by: ["kube-apiserver"] },
   "apps/v1/controllerrevisions": { state: "works", by: ["daemonset-controller", "statefulset-controller"] },
   "apps/v1/daemonsets": { state: "works", by: ["daemonset-controller"] },
   "apps/v1/deployments": { state: "works", by: ["deployment-controller"] },

@@ -2,6 +2,7 @@ import { UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
+import { createProxyClientFiles } from "./aggregation/proxy-client-files.ts";
 import type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -40,6 +41,11 @@ export interface ApiServerFlags {
   readonly kubeletClientCertificate: string;
   readonly kubeletClientKey: string;
   readonly kubeletCertificateAuthority: string;
+  readonly kubeletPreferredAddressTypes: readonly string[];
+  readonly proxyClientCertFile: string;
+  readonly proxyClientKeyFile: string;
+  readonly enableAggregatorRouting: boolean;
+  readonly aggregatorRejectForwardingRedirect: boolean;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   readonly maxRequestsInflight: number;
@@ -59,9 +65,6 @@ const IGNORED = new Set([
   "storage-backend",
   "storage-media-type",
   "enable-bootstrap-token-auth",
-  "kubelet-preferred-address-types",
-  "proxy-client-cert-file",
-  "proxy-client-key-file",
   "profiling",
   "feature-gates",
   "runtime-config",
@@ -80,6 +83,8 @@ const IGNORED = new Set([
 type Values = Map<string, string[]>;
 
 const BOOLEANS = new Set([
+  "enable-aggregator-routing",
+  "aggregator-reject-forwarding-redirect",
   "anonymous-auth",
   "service-account-extend-token-expiration",
   "allow-privileged",
@@ -187,6 +192,17 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     kubeletClientCertificate: take("kubelet-client-certificate", ""),
     kubeletClientKey: take("kubelet-client-key", ""),
     kubeletCertificateAuthority: take("kubelet-certificate-authority", ""),
+    kubeletPreferredAddressTypes: takeList("kubelet-preferred-address-types", [
+      "Hostname",
+      "InternalDNS",
+      "InternalIP",
+      "ExternalDNS",
+      "ExternalIP",
+    ]),
+    proxyClientCertFile: take("proxy-client-cert-file", ""),
+    proxyClientKeyFile: take("proxy-client-key-file", ""),
+    enableAggregatorRouting: takeBoolean("enable-aggregator-routing", false),
+    aggregatorRejectForwardingRedirect: takeBoolean("aggregator-reject-forwarding-redirect", true),
     enableAdmissionPlugins: takeList("enable-admission-plugins"),
     disableAdmissionPlugins: takeList("disable-admission-plugins"),
     maxRequestsInflight: takeNumber("max-requests-inflight", 400),
@@ -199,6 +215,8 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
   for (const name of values.keys()) {
     if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);
   }
+  if ((flags.proxyClientCertFile === "") !== (flags.proxyClientKeyFile === ""))
+    throw new UsageError("proxy-client-cert-file and proxy-client-key-file must be given together");
   if (flags.serviceAccountIssuers.length === 0) throw new UsageError("service-account-issuer is a required flag");
   if (flags.serviceAccountSigningKeyFile === "")
     throw new UsageError("service-account-signing-key-file is a required flag");
@@ -269,6 +287,15 @@ export function readApiServerConfig(
             key: read(flags.kubeletClientKey),
             ca: optional(flags.kubeletCertificateAuthority),
           },
+    kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes,
+    aggregation: {
+      proxyClient:
+        flags.proxyClientCertFile === ""
+          ? undefined
+          : createProxyClientFiles(flags.proxyClientCertFile, flags.proxyClientKeyFile),
+      routesToEndpoints: flags.enableAggregatorRouting,
+      forwardsRedirects: !flags.aggregatorRejectForwardingRedirect,
+    },
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     minRequestTimeoutSeconds: flags.minRequestTimeout,
