@@ -1,0 +1,112 @@
+import { decodeKubernetes, decodeWatchFrame, isKubernetesProtobuf } from "@coracle/api";
+import type { Reply } from "./connection.ts";
+
+/** An answer in the form in which two servers' are compared. */
+export interface EvenAnswer {
+  readonly code: number;
+  readonly type: string;
+  readonly warnings: readonly string[];
+  readonly body: unknown;
+}
+
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+const TIME = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z|( \+0000 UTC))?( m=\+[\d.]+)?/g;
+const AGE = /^(<invalid>|(\d+[dhms])+)$/;
+const NEAR_MS = 3 * 3_600_000;
+
+/** Text without what no two servers share. */
+function evenText(text: string): string {
+  return text
+    .replaceAll(UUID, "<uid>")
+    .replaceAll(TIME, (time) =>
+      Math.abs(Date.parse(time.replace(" ", "T").replace(/ .*$/, "Z")) - Date.now()) < NEAR_MS ? "<time>" : time,
+    )
+    .replaceAll(/(resource version: )\d+/gi, "$1<version>")
+    .replaceAll(/(current: )\d+/g, "$1<version>")
+    .replaceAll(/(match the ResourceVersion in record \()\d+/g, "$1<version>")
+    .replaceAll(/(ResourceVersion in object meta: )\d+/g, "$1<version>")
+    .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
+    .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
+    .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-<suffix>")
+    .replaceAll(/\b10\.96\.\d+\.\d+\b/g, "<cluster ip>")
+    .replaceAll(/\bdiff-generated-[a-z0-9]{5}\b/g, "diff-generated-<suffix>")
+    .replaceAll(/"resourceVersion": ?"\d+"/g, '"resourceVersion":"<version>"');
+}
+
+/** What tells one build of a server from another. */
+const BUILD_MEMBERS: readonly string[] = [
+  "buildDate",
+  "compiler",
+  "gitCommit",
+  "gitTreeState",
+  "gitVersion",
+  "goVersion",
+  "platform",
+];
+
+function evenMember(key: string, value: unknown): unknown {
+  if (BUILD_MEMBERS.includes(key)) return "<build>";
+  if (key === "resourceVersion" && typeof value === "string" && /^\d+$/.test(value) && value !== "0")
+    return "<version>";
+  if (key === "continue" && typeof value === "string" && value !== "") return "<continue>";
+  if ((key === "nodePort" || key === "healthCheckNodePort") && typeof value === "number" && value >= 30_000)
+    return "<port>";
+  if (key === "columnDefinitions" && Array.isArray(value))
+    return value.map((column: object) => even({ ...column, description: "<prose>" }));
+  if (key === "cells" && Array.isArray(value))
+    return value.map((cell) => (typeof cell === "string" && AGE.test(cell) ? "<age>" : even(cell)));
+  return even(value);
+}
+
+function even(value: unknown): unknown {
+  if (typeof value === "string") return evenText(value);
+  if (Array.isArray(value)) return value.map(even);
+  if (value === null || typeof value !== "object") return value;
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([key, member]) => [evenText(key), evenMember(key, member)]));
+}
+
+const plainText = (body: Buffer): string =>
+  evenText(body.toString("utf8")).replaceAll(/(resourceVersion: )"\d+"/g, '$1"<version>"');
+
+function readFrames(body: Buffer): unknown[] {
+  const frames: unknown[] = [];
+  for (let at = 0; at + 4 <= body.length;) {
+    const length = body.readUInt32BE(at);
+    frames.push(decodeWatchFrame(body.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+  }
+  return frames;
+}
+
+function readBody(type: string, body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  try {
+    if (type.includes("stream=watch") && type.includes("protobuf")) return even(readFrames(body));
+    if (isKubernetesProtobuf(body)) return even(decodeKubernetes(body));
+    if (type.startsWith("application/json") || type.startsWith("application/openapi")) {
+      const text = body.toString("utf8");
+      return text.includes("\n{") && text.startsWith('{"type":')
+        ? text
+            .trim()
+            .split("\n")
+            .map((line) => even(JSON.parse(line)))
+        : even(JSON.parse(text));
+    }
+  } catch {
+    // compared as text
+  }
+  return plainText(body);
+}
+
+/** An answer without uids, times, versions and whatever else is each server's own. */
+export function evenOut({ code, headers, body }: Reply): EvenAnswer {
+  const type = String(headers["content-type"] ?? "");
+  const warning = headers["warning"];
+  const warnings = (Array.isArray(warning) ? warning.map(String) : warning === undefined ? [] : [String(warning)])
+    .join(", ")
+    .split(/, (?=299 )/)
+    .filter((text) => text !== "")
+    .map(evenText);
+  return { code, type, warnings, body: readBody(type, body) };
+}
