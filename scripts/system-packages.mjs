@@ -23,6 +23,7 @@ const TEST = {
   "docker-registry": "docker-registry",
   busybox: "busybox-static",
   etcd: "etcd-server",
+  etcdctl: "etcd-client",
   openssl: "openssl",
   skopeo: "skopeo",
   zstd: "zstd",

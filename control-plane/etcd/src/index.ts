@@ -2,6 +2,9 @@
 export { runCompactor } from "./compactor/compactor.ts";
 export { openEmbeddedStore } from "./engine/embedded-store.ts";
 export { createMemoryStore } from "./engine/memory-store.ts";
+export { parseEtcdFlags, type EtcdFlags } from "./server/flags.ts";
+export { runEtcd } from "./server/run-etcd.ts";
+export { startEtcdServer, type EtcdServer, type EtcdServerOptions } from "./server/etcd-server.ts";
 export { createRemoteStore, type RemoteStoreOptions } from "./remote/remote-store.ts";
 export {
   prefixEnd,

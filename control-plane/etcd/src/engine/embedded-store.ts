@@ -1,10 +1,11 @@
 import { open, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
-import { StoreError, type Store } from "../store/store.ts";
+import { StoreError } from "../store/store.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { checkLmdbFile } from "./lmdb-file.ts";
 import { LmdbJournal } from "./lmdb-journal.ts";
+import type { Engine } from "./engine.ts";
 import { MvccStore } from "./mvcc-store.ts";
 
 /**
@@ -16,7 +17,9 @@ export async function openEmbeddedStore(options: {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random?: Random | undefined;
-}): Promise<Store> {
+  /** False: writes are acknowledged before they are on disk. */
+  readonly isSynced?: boolean | undefined;
+}): Promise<Engine> {
   const { dataDir, clock, random } = options;
   const log = options.logger.child({ component: "store" });
   const startedAtMs = clock.monotonicMs();
@@ -28,7 +31,7 @@ export async function openEmbeddedStore(options: {
     owned.use(await lockDataDir(dataDir));
     const path = join(dataDir, "store.mdb");
     await checkLmdbFile(path);
-    const journal = await LmdbJournal.open(await library, path);
+    const journal = await LmdbJournal.open(await library, path, options.isSynced ?? true);
     owned.add(() => journal.close());
     await syncDirectory(dataDir);
     const initial = journal.restore();

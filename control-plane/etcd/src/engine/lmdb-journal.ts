@@ -25,13 +25,14 @@ export class LmdbJournal implements Journal {
   }
 
   /** Opens or creates the file. */
-  static async open(lmdb: typeof Lmdb, path: string): Promise<LmdbJournal> {
+  static async open(lmdb: typeof Lmdb, path: string, isSynced = true): Promise<LmdbJournal> {
     const db = guard(path, () =>
       lmdb.open<Buffer, Buffer>({
         path,
         noSubdir: true,
         // A write that resolved is on disk, not on its way.
         overlappingSync: false,
+        noSync: !isSynced,
         encoding: "binary",
         keyEncoding: "binary",
         cache: false,

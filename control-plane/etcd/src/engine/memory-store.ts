@@ -1,11 +1,11 @@
 import type { Clock, Random } from "@coracle/base";
-import type { Store } from "../store/store.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import { MAX_KEY_BYTES } from "./log-record.ts";
+import type { Engine } from "./engine.ts";
 import { MvccStore } from "./mvcc-store.ts";
 
 /** A store that is gone with the process. The same rules as the embedded engine, nothing on disk. */
-export function createMemoryStore(options: { readonly clock: Clock; readonly random?: Random | undefined }): Store {
+export function createMemoryStore(options: { readonly clock: Clock; readonly random?: Random | undefined }): Engine {
   return new MvccStore({ journal: new NoJournal(), clock: options.clock, random: options.random });
 }
 

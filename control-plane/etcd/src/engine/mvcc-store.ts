@@ -2,13 +2,13 @@ import { systemRandom, type Clock, type Random } from "@coracle/base";
 import { LeaseTable, type LeaseRecord } from "../lease/lease-table.ts";
 import { Mvcc, leaseNotFoundError } from "../mvcc/mvcc.ts";
 import type { KeyRecord, Version } from "../mvcc/key-index.ts";
+import { fromByteKey } from "../mvcc/key-range.ts";
 import {
   StoreError,
   type LeaseId,
   type RangeRequest,
   type RangeResult,
   type Revision,
-  type Store,
   type TxnRequest,
   type TxnResult,
   type WatchHandle,
@@ -16,6 +16,7 @@ import {
   type WatchSink,
 } from "../store/store.ts";
 import { WatchHub } from "../watch/watch-hub.ts";
+import type { Engine, LeaseState } from "./engine.ts";
 import type { Journal, LeaseChange } from "./journal.ts";
 
 /** What an engine found when it was opened. */
@@ -56,7 +57,7 @@ interface Group {
  * The store over a journal. Transactions are evaluated at once and in order; all that arrive while a commit is under
  * way share the next one. They are acknowledged, and seen by readers and watchers, when that commit is durable.
  */
-export class MvccStore implements Store {
+export class MvccStore implements Engine {
   readonly #mvcc: Mvcc;
   readonly #hub: WatchHub;
   readonly #leases: LeaseTable;
@@ -145,6 +146,19 @@ export class MvccStore implements Store {
     this.#checkOpen();
     if (!this.#leases.has(lease)) throw leaseNotFoundError();
     await this.#endLease(lease);
+  }
+
+  leaseState(lease: LeaseId): LeaseState | undefined {
+    const state = this.#leases.stateOf(lease);
+    if (state === undefined) return undefined;
+    const attached = [...this.#leases.keysOf(lease)].filter(
+      (key) => this.#mvcc.index.get(key)?.newest?.lease === lease,
+    );
+    return { ...state, keys: attached.toSorted().map(fromByteKey) };
+  }
+
+  leases(): readonly LeaseId[] {
+    return this.#leases.ids();
   }
 
   async compact(revision: Revision): Promise<void> {

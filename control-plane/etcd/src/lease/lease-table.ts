@@ -57,6 +57,18 @@ export class LeaseTable implements Disposable {
     return this.#leases.get(id)?.keys ?? new Set();
   }
 
+  /** How long the lease lives, and how long it has left. */
+  stateOf(id: LeaseId): { readonly ttlSeconds: number; readonly remainingSeconds: number } | undefined {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return undefined;
+    const remainingMs = Math.max(0, lease.deadlineMs - this.#clock.monotonicMs());
+    return { ttlSeconds: lease.ttlMs / 1000, remainingSeconds: Math.ceil(Math.min(remainingMs, lease.ttlMs) / 1000) };
+  }
+
+  ids(): readonly LeaseId[] {
+    return [...this.#leases.keys()];
+  }
+
   /** The lease as it is to be written to disk. */
   recordOf(id: LeaseId): LeaseRecord | undefined {
     const lease = this.#leases.get(id);

@@ -1,4 +1,5 @@
 import {
+  CompactedError,
   StoreError,
   type KeyValue,
   type LeaseId,
@@ -154,7 +155,7 @@ export class Mvcc {
    * the history, so that a watch can start there.
    */
   compact(revision: Revision): Version[] {
-    if (revision <= this.#compacted) throw compactedError();
+    if (revision <= this.#compacted) throw new CompactedError(this.#compacted);
     if (revision > this.#committed) throw futureRevisionError();
     this.#compacted = revision;
     const dropped: Version[] = [];
@@ -170,7 +171,7 @@ export class Mvcc {
 
   /** Fails as etcd does when `revision` can not be read. */
   checkReadable(revision: Revision): void {
-    if (revision < this.#compacted) throw compactedError();
+    if (revision < this.#compacted) throw new CompactedError(this.#compacted);
   }
 
   keyValue(version: Version): KeyValue {
@@ -328,11 +329,6 @@ function dropOlder(change: Version, dropped: Version[]): void {
 
 function byByteOrder(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** The revision asked for is older than the last compaction. */
-export function compactedError(): StoreError {
-  return new StoreError("compacted", "etcdserver: mvcc: required revision has been compacted");
 }
 
 export function futureRevisionError(): StoreError {

@@ -3,7 +3,14 @@ import type { Clock, Timer } from "@coracle/base";
 import type * as etcd from "@coracle/api/etcd";
 import type { StreamingCall } from "../grpc/grpc-channel.ts";
 import { GrpcError, grpcCode } from "../grpc/grpc-error.ts";
-import { StoreError, type Revision, type StoreEvent, type WatchRequest, type WatchSink } from "../store/store.ts";
+import {
+  CompactedError,
+  StoreError,
+  type Revision,
+  type StoreEvent,
+  type WatchRequest,
+  type WatchSink,
+} from "../store/store.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { revisionIn, revisionOf, toEvent, toStoreError } from "./messages.ts";
 
@@ -174,7 +181,7 @@ const keyOf = (event: StoreEvent): string => (event.type === "put" ? event.kv.ke
 
 function cancelled(message: etcd.WatchResponse): StoreError {
   if ((message.compactRevision ?? 0n) > 0n) {
-    return new StoreError("compacted", "etcdserver: mvcc: required revision has been compacted");
+    return new CompactedError(Number(message.compactRevision));
   }
   const reason = message.cancelReason ?? "the watch was cancelled by the server";
   return toStoreError(new GrpcError(grpcCode.unknown, reason));

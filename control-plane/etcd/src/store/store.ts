@@ -176,6 +176,16 @@ export class StoreError extends Error {
   }
 }
 
+/** A revision that is no longer kept. */
+export class CompactedError extends StoreError {
+  /** Oldest revision that can still be read; 0: not known. */
+  readonly compactRevision: Revision;
+  constructor(compactRevision: Revision) {
+    super("compacted", "etcdserver: mvcc: required revision has been compacted");
+    this.compactRevision = compactRevision;
+  }
+}
+
 /** The exclusive end of the range of all keys that start with `prefix` (keys are compared as UTF-8 bytes). */
 export function prefixEnd(prefix: string): string {
   const last = prefix.charCodeAt(prefix.length - 1);

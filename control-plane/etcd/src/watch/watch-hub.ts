@@ -1,7 +1,15 @@
 import type { Version } from "../mvcc/key-index.ts";
 import { inRange, toKeyRange, type ByteKey, type KeyRange } from "../mvcc/key-range.ts";
-import { compactedError, type Mvcc } from "../mvcc/mvcc.ts";
-import type { Revision, StoreError, StoreEvent, WatchHandle, WatchRequest, WatchSink } from "../store/store.ts";
+import type { Mvcc } from "../mvcc/mvcc.ts";
+import {
+  CompactedError,
+  type Revision,
+  type StoreError,
+  type StoreEvent,
+  type WatchHandle,
+  type WatchRequest,
+  type WatchSink,
+} from "../store/store.ts";
 
 /** Changes looked at before other work gets a turn, while a watch reads history. */
 const SLICE = 1_000;
@@ -87,7 +95,7 @@ export class WatchHub {
 
   #catchUp(watcher: Watcher): void {
     if (watcher.next < this.#mvcc.compacted) {
-      this.#end(watcher, compactedError());
+      this.#end(watcher, new CompactedError(this.#mvcc.compacted));
       return;
     }
     const { history } = this.#mvcc;

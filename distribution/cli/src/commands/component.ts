@@ -4,6 +4,7 @@ import { bundlesDir } from "./bundles.ts";
 
 /** Upstream's program name → the bundle it lives in. */
 const BUNDLE_OF: Readonly<Record<string, string>> = {
+  etcd: "etcd",
   "kube-apiserver": "api-server",
   "kube-scheduler": "controllers",
   "kube-controller-manager": "controllers",

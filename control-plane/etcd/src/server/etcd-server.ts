@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import { Cleanup, type Clock, type Logger } from "@coracle/base";
+import type { Engine } from "../engine/engine.ts";
+import { serveGrpc, type GrpcHandlers } from "../grpc/grpc-server.ts";
+import { listenForClients, type ListenerTls } from "./client-listener.ts";
+import { toStatus } from "./etcd-error.ts";
+import type { EtcdContext } from "./etcd-context.ts";
+import { serveHttp } from "./http-routes.ts";
+import { kvService } from "./kv-service.ts";
+import { leaseService } from "./lease-service.ts";
+import { clusterService, maintenanceService } from "./maintenance-service.ts";
+import { watchService } from "./watch-service.ts";
+
+/** Above the request limit of the store, so that the store's error is the one that clients see. */
+const OVERHEAD_BYTES = 512 * 1024;
+
+export interface EtcdServerOptions {
+  /** Belongs to the caller, who closes it after the server. */
+  readonly store: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly name: string;
+  readonly listenClientUrls: readonly URL[];
+  readonly advertiseClientUrls: readonly string[];
+  readonly advertisePeerUrls: readonly string[];
+  readonly tls?: ListenerTls | undefined;
+  readonly maxRequestBytes: number;
+  readonly quotaBytes: number;
+  readonly watchProgressMs: number;
+}
+
+export interface EtcdServer extends AsyncDisposable {
+  /** Of each client URL, in order. */
+  readonly ports: readonly number[];
+}
+
+/** Serves the etcd v3 API of a store as a cluster of one member; resolves when its ports are open. */
+export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdServer> {
+  const { store, clock, name } = options;
+  const context: EtcdContext = {
+    store,
+    clock,
+    logger: options.logger,
+    name,
+    clusterId: idOf(`cluster ${options.advertisePeerUrls.join(",")}`),
+    memberId: idOf(`member ${name} ${options.advertisePeerUrls.join(",")}`),
+    clientUrls: options.advertiseClientUrls,
+    peerUrls: options.advertisePeerUrls,
+    quotaBytes: options.quotaBytes,
+  };
+  const handlers: GrpcHandlers = new Map([
+    ...kvService(context),
+    ...watchService(context, options.watchProgressMs),
+    ...leaseService(context),
+    ...maintenanceService(context),
+    ...clusterService(context),
+  ]);
+  const grpc = { handlers, maxReceivedBytes: options.maxRequestBytes + OVERHEAD_BYTES, toStatus };
+  const cleanup = new Cleanup();
+  const ports: number[] = [];
+  try {
+    for (const url of options.listenClientUrls) {
+      const listener = await listenForClients({
+        host: url.hostname.replaceAll(/[[\]]/g, ""),
+        port: Number(url.port),
+        tls: url.protocol === "https:" ? options.tls : undefined,
+        grpc: (stream, headers) => serveGrpc(stream, headers, grpc),
+        http: (exchange) => serveHttp(context, exchange),
+      });
+      cleanup.use(listener);
+      ports.push(listener.port);
+    }
+  } catch (error) {
+    await cleanup[Symbol.asyncDispose]();
+    throw error;
+  }
+  return { ports, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
+}
+
+/** The same for the same words, as etcd's ids are. */
+function idOf(text: string): bigint {
+  return createHash("sha1").update(text).digest().readBigUInt64BE(0);
+}

@@ -1,0 +1,83 @@
+import { loadEtcdCodec } from "@coracle/api";
+import type { GrpcHandler, ServerCall, ServerSink } from "../grpc/grpc-server.ts";
+import { StoreError } from "../store/store.ts";
+import { toStatus } from "./etcd-error.ts";
+import { headerOf, type EtcdContext } from "./etcd-context.ts";
+import { decode, unary } from "./unary.ts";
+import { leaseIdOf } from "./wire.ts";
+
+const LONGEST_TTL_SECONDS = 9_000_000_000;
+
+/** Service etcdserverpb.Lease. */
+export function leaseService(context: EtcdContext): readonly (readonly [string, GrpcHandler])[] {
+  const { store } = context;
+  return [
+    [
+      "/etcdserverpb.Lease/LeaseGrant",
+      unary("etcdserverpb.LeaseGrantRequest", "etcdserverpb.LeaseGrantResponse", async (request) => {
+        const ttl = Number(request.TTL ?? 0n);
+        if (ttl > LONGEST_TTL_SECONDS) throw new StoreError("invalidRequest", "etcdserver: too large lease TTL");
+        const seconds = Math.max(1, ttl);
+        const id = await store.grantLease(seconds, leaseIdOf(request.ID));
+        return { header: headerOf(context, await store.revision()), ID: BigInt(id), TTL: BigInt(seconds) };
+      }),
+    ],
+    [
+      "/etcdserverpb.Lease/LeaseRevoke",
+      unary("etcdserverpb.LeaseRevokeRequest", "etcdserverpb.LeaseRevokeResponse", async (request) => {
+        await store.revokeLease(leaseIdOf(request.ID));
+        return { header: headerOf(context, await store.revision()) };
+      }),
+    ],
+    ["/etcdserverpb.Lease/LeaseKeepAlive", { type: "stream", handle: (call) => keepAlive(context, call) }],
+    [
+      "/etcdserverpb.Lease/LeaseTimeToLive",
+      unary("etcdserverpb.LeaseTimeToLiveRequest", "etcdserverpb.LeaseTimeToLiveResponse", async (request) => {
+        const header = headerOf(context, await store.revision());
+        const lease = store.leaseState(leaseIdOf(request.ID));
+        if (lease === undefined) return { header, ID: request.ID, TTL: -1n };
+        return {
+          header,
+          ID: request.ID,
+          TTL: BigInt(lease.remainingSeconds),
+          grantedTTL: BigInt(lease.ttlSeconds),
+          keys: request.keys === true ? lease.keys.map((key) => Buffer.from(key)) : undefined,
+        };
+      }),
+    ],
+    [
+      "/etcdserverpb.Lease/LeaseLeases",
+      unary("etcdserverpb.LeaseLeasesRequest", "etcdserverpb.LeaseLeasesResponse", async () => ({
+        header: headerOf(context, await store.revision()),
+        leases: store.leases().map((id) => ({ ID: BigInt(id) })),
+      })),
+    ],
+  ];
+}
+
+/** One answer a message, in order. A lease that has ended is answered with a TTL of 0. */
+function keepAlive(context: EtcdContext, call: ServerCall): ServerSink {
+  const { store } = context;
+  let last: Promise<void> = Promise.resolve();
+  const renew = async (bytes: Buffer): Promise<void> => {
+    const { ID } = decode("etcdserverpb.LeaseKeepAliveRequest", bytes);
+    let ttl = 0;
+    try {
+      const lease = leaseIdOf(ID);
+      await store.keepLeaseAlive(lease);
+      ttl = store.leaseState(lease)?.ttlSeconds ?? 0;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "leaseNotFound") throw error;
+    }
+    const header = headerOf(context, await store.revision());
+    call.send(loadEtcdCodec().encode("etcdserverpb.LeaseKeepAliveResponse", { header, ID, TTL: BigInt(ttl) }));
+  };
+  return {
+    message(bytes) {
+      last = last.then(() => renew(bytes)).catch((error: unknown) => call.end(toStatus(error)));
+    },
+    ended() {
+      void last.then(() => call.end());
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { aborted, type Clock, type Logger } from "@coracle/base";
+import { openEmbeddedStore } from "../engine/embedded-store.ts";
+import { startEtcdServer, type EtcdServer } from "./etcd-server.ts";
+import type { EtcdFlags } from "./flags.ts";
+
+/** Runs the store as an etcd server of one member until the signal aborts; settles when everything of it has ended. */
+export async function runEtcd(options: {
+  readonly flags: EtcdFlags;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly onReady?: ((server: EtcdServer) => void) | undefined;
+}): Promise<void> {
+  const { flags, clock, signal } = options;
+  const logger = options.logger.child({ component: "etcd" });
+  const dataDir = flags.dataDir === "" ? `${flags.name}.etcd` : flags.dataDir;
+  await using store = await openEmbeddedStore({
+    dataDir: join(dataDir, "member"),
+    isSynced: !flags.unsafeNoFsync,
+    clock,
+    logger,
+  });
+  const read = (file: string): string => readFileSync(file, "utf8");
+  const tls =
+    flags.certFile === ""
+      ? undefined
+      : {
+          cert: read(flags.certFile),
+          key: read(flags.keyFile),
+          clientCa: flags.clientCertAuth || flags.trustedCaFile !== "" ? read(flags.trustedCaFile) : undefined,
+        };
+  await using server = await startEtcdServer({
+    store,
+    clock,
+    logger,
+    name: flags.name,
+    listenClientUrls: flags.listenClientUrls.map((url) => new URL(url)),
+    advertiseClientUrls: flags.advertiseClientUrls,
+    advertisePeerUrls: flags.initialAdvertisePeerUrls,
+    tls,
+    maxRequestBytes: flags.maxRequestBytes,
+    quotaBytes: flags.quotaBackendBytes,
+    watchProgressMs: flags.watchProgressMs,
+  });
+  logger.info("serving client traffic", { ports: server.ports });
+  options.onReady?.(server);
+  await aborted(signal);
+}
