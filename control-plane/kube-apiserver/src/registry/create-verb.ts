@@ -75,6 +75,7 @@ export async function createDraft(
   refuseKnown(core, draft, generates);
   const reservation = await core.hooks.reserve?.(draft, undefined, query.dryRun);
   try {
+    await core.definition.load?.();
     checkNew(core, draft as ApiObject, strategy);
     warn(context, core.definition.createWarnings?.(draft as ApiObject));
     await admit(core, "validate", call);

@@ -48,6 +48,8 @@ export interface ResourceDefinition {
   defaults?(draft: ApiDraft): void;
   /** Clears what clients may not set at create (status …), fills what the server decides. */
   prepareForCreate?(draft: ApiDraft, context: StrategyContext): void;
+  /** Fetches what the rules stand on, where that is too much to be had from the start. Called before they are. */
+  load?(): Promise<void>;
   /** Rules for a new object; also run on updates. Metadata is checked by the registry, names by `validateName`. */
   validate?(object: ApiObject, context: StrategyContext): FieldError[];
   /** Rules for a new object alone, whose updates are checked by `update.validate`. `earlier`: what was found already. */

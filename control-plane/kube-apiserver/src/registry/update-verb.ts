@@ -163,6 +163,7 @@ async function updateOnce(
   const reservation = way.subresource === "" ? await core.hooks.reserve?.(draft, old, query.dryRun) : undefined;
   try {
     const object = draft as ApiObject;
+    await core.definition.load?.();
     checkUpdate(core, object, old, validatesAsMain, way, strategy);
     warn(context, way.strategy.warnings?.(object, old));
     await admit(core, "validate", call);
