@@ -29,28 +29,29 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
         document = add(document, path, cloneJson(operation.value), operation);
         break;
       case "remove":
-        document = remove(document, path, operation);
+        document = remove(document, path, operation.path, operation, "remove");
         break;
       case "replace":
-        if (path.length > 0 && find(document, path) === MISSING) throw refused(operation, "missing path");
         document = replace(document, path, cloneJson(operation.value), operation);
         break;
       case "test":
-        testValue(find(document, path), operation);
+        testValue(document, path, operation);
         break;
       case "move":
       case "copy": {
         const from = parsePointer(operation.from ?? "");
-        const value = find(document, from);
-        if (value === MISSING) throw refused(operation, "missing from path");
+        const value = valueFrom(document, from, operation);
         if (operation.op === "move") {
           if (operation.path.startsWith(`${operation.from}/`))
             throw refused(operation, "a value cannot move into itself");
-          document = add(remove(document, from, operation), path, value, operation);
+          document = add(remove(document, from, from.at(-1) ?? "", operation, "move"), path, value, operation);
           break;
         }
         copied += Buffer.byteLength(JSON.stringify(value));
-        if (copied > MAX_COPIED_BYTES) throw refused(operation, "the patch copies too much");
+        if (copied > MAX_COPIED_BYTES) {
+          const why = `Unable to complete the copy, the accumulated size increase of copy is ${copied}, exceeding the limit ${MAX_COPIED_BYTES}`;
+          throw refused(operation, why);
+        }
         document = add(document, path, cloneJson(value), operation);
         break;
       }
@@ -84,12 +85,13 @@ function readOperations(patch: unknown): readonly Operation[] {
   return patch as Operation[];
 }
 
-function refused(operation: { readonly op?: unknown; readonly path?: unknown }, why: string): StatusError {
+function refused(_operation: unknown, why: string): StatusError {
   return statusError(
     "Invalid",
     "the server rejected our request due to an error in our request",
     {},
-    { code: 422, cause: new Error(`${String(operation.op)} ${String(operation.path)}: ${why}`) },
+    // In upstream's words: who applies the patch of another than the client passes them on.
+    { code: 422, cause: new Error(why) },
   );
 }
 
@@ -126,46 +128,111 @@ function find(document: unknown, path: readonly string[]): unknown {
   return value;
 }
 
-function parentOf(document: unknown, path: readonly string[], operation: Operation): unknown {
+/** The list or object that a path ends in; undefined when there is none. */
+function parentOf(document: unknown, path: readonly string[]): unknown[] | { [key: string]: unknown } | undefined {
   const parent = find(document, path.slice(0, -1));
-  if (parent === MISSING || typeof parent !== "object" || parent === null) throw refused(operation, "missing path");
-  return parent;
+  return typeof parent === "object" && parent !== null ? (parent as { [key: string]: unknown }) : undefined;
+}
+
+function indexFault(part: string): string {
+  return /^-?\d+$/.test(part)
+    ? `Unable to access invalid index: ${part}: invalid index referenced`
+    : `strconv.Atoi: parsing ${JSON.stringify(part)}: invalid syntax`;
 }
 
 function add(document: unknown, path: readonly string[], value: unknown, operation: Operation): unknown {
   const last = path.at(-1);
   if (last === undefined) return value;
-  const parent = parentOf(document, path, operation);
+  const parent = parentOf(document, path);
+  const { op, path: text } = operation;
+  if (parent === undefined) {
+    const place = op === "add" ? `doc is missing path: "${text}"` : `doc is missing destination path: ${text}`;
+    throw refused(operation, `${op} operation does not apply: ${place}: missing value`);
+  }
   if (Array.isArray(parent)) {
     // One past the end is a place to add at.
     const index = last === "-" ? parent.length : indexOf(last, parent.length + 1);
-    if (index === undefined) throw refused(operation, "index out of bounds");
+    if (index === undefined) {
+      const isNumber = /^-?\d+$/.test(last);
+      const why = isNumber ? indexFault(last) : `value was not a proper array index: '${last}': ${indexFault(last)}`;
+      const head = op === "copy" ? "error while adding value during copy" : `error in ${op} for path: '${text}'`;
+      throw refused(operation, `${head}: ${why}`);
+    }
     parent.splice(index, 0, value);
-  } else setMember(parent as { [key: string]: unknown }, last, value);
+  } else setMember(parent, last, value);
   return document;
 }
 
-function remove(document: unknown, path: readonly string[], operation: Operation): unknown {
+/** What stands where a move or copy begins; of an object a member that is not there is null. */
+function valueFrom(document: unknown, from: readonly string[], operation: Operation): unknown {
+  const { op } = operation;
+  const last = from.at(-1);
+  const parent = last === undefined ? undefined : parentOf(document, from);
+  if (last === undefined || parent === undefined) {
+    const why = `${op} operation does not apply: doc is missing from path: ${operation.from ?? ""}: missing value`;
+    throw refused(operation, why);
+  }
+  const value = child(parent, last);
+  if (value !== MISSING) return value;
+  if (!Array.isArray(parent)) return null;
+  const head =
+    op === "copy" ? `error in copy for from: '${operation.from ?? ""}'` : `error in move for path: '${last}'`;
+  throw refused(operation, `${head}: ${indexFault(last)}`);
+}
+
+function remove(
+  document: unknown,
+  path: readonly string[],
+  named: string,
+  operation: Operation,
+  op: "remove" | "move",
+): unknown {
   const last = path.at(-1);
-  if (last === undefined) return null;
-  const parent = parentOf(document, path, operation);
-  if (child(parent, last) === MISSING) throw refused(operation, "missing path");
+  const parent = last === undefined ? undefined : parentOf(document, path);
+  if (last === undefined || parent === undefined) {
+    throw refused(operation, `${op} operation does not apply: doc is missing path: "${named}": missing value`);
+  }
+  if (child(parent, last) === MISSING) {
+    const why = Array.isArray(parent) ? indexFault(last) : `Unable to remove nonexistent key: ${last}: missing value`;
+    throw refused(operation, `error in ${op} for path: '${named}': ${why}`);
+  }
   if (Array.isArray(parent)) parent.splice(indexOf(last, parent.length) as number, 1);
-  else delete (parent as { [key: string]: unknown })[last];
+  else delete parent[last];
   return document;
 }
 
+/** Of a list only what is there; of an object any member. */
 function replace(document: unknown, path: readonly string[], value: unknown, operation: Operation): unknown {
   const last = path.at(-1);
   if (last === undefined) return value;
-  const parent = parentOf(document, path, operation);
-  if (Array.isArray(parent)) parent[indexOf(last, parent.length) as number] = value;
-  else setMember(parent as { [key: string]: unknown }, last, value);
+  const parent = parentOf(document, path);
+  if (parent === undefined) {
+    const why = `replace operation does not apply: doc is missing path: ${operation.path}: missing value`;
+    throw refused(operation, why);
+  }
+  if (Array.isArray(parent)) {
+    const index = indexOf(last, parent.length);
+    if (index === undefined) {
+      const why = `replace operation does not apply: doc is missing key: ${operation.path}: missing value`;
+      throw refused(operation, why);
+    }
+    parent[index] = value;
+  } else setMember(parent, last, value);
   return document;
 }
 
-function testValue(actual: unknown, operation: Operation): void {
+function testValue(document: unknown, path: readonly string[], operation: Operation): void {
+  const wanted = operation.value ?? null;
+  const last = path.at(-1);
+  const parent = last === undefined ? undefined : parentOf(document, path);
+  if (last !== undefined && parent === undefined) {
+    throw refused(operation, `test operation does not apply: is missing path: ${operation.path}: missing value`);
+  }
+  const actual = last === undefined ? document : child(parent, last);
+  if (actual === MISSING && Array.isArray(parent)) {
+    throw refused(operation, `error in test for path: '${operation.path}': ${indexFault(last ?? "")}`);
+  }
   // An absent value passes a test for null.
-  const isSame = actual === MISSING ? (operation.value ?? null) === null : equalJson(actual, operation.value ?? null);
-  if (!isSame) throw refused(operation, "test failed");
+  const isSame = actual === MISSING ? wanted === null : equalJson(actual, wanted);
+  if (!isSame) throw refused(operation, `testing value ${operation.path} failed: test failed`);
 }

@@ -58,7 +58,7 @@ describe("JSON patch (RFC 6902, appendix A)", () => {
   it.each([
     [[{ op: "test", path: "/a", value: 2 }], 422],
     [[{ op: "remove", path: "/missing" }], 422],
-    [[{ op: "replace", path: "/missing", value: 1 }], 422],
+    [[{ op: "replace", path: "/missing/x", value: 1 }], 422],
     [[{ op: "add", path: "/x/y", value: 1 }], 422],
     [[{ op: "jump", path: "/a" }], 422],
     [{ op: "add" }, 400],
