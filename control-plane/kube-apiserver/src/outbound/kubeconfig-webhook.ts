@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { sleep, type Clock, type Random } from "@coracle/base";
-import { isStatusError, type Json } from "@coracle/apimachinery";
+import { isStatusError, type JsonObject } from "@coracle/apimachinery";
 import { loadKubeconfig } from "@coracle/client";
 import { OutboundError } from "./outbound-error.ts";
 import type { OutboundClient } from "./outbound-client.ts";
@@ -24,7 +24,7 @@ export const DEFAULT_RETRY: RetryPolicy = { initialMs: 500, factor: 1.5, jitter:
 /** A webhook that a kubeconfig file describes: for tokens, access reviews, audit events, images. */
 export interface KubeconfigWebhook {
   /** Posts an object and resolves with the answer. Throws as `postObject` does, after its last try. */
-  post(body: unknown, signal?: AbortSignal): Promise<Json>;
+  post(body: unknown, signal?: AbortSignal): Promise<JsonObject>;
 }
 
 export interface KubeconfigWebhookOptions {

@@ -1,4 +1,5 @@
-import { isObject, parseJson, StatusError, statusError, type Json, type StatusReason } from "@coracle/apimachinery";
+import { isObject, StatusError, statusError, type JsonObject, type StatusReason } from "@coracle/apimachinery";
+import { readAnswer } from "./json-answer.ts";
 import type { OutboundAnswer, OutboundClient } from "./outbound-client.ts";
 import type { OutboundTarget } from "./target.ts";
 
@@ -87,9 +88,13 @@ export function durationText(ms: number): string {
 
 /**
  * Posts an object and reads the one that comes back. Throws an OutboundError when there is no answer, a StatusError
- * for an answer that is no success, and an Error for one that is not JSON.
+ * for an answer that is no success, and an Error for one that is no object.
  */
-export async function postObject(client: OutboundClient, target: OutboundTarget, call: ObjectCall): Promise<Json> {
+export async function postObject(
+  client: OutboundClient,
+  target: OutboundTarget,
+  call: ObjectCall,
+): Promise<JsonObject> {
   const query = call.timeoutMs === undefined ? "" : `?timeout=${durationText(call.timeoutMs)}`;
   const answer = await client.call(target, {
     method: "POST",
@@ -108,10 +113,5 @@ export async function postObject(client: OutboundClient, target: OutboundTarget,
       `0-length response with status code: ${answer.status} and content type: ${type === "" ? "application/json" : type}`,
     );
   }
-  try {
-    return parseJson(answer.body.toString("utf8")) as Json;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`couldn't get version/kind; json parse error: ${why}`, { cause: error });
-  }
+  return (await readAnswer(answer.body.toString("utf8"))) as JsonObject;
 }

@@ -1,4 +1,5 @@
-import { isObject, statusError, StatusError, type Json } from "@coracle/apimachinery";
+import { isObject, statusError, StatusError } from "@coracle/apimachinery";
+import { checkMembers } from "../../outbound/json-answer.ts";
 
 /** What a webhook said, checked. */
 export interface AdmissionVerdict {
@@ -20,17 +21,14 @@ const typeText = (review: Record<string, unknown>): string => {
 const GROUP = "admission.k8s.io";
 
 /** Reads the review that came back. Throws an Error that says what is wrong with it, in upstream's words. */
-export function readReview(answer: Json, version: "v1" | "v1beta1"): Record<string, unknown> {
-  if (!isObject(answer)) {
-    throw new Error(
-      "couldn't get version/kind; json parse error: json: cannot unmarshal " +
-        `${Array.isArray(answer) ? "array" : typeof answer} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
-    );
-  }
+export function readReview(answer: Record<string, unknown>, version: "v1" | "v1beta1"): Record<string, unknown> {
   const { apiVersion, kind } = answer;
   const expected = `${GROUP}/${version}`;
-  if (apiVersion === undefined || kind === undefined || apiVersion === "" || kind === "") return answer;
-  if (apiVersion === expected && kind === "AdmissionReview") return answer;
+  const isUntyped = apiVersion === undefined || kind === undefined || apiVersion === "" || kind === "";
+  if (isUntyped || (apiVersion === expected && kind === "AdmissionReview")) {
+    checkForm(answer);
+    return answer;
+  }
   const other = version === "v1" ? "v1beta1" : "v1";
   if (apiVersion === `${GROUP}/${other}` && kind === "AdmissionReview") {
     throw new Error(`converting (${other}.AdmissionReview) to (${version}.AdmissionReview): unknown conversion`);
@@ -39,6 +37,27 @@ export function readReview(answer: Json, version: "v1" | "v1beta1"): Record<stri
     `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
   );
 }
+
+/** Throws an Error for members of other forms than a review has. */
+function checkForm(review: Record<string, unknown>): void {
+  checkMembers(review, { response: ["object", "v1.AdmissionResponse"] }, "AdmissionReview", "");
+  const { response } = review;
+  if (!isObject(response)) return;
+  checkMembers(response, RESPONSE, "AdmissionResponse", "response.");
+  if (isObject(response.status)) checkMembers(response.status, STATUS, "Status", "response.status.");
+}
+
+const RESPONSE = {
+  uid: ["string", "types.UID"],
+  allowed: "bool",
+  status: ["object", "v1.Status"],
+  patch: "bytes",
+  patchType: ["string", "v1.PatchType"],
+  auditAnnotations: "stringMap",
+  warnings: "strings",
+} as const;
+
+const STATUS = { message: "string", reason: ["string", "v1.StatusReason"], code: "int32", status: "string" } as const;
 
 /** Checks a review's response. Throws an Error with upstream's text. */
 export function verifyResponse(

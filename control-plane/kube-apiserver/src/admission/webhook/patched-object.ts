@@ -3,10 +3,10 @@ import {
   internalError,
   isObject,
   isStatusError,
-  parseJson,
   readManagedFields,
   type Draft,
 } from "@coracle/apimachinery";
+import { jsonFaultOf } from "../../outbound/json-answer.ts";
 import type { TypeName } from "../../registry/resource-catalog.ts";
 import type { AdmissionAttributes } from "../../registry/registry.ts";
 import type { ApiDraft } from "../../registry/resource-definition.ts";
@@ -15,7 +15,13 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 /** The operations of a patch. Throws an Error when it is none. */
 export function decodePatch(patch: Buffer): readonly unknown[] {
-  const value = parseJson(patch.toString("utf8"));
+  const text = patch.toString("utf8");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(jsonFaultOf(text), { cause: error });
+  }
   if (Array.isArray(value)) return value;
   const form = value === null ? "null" : isObject(value) ? "object" : typeof value;
   throw new Error(`json: cannot unmarshal ${form} into Go value of type jsonpatch.Patch`);
@@ -27,28 +33,7 @@ export function applyPatch(object: Draft, operations: readonly unknown[]): Draft
     return applyJsonPatch(object, operations) as Draft;
   } catch (error) {
     if (!isStatusError(error)) throw error;
-    throw internalError(reasonOf(error.cause, messageOf(error)));
-  }
-}
-
-/** Why a patch does not fit, as upstream's patch library says it. */
-function reasonOf(cause: unknown, fallback: string): string {
-  const [, op, path, why] = /^(\S+) (\S*): (.*)$/.exec(messageOf(cause)) ?? [];
-  if (op === undefined || path === undefined || why === undefined) return fallback;
-  switch (op) {
-    case "test":
-      return `testing value ${path} failed: test failed`;
-    case "add":
-      return `add operation does not apply: doc is missing path: ${JSON.stringify(path)}: missing value`;
-    case "replace":
-      return `replace operation does not apply: doc is missing key: ${path}: missing value`;
-    case "remove":
-      return `remove operation does not apply: doc is missing path: ${JSON.stringify(path)}: missing value`;
-    case "move":
-    case "copy":
-      return `error in ${op} for path: '${path}': missing value`;
-    default:
-      return why;
+    throw internalError(messageOf(error.cause ?? error));
   }
 }
 
@@ -63,7 +48,8 @@ export function readPatched(attributes: AdmissionAttributes, type: TypeName, val
   try {
     object = reading.schema.decode(isOwn ? reading.entry : type, value).object as ApiDraft;
   } catch (error) {
-    throw internalError(messageOf(error), { cause: error });
+    // The reader says which kind it read; upstream does not, here.
+    throw internalError(messageOf(error).replace(/^.*? cannot be handled as an? \w+: /, ""));
   }
   object.apiVersion = value.apiVersion;
   object.kind = value.kind;

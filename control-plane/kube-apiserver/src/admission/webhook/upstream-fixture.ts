@@ -1,5 +1,6 @@
+import { createPublicKey } from "node:crypto";
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -44,7 +45,12 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
       `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
       `--initial-cluster=default=http://127.0.0.1:${peer}`,
     ],
-    { stdio: "ignore" },
+    {
+      stdio:
+        process.env["UPSTREAM_LOG"] === undefined
+          ? "ignore"
+          : ["ignore", openSync(process.env["UPSTREAM_LOG"], "a"), openSync(process.env["UPSTREAM_LOG"], "a")],
+    },
   );
   const server = spawn(
     binary,
@@ -57,14 +63,19 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
       `--client-ca-file=${file("ca.crt", pki.ca.cert)}`,
       "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
       `--service-account-signing-key-file=${file("sa.key", pki.serviceAccountKey)}`,
-      `--service-account-key-file=${join(dir, "sa.key")}`,
+      `--service-account-key-file=${file("sa.pub", createPublicKey(pki.serviceAccountKey).export({ type: "spki", format: "pem" }).toString())}`,
       "--service-cluster-ip-range=10.0.0.0/24",
       "--authorization-mode=AlwaysAllow",
       "--disable-admission-plugins=ServiceAccount",
       `--token-auth-file=${file("tokens", 'secret,tess,7,"system:masters"\n')}`,
       ...flags,
     ],
-    { stdio: "ignore" },
+    {
+      stdio:
+        process.env["UPSTREAM_LOG"] === undefined
+          ? "ignore"
+          : ["ignore", openSync(process.env["UPSTREAM_LOG"], "a"), openSync(process.env["UPSTREAM_LOG"], "a")],
+    },
   );
   const ask: ServerUnderTest["ask"] = (method, path, body, headers = {}) =>
     new Promise<Reply>((resolve, reject) => {
