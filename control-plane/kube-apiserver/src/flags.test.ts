@@ -23,9 +23,8 @@ describe("the command line", () => {
     ]);
     expect(flags).toMatchObject({
       securePort: 7443,
-      authorizationMode: ["Node", "RBAC"],
       serviceAccountKeyFiles: ["a", "b"],
-      anonymousAuth: false,
+      access: { anonymousAuth: false, authorizationModes: ["Node", "RBAC"] },
       serviceAccountMaxTokenSeconds: 5400,
       maxRequestsInflight: 400,
     });
@@ -35,7 +34,7 @@ describe("the command line", () => {
     [["--no-such-flag=1"], "unknown flag: --no-such-flag"],
     [["--secure-port=x"], 'invalid argument "x" for "--secure-port" flag: not a number'],
     [["--secure-port"], "flag needs an argument: --secure-port"],
-    [["--authorization-mode=Maybe"], 'authorization-mode: "Maybe" is not one of Node, RBAC, AlwaysAllow, AlwaysDeny'],
+    [["--authorization-mode=Maybe"], 'authorization-mode "Maybe" is not a valid mode'],
     [["serve"], 'unknown command "serve"'],
   ])("%j is refused in one line", (argv, message) => {
     expect(() => parseApiServerFlags([...NEEDED, ...argv])).toThrow(new UsageError(message));

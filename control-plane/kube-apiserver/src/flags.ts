@@ -3,7 +3,8 @@ import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
 import { createProxyClientFiles } from "./aggregation/proxy-client-files.ts";
-import type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
+import { checkOverlap, issuerProblem, requestHeaderProblem, takeAccessFlags, type AccessFlags } from "./access-flags.ts";
+import type { ApiServerConfig } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
 export interface ApiServerFlags {
@@ -29,8 +30,8 @@ export interface ApiServerFlags {
   readonly clientCaFile: string;
   readonly tlsCertFile: string;
   readonly tlsPrivateKeyFile: string;
-  readonly authorizationMode: readonly AuthorizationMode[];
-  readonly anonymousAuth: boolean;
+  /** Who may come in, and what he may do. */
+  readonly access: AccessFlags;
   readonly tokenAuthFile: string;
   readonly requestheaderClientCaFile: string;
   readonly requestheaderAllowedNames: readonly string[];
@@ -56,23 +57,18 @@ export interface ApiServerFlags {
   readonly withoutEffect: readonly string[];
 }
 
-const MODES: readonly AuthorizationMode[] = ["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"];
-
 /** Accepted and without effect here: their subject has another form in this server. */
 const IGNORED = new Set([
   "allow-privileged",
   "etcd-prefix",
   "storage-backend",
   "storage-media-type",
-  "enable-bootstrap-token-auth",
   "profiling",
   "feature-gates",
   "runtime-config",
   "enable-priority-and-fairness",
   "event-ttl",
   "endpoint-reconciler-type",
-  "service-account-lookup",
-  "service-account-jwks-uri",
   "logging-format",
   "tls-cipher-suites",
   "tls-min-version",
@@ -83,6 +79,8 @@ const IGNORED = new Set([
 type Values = Map<string, string[]>;
 
 const BOOLEANS = new Set([
+  "enable-bootstrap-token-auth",
+  "service-account-lookup",
   "enable-aggregator-routing",
   "aggregator-reject-forwarding-redirect",
   "anonymous-auth",
@@ -150,12 +148,6 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     if (text !== "true" && text !== "false") throw invalidValue(name, text, "not true or false");
     return text === "true";
   };
-  const modes = takeList("authorization-mode", ["AlwaysAllow"]);
-  for (const mode of modes) {
-    if (!(MODES as readonly string[]).includes(mode)) {
-      throw new UsageError(`authorization-mode: ${JSON.stringify(mode)} is not one of ${MODES.join(", ")}`);
-    }
-  }
   const maxToken = take("service-account-max-token-expiration", "");
   const bindAddress = take("bind-address", "0.0.0.0");
   const flags: ApiServerFlags = {
@@ -180,8 +172,17 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     clientCaFile: take("client-ca-file", ""),
     tlsCertFile: take("tls-cert-file", ""),
     tlsPrivateKeyFile: take("tls-private-key-file", ""),
-    authorizationMode: modes as AuthorizationMode[],
-    anonymousAuth: takeBoolean("anonymous-auth", true),
+    access: takeAccessFlags({
+      has: (name) => values.has(name),
+      take,
+      takeList,
+      takeBoolean,
+      takeAll: (name) => {
+        const list = values.get(name) ?? [];
+        values.delete(name);
+        return list;
+      },
+    }),
     tokenAuthFile: take("token-auth-file", ""),
     requestheaderClientCaFile: take("requestheader-client-ca-file", ""),
     requestheaderAllowedNames: takeList("requestheader-allowed-names"),
@@ -217,7 +218,16 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
   }
   if ((flags.proxyClientCertFile === "") !== (flags.proxyClientKeyFile === ""))
     throw new UsageError("proxy-client-cert-file and proxy-client-key-file must be given together");
-  if (flags.serviceAccountIssuers.length === 0) throw new UsageError("service-account-issuer is a required flag");
+  const problem =
+    issuerProblem(flags.serviceAccountIssuers) ??
+    requestHeaderProblem({
+      usernameHeaders: flags.requestheaderUsernameHeaders,
+      groupHeaders: flags.requestheaderGroupHeaders,
+      extraHeaderPrefixes: flags.requestheaderExtraHeadersPrefix,
+      allowedNames: flags.requestheaderAllowedNames,
+      uidHeaders: flags.requestheaderUidHeaders,
+    });
+  if (problem !== undefined) throw new UsageError(problem);
   if (flags.serviceAccountSigningKeyFile === "")
     throw new UsageError("service-account-signing-key-file is a required flag");
   if ((flags.tlsCertFile === "") !== (flags.tlsPrivateKeyFile === "")) {
@@ -252,13 +262,26 @@ export function readApiServerConfig(
         ? hostAddress()
         : flags.bindAddress;
   const requestHeaderCa = optional(flags.requestheaderClientCaFile);
+  const clientCa = optional(flags.clientCaFile);
+  checkOverlap(clientCa, requestHeaderCa, flags.requestheaderAllowedNames);
+  const { access } = flags;
   const config: ApiServerConfig = {
     serviceClusterIpRanges: flags.serviceClusterIpRange.split(","),
     serviceNodePortRange: flags.serviceNodePortRange,
     advertiseAddress: advertised,
-    authorizationModes: flags.authorizationMode,
-    anonymousAuth: flags.anonymousAuth,
-    clientCa: optional(flags.clientCaFile),
+    authorizationModes: access.authorizationModes,
+    authorization: access.authorization,
+    anonymousAuth: access.anonymousAuth,
+    authentication: {
+      ...access.authentication,
+      clientCaFile: flags.clientCaFile === "" ? undefined : flags.clientCaFile,
+      requestHeaderCaFile: flags.requestheaderClientCaFile === "" ? undefined : flags.requestheaderClientCaFile,
+      openId: access.authentication.openId && {
+        ...access.authentication.openId,
+        ca: optional(access.authentication.openId.ca ?? ""),
+      },
+    },
+    clientCa,
     requestHeader:
       requestHeaderCa === undefined
         ? undefined
@@ -278,6 +301,8 @@ export function readApiServerConfig(
       apiAudiences: flags.apiAudiences.length === 0 ? undefined : flags.apiAudiences,
       extendTokenExpiration: flags.serviceAccountExtendTokenExpiration,
       maxTokenSeconds: flags.serviceAccountMaxTokenSeconds,
+      jwksUri: access.jwksUri,
+      lookup: access.looksUpTokens,
     },
     kubeletClient:
       flags.kubeletClientCertificate === ""

@@ -4,5 +4,6 @@
  */
 export { parseApiServerFlags, readApiServerConfig, type ApiServerFlags } from "./flags.ts";
 export { runApiServer, startApiServer, type ApiServerOptions, type RunningApiServer } from "./run-api-server.ts";
-export type { ApiServerConfig, AuthorizationMode } from "./server/api-server.ts";
+export type { AuthorizationMode } from "./authorization/settings.ts";
+export type { ApiServerConfig } from "./server/api-server.ts";
 export type { MemoryIdentity } from "./server/memory-exchange.ts";

@@ -58,11 +58,11 @@ export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorize
     wanted: readonly PolicyRule[],
   ): Error | undefined {
     const { user } = attributes.context;
-    const { rules, missingRoles } = index.rulesFor(user, attributes.namespace);
+    const { rules, errors } = index.rulesFor(user, attributes.namespace);
     const missing = uncovered(rules, wanted);
     if (missing.length === 0) return undefined;
     const groups = `[${user.groups.map((group) => JSON.stringify(group)).join(" ")}]`;
-    const resolution = missingRoles.length === 0 ? "" : `; resolution errors: [${missingRoles.join(", ")}]`;
+    const resolution = errors.length === 0 ? "" : `; resolution errors: [${errors.join(", ")}]`;
     return forbidden(
       { group: GROUP, resource: attributes.resource },
       attributes.name,

@@ -1,3 +1,6 @@
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+
 /** Seconds from a millisecond on, doubled 14 times. */
 const DURATIONS = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
 
@@ -91,3 +94,7 @@ export function compressedUsername(name: string): string {
   if (known.includes(name)) return name;
   return name.includes("@") ? "email_id" : "other";
 }
+
+/** `apiserver_id_hash` of the metrics. */
+export const serverIdHash = (): string =>
+  `sha256:${createHash("sha256").update(`kube-apiserver-${hostname()}`).digest("hex")}`;

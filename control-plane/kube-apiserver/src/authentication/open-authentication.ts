@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { hostname } from "node:os";
 import { readFileSync } from "node:fs";
 import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
 import { watchFile } from "../files/watched-file.ts";
@@ -50,10 +48,6 @@ export interface Authentication extends AsyncDisposable {
   clientCa(): string | undefined;
   requestHeaderCa(): string | undefined;
 }
-
-/** `apiserver_id_hash` of the metrics. */
-export const serverIdHash = (): string =>
-  `sha256:${createHash("sha256").update(`kube-apiserver-${hostname()}`).digest("hex")}`;
 
 function measured(
   authenticate: (exchange: Exchange) => UserInfo | Promise<UserInfo>,

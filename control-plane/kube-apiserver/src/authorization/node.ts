@@ -1,13 +1,20 @@
 import type { PolicyRule } from "@coracle/api/rbac/v1";
-import type { PodSpec } from "@coracle/api/core/v1";
 import type { UserInfo } from "../authentication/user.ts";
-import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts";
-import type { ApiObject } from "../registry/resource-definition.ts";
-import { ALLOW, type AuthorizationAttributes, type Authorizer, type Decision } from "./authorizer.ts";
+import type { RegistryReader } from "../registry/registry-reader.ts";
+import {
+  ALLOW,
+  fieldTermsOf,
+  NO_OPINION,
+  type AuthorizationAttributes,
+  type Authorizer,
+  type Decision,
+} from "./authorizer.ts";
+import { createNodeGraph, type MentionedKind } from "./node-graph.ts";
 import { allows } from "./policy-rule.ts";
 
 const PREFIX = "system:node:";
 const NODES_GROUP = "system:nodes";
+const LEASES_NAMESPACE = "kube-node-lease";
 
 /** The node that a user is; undefined for anyone else. */
 export function nodeNameOf(user: UserInfo): string | undefined {
@@ -15,210 +22,182 @@ export function nodeNameOf(user: UserInfo): string | undefined {
   return user.name.slice(PREFIX.length);
 }
 
-const core = (plural: string): ResourceRef => ({ group: "", version: "v1", plural });
-const PODS = core("pods");
-const CLAIMS = core("persistentvolumeclaims");
-const VOLUMES = core("persistentvolumes");
-const ATTACHMENTS: ResourceRef = { group: "storage.k8s.io", version: "v1", plural: "volumeattachments" };
-
 const refuse = (reason: string): Decision => ({ verdict: "noOpinion", reason });
-const NO_RELATION = "no relationship found between node '%s' and this object";
 const READS = new Set(["get", "list", "watch"]);
+const OWN_VERBS = new Set(["get", "create", "update", "patch", "delete"]);
 
-/** Names of the secrets, config maps and claims that a pod's spec mentions. */
-export function referencedBy(pod: ApiObject, kind: "secrets" | "configmaps" | "persistentvolumeclaims"): Set<string> {
-  const spec = pod["spec"] as unknown as PodSpec;
-  const names = new Set<string>();
-  const add = (name: string | undefined): void => void (name !== undefined && name !== "" && names.add(name));
-  const containers = [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])];
-  if (kind === "secrets") {
-    for (const pull of spec.imagePullSecrets ?? []) add(pull.name);
-    for (const container of containers) {
-      for (const from of container.envFrom ?? []) add(from.secretRef?.name);
-      for (const env of container.env ?? []) add(env.valueFrom?.secretKeyRef?.name);
-    }
-  } else if (kind === "configmaps") {
-    for (const container of containers) {
-      for (const from of container.envFrom ?? []) add(from.configMapRef?.name);
-      for (const env of container.env ?? []) add(env.valueFrom?.configMapKeyRef?.name);
-    }
-  }
-  for (const volume of spec.volumes ?? []) {
-    if (kind === "secrets") {
-      add(volume.secret?.secretName);
-      add(volume.csi?.nodePublishSecretRef?.name);
-      add(volume.azureFile?.secretName);
-      for (const ref of [
-        volume.cephfs,
-        volume.rbd,
-        volume.iscsi,
-        volume.scaleIO,
-        volume.flexVolume,
-        volume.storageos,
-      ]) {
-        add(ref?.secretRef?.name);
-      }
-      for (const source of volume.projected?.sources ?? []) add(source.secret?.name);
-    } else if (kind === "configmaps") {
-      add(volume.configMap?.name);
-      for (const source of volume.projected?.sources ?? []) add(source.configMap?.name);
-    } else {
-      add(volume.persistentVolumeClaim?.claimName);
-      if (volume.ephemeral !== undefined) add(`${pod.metadata["name"] as string}-${volume.name}`);
-    }
-  }
-  return names;
+/** Whether the request is limited to what `field` names this node in. */
+function isLimitedToNode(attributes: AuthorizationAttributes, field: string, node: string): boolean {
+  return fieldTermsOf(attributes).requirements.some(
+    (term) => term.field === field && term.operator === "=" && term.value === node,
+  );
 }
 
-/** What `selector` demands of `path`, when it is a plain equality. */
-function demanded(selector: string | undefined, path: string): string | undefined {
-  for (const term of (selector ?? "").split(",")) {
-    const match = /^([^=!]+)==?([^=].*)$/.exec(term.trim());
-    if (match?.[1] === path) return match[2];
-  }
-  return undefined;
-}
+/** A rule about requests of one kind by one node. */
+type NodeRule = (node: string, attributes: AuthorizationAttributes) => Decision | Promise<Decision>;
 
 /**
- * A node may read what the pods bound to it mention, and write what is its own; otherwise `rules` (those of the
- * role system:node) hold. Pods are looked up by their node in the watch cache: no graph is kept.
+ * A node may read what the pods bound to it lead to, and write what is its own; for everything else `rules` (those
+ * of the role system:node) hold.
  */
 export function createNodeAuthorizer(objects: RegistryReader, rules: readonly PolicyRule[]): Authorizer {
-  const podsOn = (node: string): Promise<readonly ApiObject[]> =>
-    objects.list(PODS, undefined, { fieldSelector: `spec.nodeName=${node}` });
-  const staticRules = (attributes: AuthorizationAttributes): Decision =>
-    rules.some((rule) => allows(rule, attributes)) ? ALLOW : refuse("");
+  const graph = createNodeGraph(objects);
 
-  async function mentioned(
-    node: string,
-    kind: "secrets" | "configmaps" | "persistentvolumeclaims",
-    namespace: string,
-    name: string,
-  ): Promise<boolean> {
-    const pods = await podsOn(node);
-    if (pods.some((pod) => pod.metadata["namespace"] === namespace && referencedBy(pod, kind).has(name))) return true;
-    if (kind !== "secrets") return false;
-    return (await volumesOf(pods)).some((volume) =>
-      JSON.stringify(volume["spec"]).includes(`"name":${JSON.stringify(name)}`),
-    );
+  async function related(node: string, name: string, isRelated: () => Promise<boolean>): Promise<Decision> {
+    if (name === "") return refuse("No Object name found");
+    if (await isRelated()) return ALLOW;
+    return refuse(`no relationship found between node '${node}' and this object`);
   }
 
-  async function volumesOf(pods: readonly ApiObject[]): Promise<ApiObject[]> {
-    const out: ApiObject[] = [];
-    for (const pod of pods) {
-      for (const claimName of referencedBy(pod, "persistentvolumeclaims")) {
-        const claim = await objects.get(CLAIMS, pod.metadata["namespace"] as string, claimName);
-        const volumeName = (claim?.["spec"] as { volumeName?: string } | undefined)?.volumeName;
-        const volume = volumeName === undefined ? undefined : await objects.get(VOLUMES, "", volumeName);
-        if (volume !== undefined) out.push(volume);
-      }
-    }
-    return out;
+  const mentioned = (node: string, kind: MentionedKind, { namespace, name }: AuthorizationAttributes) =>
+    related(node, name, () => graph.isMentioned(node, kind, namespace, name));
+
+  function getting(attributes: AuthorizationAttributes, then: () => Promise<Decision>): Decision | Promise<Decision> {
+    if (attributes.verb !== "get") return refuse("can only get individual resources of this type");
+    if (attributes.subresource !== "") return refuse("cannot get subresource");
+    return then();
   }
 
-  async function byRelation(
-    node: string,
-    attributes: AuthorizationAttributes,
-    verbs: ReadonlySet<string>,
-  ): Promise<Decision> {
-    const { resource, namespace, name } = attributes;
-    if (!verbs.has(attributes.verb)) {
-      return refuse(
-        verbs.size === 1 ? "can only get individual resources of this type" : "can only read resources of this type",
-      );
-    }
+  function readingNamespaced(node: string, kind: MentionedKind, attributes: AuthorizationAttributes) {
+    if (!READS.has(attributes.verb)) return refuse("can only read resources of this type");
     if (attributes.subresource !== "") return refuse("cannot read subresource");
-    if (name === "") return refuse("can only read namespaced object of this type");
-    let isRelated: boolean;
-    if (resource === "persistentvolumes") {
-      isRelated = (await volumesOf(await podsOn(node))).some((volume) => volume.metadata["name"] === name);
-    } else if (resource === "volumeattachments") {
-      const attachment = await objects.get(ATTACHMENTS, "", name);
-      isRelated = (attachment?.["spec"] as { nodeName?: string } | undefined)?.nodeName === node;
-    } else if (resource === "resourceclaims") {
-      isRelated = (await podsOn(node)).some((pod) => pod.metadata["namespace"] === namespace && usesClaim(pod, name));
-    } else {
-      isRelated = await mentioned(node, resource as "secrets", namespace, name);
-    }
-    return isRelated ? ALLOW : refuse(NO_RELATION.replace("%s", node));
+    if (attributes.namespace === "") return refuse("can only read namespaced object of this type");
+    return mentioned(node, kind, attributes);
   }
 
-  async function forToken(node: string, attributes: AuthorizationAttributes): Promise<Decision> {
-    if (attributes.verb !== "create" || attributes.subresource !== "token" || attributes.name === "") {
-      return refuse("can only create tokens for individual service accounts");
+  const claims: NodeRule = (node, attributes) => {
+    if (attributes.subresource !== "status") {
+      return getting(attributes, () => mentioned(node, "persistentvolumeclaims", attributes));
     }
-    const isRelated = (await podsOn(node)).some((pod) => {
-      const spec = pod["spec"] as unknown as PodSpec;
-      return pod.metadata["namespace"] === attributes.namespace && spec.serviceAccountName === attributes.name;
-    });
-    return isRelated ? ALLOW : refuse(NO_RELATION.replace("%s", node));
-  }
+    if (attributes.verb !== "update" && attributes.verb !== "patch")
+      return refuse("can only get/update/patch this type");
+    return mentioned(node, "persistentvolumeclaims", attributes);
+  };
 
-  async function forPod(node: string, attributes: AuthorizationAttributes): Promise<Decision> {
-    const { verb, subresource } = attributes;
-    if (subresource === "status" || subresource === "eviction" || !READS.has(verb)) return staticRules(attributes);
-    if (verb !== "get" && demanded(attributes.fieldSelector, "spec.nodeName") === node) return ALLOW;
-    if (attributes.name === "") return refuse("can only list/watch pods with spec.nodeName field selector");
-    const pod = await objects.get(PODS, attributes.namespace, attributes.name);
-    const isOwn = (pod?.["spec"] as { nodeName?: string } | undefined)?.nodeName === node;
-    return isOwn ? ALLOW : refuse(NO_RELATION.replace("%s", node));
-  }
+  const accounts: NodeRule = (node, attributes) => {
+    const { verb, subresource, name } = attributes;
+    if (verb === "get" && subresource === "") return readingNamespaced(node, "serviceaccounts", attributes);
+    if (verb !== "create" || name === "") return refuse("can only create tokens for individual service accounts");
+    if (subresource !== "token") return refuse("can only create token subresource of serviceaccount");
+    return mentioned(node, "serviceaccounts", attributes);
+  };
 
-  function ownByName(node: string, attributes: AuthorizationAttributes, what: string): Decision {
-    const { verb, name } = attributes;
-    if (!["get", "create", "update", "patch", "delete"].includes(verb)) {
-      return refuse(`can only get, create, update, patch, or delete a ${what}`);
+  const leases: NodeRule = (node, { verb, namespace, name }) => {
+    if (!OWN_VERBS.has(verb)) return refuse("can only get, create, update, patch, or delete a node lease");
+    if (namespace !== LEASES_NAMESPACE) {
+      return refuse(`can only access leases in the "${LEASES_NAMESPACE}" system namespace`);
     }
-    if (attributes.subresource !== "") return refuse(`cannot authorize ${what} subresources`);
     // The name of a new object is in its body: admission looks at that.
-    if (verb !== "create" && name !== node)
-      return refuse(`can only access ${what} with the same name as the requesting node`);
-    return ALLOW;
-  }
+    if (verb === "create" || name === node) return ALLOW;
+    return refuse("can only access node lease with the same name as the requesting node");
+  };
+
+  const csiNodes: NodeRule = (node, { verb, subresource, name }) => {
+    if (!OWN_VERBS.has(verb)) return refuse("can only get, create, update, patch, or delete a CSINode");
+    if (subresource !== "") return refuse("cannot authorize CSINode subresources");
+    if (verb === "create" || name === node) return ALLOW;
+    return refuse("can only access CSINode with the same name as the requesting node");
+  };
+
+  const slices: NodeRule = (node, attributes) => {
+    const { verb, subresource, name } = attributes;
+    if (subresource !== "") return refuse("cannot authorize ResourceSlice subresources");
+    switch (verb) {
+      case "create":
+        return ALLOW;
+      case "get":
+      case "update":
+      case "patch":
+      case "delete":
+        return related(node, name, () => graph.isSliceOfNode(node, name));
+      case "watch":
+      case "list":
+      case "deletecollection":
+        if (isLimitedToNode(attributes, "spec.nodeName", node)) return ALLOW;
+        return refuse("can only list/watch/deletecollection resourceslices with nodeName field selector");
+      default:
+        return refuse(
+          "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection",
+        );
+    }
+  };
+
+  const nodes: NodeRule = (node, { verb, subresource, name }) => {
+    const isWrite = verb === "update" || verb === "patch";
+    if (subresource === "status") return isWrite ? ALLOW : NO_OPINION;
+    if (subresource !== "") return NO_OPINION;
+    // Which node is written, admission sees.
+    if (isWrite || verb === "create") return ALLOW;
+    if (!READS.has(verb)) return NO_OPINION;
+    if (name === node) return ALLOW;
+    if (name === "") return refuse(`node '${node}' cannot read all nodes, only its own Node object`);
+    return refuse(`node '${node}' cannot read '${name}', only its own Node object`);
+  };
+
+  const pods: NodeRule = (node, attributes) => {
+    const { verb, subresource, namespace, name } = attributes;
+    const own = (): Promise<Decision> => related(node, name, () => graph.isPodOnNode(node, namespace, name));
+    if (subresource === "status") return verb === "update" || verb === "patch" ? ALLOW : NO_OPINION;
+    if (subresource === "eviction") return verb === "create" ? ALLOW : NO_OPINION;
+    if (subresource !== "") return NO_OPINION;
+    switch (verb) {
+      case "get":
+        return getting(attributes, own);
+      case "list":
+      case "watch":
+        if (isLimitedToNode(attributes, "spec.nodeName", node)) return ALLOW;
+        if (name !== "") return own();
+        return refuse("can only list/watch pods with spec.nodeName field selector");
+      case "create":
+      case "delete":
+        // Mirror pods, as admission makes sure.
+        return ALLOW;
+      default:
+        return NO_OPINION;
+    }
+  };
+
+  const byKind = new Map<string, NodeRule>([
+    ["/secrets", (node, attributes) => readingNamespaced(node, "secrets", attributes)],
+    ["/configmaps", (node, attributes) => readingNamespaced(node, "configmaps", attributes)],
+    ["/persistentvolumeclaims", claims],
+    [
+      "/persistentvolumes",
+      (node, attributes) =>
+        getting(attributes, () => related(node, attributes.name, () => graph.isVolumeOnNode(node, attributes.name))),
+    ],
+    [
+      "storage.k8s.io/volumeattachments",
+      (node, attributes) =>
+        getting(attributes, () =>
+          related(node, attributes.name, () => graph.isAttachmentOfNode(node, attributes.name)),
+        ),
+    ],
+    [
+      "resource.k8s.io/resourceclaims",
+      (node, attributes) => getting(attributes, () => mentioned(node, "resourceclaims", attributes)),
+    ],
+    ["resource.k8s.io/resourceslices", slices],
+    ["/serviceaccounts", accounts],
+    ["/pods", pods],
+    ["/nodes", nodes],
+    ["coordination.k8s.io/leases", leases],
+    ["storage.k8s.io/csinodes", csiNodes],
+    ["certificates.k8s.io/podcertificaterequests", () => NO_OPINION],
+  ]);
 
   return {
     authorize(attributes) {
       const node = nodeNameOf(attributes.user);
-      if (node === undefined) return refuse("");
-      if (!attributes.isResource) return staticRules(attributes);
-      switch (`${attributes.group}/${attributes.resource}`) {
-        case "/secrets":
-        case "/configmaps":
-          return byRelation(node, attributes, READS);
-        case "/persistentvolumeclaims":
-          if (attributes.subresource === "status") return staticRules(attributes);
-          return byRelation(node, attributes, new Set(["get"]));
-        case "/persistentvolumes":
-        case "resource.k8s.io/resourceclaims":
-        case "storage.k8s.io/volumeattachments":
-          return byRelation(node, attributes, new Set(["get"]));
-        case "/serviceaccounts":
-          return attributes.subresource === "" ? staticRules(attributes) : forToken(node, attributes);
-        case "/pods":
-          return forPod(node, attributes);
-        case "/nodes":
-          if (attributes.subresource === "" && READS.has(attributes.verb) && attributes.name !== node) {
-            return refuse(`node '${node}' cannot read '${attributes.name}', only its own Node object`);
-          }
-          return staticRules(attributes);
-        case "coordination.k8s.io/leases":
-          if (attributes.namespace !== "kube-node-lease")
-            return refuse('can only access leases in the "kube-node-lease" system namespace');
-          return ownByName(node, attributes, "node lease");
-        case "storage.k8s.io/csinodes":
-          return ownByName(node, attributes, "CSINode");
-        default:
-          return staticRules(attributes);
-      }
+      if (node === undefined) return NO_OPINION;
+      if (node === "") return refuse(`unknown node for user ${JSON.stringify(attributes.user.name)}`);
+      const rule = attributes.isResource ? byKind.get(`${attributes.group}/${attributes.resource}`) : undefined;
+      if (rule !== undefined) return rule(node, attributes);
+      return rules.some((each) => allows(each, attributes)) ? ALLOW : NO_OPINION;
+    },
+    rulesFor(user) {
+      if (nodeNameOf(user) === undefined) return { rules: [], isIncomplete: false, errors: [] };
+      return { rules: [], isIncomplete: true, errors: ["node authorizer does not support user rule resolution"] };
     },
   };
-}
-
-function usesClaim(pod: ApiObject, name: string): boolean {
-  const status = pod["status"] as { resourceClaimStatuses?: readonly { resourceClaimName?: string }[] } | undefined;
-  const spec = pod["spec"] as unknown as PodSpec;
-  return (
-    (spec.resourceClaims ?? []).some((claim) => claim.resourceClaimName === name) ||
-    (status?.resourceClaimStatuses ?? []).some((claim) => claim.resourceClaimName === name)
-  );
 }

@@ -3,7 +3,14 @@ import type { UserInfo } from "../authentication/user.ts";
 import { followResource, type Mirror } from "../registry/registry-mirror.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ApiObject } from "../registry/resource-definition.ts";
-import { ALLOW, NO_OPINION, type AuthorizationAttributes, type Authorizer, type Decision } from "./authorizer.ts";
+import {
+  NO_OPINION,
+  type AuthorizationAttributes,
+  type Authorizer,
+  type Decision,
+  type ResolvedRules,
+} from "./authorizer.ts";
+import { joinErrors } from "../authentication/authenticator.ts";
 import { matchesKind } from "./policy-rule.ts";
 
 interface Grant {
@@ -11,18 +18,16 @@ interface Grant {
   readonly namespace: string;
   readonly roleRef: RoleRef;
   readonly bindingName: string;
-}
-
-/** Rules that apply, and roles that bindings name but nobody has made. */
-export interface ResolvedRules {
-  readonly rules: readonly PolicyRule[];
-  readonly missingRoles: readonly string[];
+  readonly subject: Subject;
 }
 
 /** Roles and bindings, looked up by subject. Decisions are remembered until something changes. */
 export interface RbacAuthorizer extends Authorizer, Disposable {
   readonly synced: Promise<void>;
-  /** Everything that `user` is granted in `namespace` (cluster-wide grants included). */
+  /**
+   * Everything that `user` is granted in `namespace` (cluster-wide grants included); errors: roles that bindings name
+   * but nobody has made.
+   */
   rulesFor(user: UserInfo, namespace: string): ResolvedRules;
   /** Rules of one role; undefined when there is none. */
   roleRules(roleRef: RoleRef, namespace: string): readonly PolicyRule[] | undefined;
@@ -56,8 +61,25 @@ function subjectKey(subject: Subject, namespace: string): string | undefined {
 const keyOf = (object: ApiObject): string =>
   `${(object.metadata["namespace"] as string | undefined) ?? ""}/${object.metadata["name"] as string}`;
 
-/** Decision for a verb on a resource: for every name, for none, or for these. */
-type Remembered = boolean | ReadonlySet<string>;
+/** Decision for a verb on a resource: for some names, and for all others. */
+interface Remembered {
+  readonly names: ReadonlyMap<string, Decision> | undefined;
+  readonly otherwise: Decision;
+}
+
+function describeSubject({ kind, name, namespace }: Subject, bindingNamespace: string): string {
+  if (kind !== "ServiceAccount") return `${kind} ${JSON.stringify(name)}`;
+  const home = namespace === undefined || namespace === "" ? bindingNamespace : namespace;
+  return `${kind} ${JSON.stringify(`${name}/${home}`)}`;
+}
+
+/** `ClusterRoleBinding "b" of ClusterRole "r" to Group "g"`: why something is allowed. */
+function describeGrant({ namespace, bindingName, roleRef, subject }: Grant): string {
+  const kind = namespace === "" ? "ClusterRoleBinding" : "RoleBinding";
+  const name = namespace === "" ? bindingName : `${bindingName}/${namespace}`;
+  const role = `${roleRef.kind} ${JSON.stringify(roleRef.name)}`;
+  return `${kind} ${JSON.stringify(name)} of ${role} to ${describeSubject(subject, namespace)}`;
+}
 
 export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
   const roles = new Map<string, readonly PolicyRule[]>(); // "NAMESPACE/NAME", "/NAME" for cluster roles
@@ -114,10 +136,10 @@ export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
       const { roleRef, subjects } = object as unknown as BindingObject;
       if (roleRef === undefined) continue;
       const namespace = (object.metadata["namespace"] as string | undefined) ?? "";
-      const grant: Grant = { namespace, roleRef, bindingName: object.metadata["name"] as string };
       for (const subject of subjects ?? []) {
         const key = subjectKey(subject, namespace);
         if (key === undefined) continue;
+        const grant: Grant = { namespace, roleRef, bindingName: object.metadata["name"] as string, subject };
         const list = index.get(key);
         if (list === undefined) index.set(key, [grant]);
         else list.push(grant);
@@ -130,34 +152,58 @@ export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
     return roles.get(roleRef.kind === "ClusterRole" ? `/${roleRef.name}` : `${namespace}/${roleRef.name}`);
   }
 
-  function rulesFor(user: UserInfo, namespace: string): ResolvedRules {
+  /** Visits each grant that counts in `namespace`, cluster-wide ones first, until `visit` says that it is enough. */
+  function visitGrants(user: UserInfo, namespace: string, visit: (grant: Grant) => boolean): void {
     const index = grantsBySubject();
-    const rules: PolicyRule[] = [];
-    const missingRoles: string[] = [];
-    const collect = (key: string): void => {
-      for (const grant of index.get(key) ?? []) {
-        if (grant.namespace !== "" && grant.namespace !== namespace) continue;
-        const found = roleRules(grant.roleRef, grant.namespace);
-        if (found !== undefined) rules.push(...found);
-        else {
-          const kind = grant.roleRef.kind === "ClusterRole" ? "clusterrole" : "role";
-          missingRoles.push(`${kind}.rbac.authorization.k8s.io ${JSON.stringify(grant.roleRef.name)} not found`);
-        }
+    const keys = [`u:${user.name}`, ...user.groups.map((group) => `g:${group}`)];
+    const scopes = namespace === "" ? [""] : ["", namespace];
+    for (const scope of scopes) {
+      for (const key of keys) {
+        for (const grant of index.get(key) ?? []) if (grant.namespace === scope && visit(grant)) return;
       }
-    };
-    collect(`u:${user.name}`);
-    for (const group of user.groups) collect(`g:${group}`);
-    return { rules, missingRoles };
+    }
+  }
+
+  function missingRole({ roleRef }: Grant): string {
+    const kind = roleRef.kind === "ClusterRole" ? "clusterrole" : "role";
+    return `${kind}.rbac.authorization.k8s.io ${JSON.stringify(roleRef.name)} not found`;
+  }
+
+  function rulesFor(user: UserInfo, namespace: string): ResolvedRules {
+    const rules: PolicyRule[] = [];
+    const errors = new Set<string>();
+    visitGrants(user, namespace, (grant) => {
+      const found = roleRules(grant.roleRef, grant.namespace);
+      if (found === undefined) errors.add(missingRole(grant));
+      else rules.push(...found);
+      return false;
+    });
+    return { rules, isIncomplete: false, errors: [...errors] };
   }
 
   function decide(attributes: AuthorizationAttributes): Remembered {
-    const names = new Set<string>();
-    for (const rule of rulesFor(attributes.user, attributes.namespace).rules) {
-      if (!matchesKind(rule, attributes)) continue;
-      if (!attributes.isResource || rule.resourceNames === undefined || rule.resourceNames.length === 0) return true;
-      for (const name of rule.resourceNames) names.add(name);
-    }
-    return names.size === 0 ? false : names;
+    let names: Map<string, Decision> | undefined;
+    let allowed: Decision | undefined;
+    const errors = new Set<string>();
+    visitGrants(attributes.user, attributes.namespace, (grant) => {
+      const rules = roleRules(grant.roleRef, grant.namespace);
+      if (rules === undefined) errors.add(missingRole(grant));
+      for (const rule of rules ?? []) {
+        if (!matchesKind(rule, attributes)) continue;
+        const decision: Decision = { verdict: "allow", reason: `RBAC: allowed by ${describeGrant(grant)}` };
+        if (!attributes.isResource || rule.resourceNames === undefined || rule.resourceNames.length === 0) {
+          allowed = decision;
+          return true;
+        }
+        names ??= new Map();
+        for (const name of rule.resourceNames) if (!names.has(name)) names.set(name, decision);
+      }
+      return false;
+    });
+    const otherwise: Decision =
+      allowed ??
+      (errors.size === 0 ? NO_OPINION : { verdict: "noOpinion", reason: `RBAC: ${joinErrors([...errors]).message}` });
+    return { names, otherwise };
   }
 
   return {
@@ -176,11 +222,7 @@ export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
         if (known.size > 10_000) known.clear();
         known.set(key, remembered);
       }
-      if (remembered === true || (remembered !== false && remembered.has(attributes.name))) return ALLOW;
-      const { missingRoles } = rulesFor(attributes.user, attributes.namespace);
-      if (missingRoles.length === 0) return NO_OPINION;
-      const list = missingRoles.length === 1 ? missingRoles[0]! : `[${missingRoles.join(", ")}]`;
-      return { verdict: "noOpinion", reason: `RBAC: ${list}` };
+      return remembered.names?.get(attributes.name) ?? remembered.otherwise;
     },
     [Symbol.dispose]() {
       for (const mirror of mirrors) mirror[Symbol.dispose]();

@@ -9,10 +9,11 @@ import { createOpenIdRoutes } from "../authentication/openid.ts";
 import { selfSubjectReview, tokenReview } from "../authentication/reviews.ts";
 import type { AuthenticationSettings } from "../authentication/settings.ts";
 import { tokenRequest } from "../authentication/token-request.ts";
-import { authorizerUnion, ALLOW, type Authorizer } from "../authorization/authorizer.ts";
+import { NO_OPINION, type Authorizer } from "../authorization/authorizer.ts";
 import { apiServerUser } from "../authentication/user.ts";
-import { createNodeAuthorizer } from "../authorization/node.ts";
-import { createRbacAuthorizer, type RbacAuthorizer } from "../authorization/rbac.ts";
+import { noteDecision, openAuthorization } from "../authorization/open-authorization.ts";
+import type { RbacAuthorizer } from "../authorization/rbac.ts";
+import type { AuthorizationMode, AuthorizationSettings } from "../authorization/settings.ts";
 import {
   localSubjectAccessReview,
   selfSubjectAccessReview,
@@ -21,7 +22,6 @@ import {
 } from "../authorization/reviews.ts";
 import { bootstrap, writeAuthenticationConfig } from "../bootstrap/bootstrap.ts";
 import { publishKubernetesService } from "../bootstrap/kubernetes-service.ts";
-import { nodeRules } from "../bootstrap/rbac-policy.ts";
 import { firstServiceIp } from "../bootstrap/service-range.ts";
 import { loadBuiltInCatalog, type Catalog } from "../discovery/catalog.ts";
 import { createExtensibleCatalog } from "../discovery/extensible-catalog.ts";
@@ -48,8 +48,6 @@ import { createResourceRoutes } from "./resource-routes.ts";
 import { baseHeaders, sendJson } from "./responder.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
-export type AuthorizationMode = "Node" | "RBAC" | "AlwaysAllow" | "AlwaysDeny";
-
 /** Settings of a server. Certificates and keys are PEM texts. */
 export interface ApiServerConfig {
   /** One range, or two for dual stack. */
@@ -58,6 +56,7 @@ export interface ApiServerConfig {
   /** Where pods and nodes reach this server. */
   readonly advertiseAddress: string;
   readonly authorizationModes: readonly AuthorizationMode[];
+  readonly authorization?: AuthorizationSettings | undefined;
   readonly anonymousAuth: boolean;
   readonly authentication?: AuthenticationSettings | undefined;
   readonly clientCa?: string | undefined;
@@ -148,16 +147,11 @@ export interface ApiServer extends AsyncDisposable {
 const SHUTDOWN_GRACE_MS = 250;
 const DEFAULT_PORT = 6443;
 
-/** Members of system:masters are allowed everything. */
-const mastersAuthorizer: Authorizer = {
-  authorize: ({ user }) => (user.groups.includes("system:masters") ? ALLOW : { verdict: "noOpinion" }),
-};
-
 /** Opens the registry, writes a new cluster's first objects and answers requests from then on. */
 export async function createApiServer(config: ApiServerConfig, deps: ApiServerDeps): Promise<ApiServer> {
   const { clock, logger, random, codecs } = deps;
   let opened: Registry | undefined;
-  let authorizer: Authorizer = mastersAuthorizer;
+  let authorizer: Authorizer = { authorize: () => NO_OPINION };
   const objects = createRegistryReader(() => {
     if (opened === undefined) throw new Error("the registry is not open yet");
     return opened;
@@ -192,24 +186,19 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   opened = registry;
   const followers = atOpen.map((action) => action(registry));
 
-  const hasRbac = config.authorizationModes.includes("RBAC");
-  if (hasRbac) rbac = createRbacAuthorizer(registry);
-  authorizer = authorizerUnion([mastersAuthorizer, ...config.authorizationModes.map((mode) => authorizerOf(mode))]);
-  function authorizerOf(mode: AuthorizationMode): Authorizer {
-    switch (mode) {
-      case "Node":
-        return createNodeAuthorizer(objects, nodeRules());
-      case "RBAC":
-        return rbac!;
-      case "AlwaysAllow":
-        return { authorize: () => ALLOW };
-      case "AlwaysDeny":
-        return { authorize: () => ({ verdict: "noOpinion", reason: "Everything is forbidden." }) };
-    }
-  }
-
   const access = new AccessMetrics();
   metrics.add(() => access.render());
+  const authorization = await openAuthorization(config.authorizationModes, config.authorization ?? {}, {
+    objects,
+    registry,
+    outbound: outbound.client,
+    metrics: access,
+    clock,
+    random,
+    logger,
+  });
+  ({ authorizer, rbac } = authorization);
+  const hasRbac = rbac !== undefined;
   const authentication = await openAuthentication(config, access, {
     objects,
     clock,
@@ -250,12 +239,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       ["authorization.k8s.io/subjectaccessreviews", subjectAccessReview(authorizer)],
       ["authorization.k8s.io/localsubjectaccessreviews", localSubjectAccessReview(authorizer)],
       ["authorization.k8s.io/selfsubjectaccessreviews", selfSubjectAccessReview(authorizer)],
-      [
-        "authorization.k8s.io/selfsubjectrulesreviews",
-        selfSubjectRulesReview(
-          rbac === undefined ? undefined : (user, namespace) => rbac!.rulesFor(user, namespace).rules,
-        ),
-      ],
+      ["authorization.k8s.io/selfsubjectrulesreviews", selfSubjectRulesReview(authorizer)],
       [
         "/serviceaccounts/token",
         tokenRequest({
@@ -319,6 +303,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     authenticate: (exchange) => authentication.authenticate(exchange),
     challenge: authentication.challenge,
     authorizer,
+    onAuthorized: (decision, seconds) => noteDecision(access, decision, seconds),
     dispatch: withRemotes(aggregator, createDispatch(resources, paths)),
     metrics,
     clock,
@@ -388,7 +373,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       await extensions[Symbol.asyncDispose]();
       await aggregator[Symbol.asyncDispose]();
       await authentication[Symbol.asyncDispose]();
-      rbac?.[Symbol.dispose]();
+      await authorization[Symbol.asyncDispose]();
       for (const follower of followers) follower[Symbol.dispose]();
       await outbound.client[Symbol.asyncDispose]();
       await registry[Symbol.asyncDispose]?.();

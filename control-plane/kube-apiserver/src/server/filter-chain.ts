@@ -14,7 +14,7 @@ import { ApiRequest } from "./api-request.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { isLongRunning } from "./request-info.ts";
-import { sendError } from "./responder.ts";
+import { sendError, sendText } from "./responder.ts";
 
 /** One step of every request. Throws a StatusError to refuse. Only waits where it must. */
 export type Filter = (request: ApiRequest) => void | Promise<void>;
@@ -24,6 +24,8 @@ export interface FilterChainOptions {
   /** How one may prove oneself, for the header of a 401. */
   readonly challenge?: string | undefined;
   readonly authorizer: Authorizer;
+  /** Told of each request's decision and how long it took, for the metrics. */
+  readonly onAuthorized?: ((decision: Decision, seconds: number) => void) | undefined;
   /** Answers the request: a resource, discovery, health … */
   readonly dispatch: (request: ApiRequest) => Promise<void>;
   readonly metrics: RequestMetrics;
@@ -65,6 +67,7 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
   }
 
   function fail(request: ApiRequest, error: unknown): number {
+    if (error instanceof AuthorizationFailure) return sendAuthorizationFailure(request, error);
     const failure = StatusError.from(error);
     // Without a cause it is the server's own word; with one, something broke.
     if (failure.code === 500 && failure.cause !== undefined && !request.signal.aborted) {
@@ -126,25 +129,45 @@ function inflightLimits(options: FilterChainOptions): Filter {
   };
 }
 
+/** Whether the request is allowed could not be found out. */
+class AuthorizationFailure extends Error {}
+
+function sendAuthorizationFailure(request: ApiRequest, { message }: AuthorizationFailure): number {
+  const { path, query } = request.exchange;
+  const uri = JSON.stringify(query === "" ? path : `${path}?${query}`);
+  const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  const text = `Internal Server Error: ${uri}: ${message}`.replace(/[&<>]/g, (character) => entities[character]!);
+  sendText(request, 500, `${text}\n`);
+  return 500;
+}
+
 function authorization(options: FilterChainOptions): Filter {
-  const { authorizer } = options;
+  const { authorizer, clock } = options;
+  const note = (found: Decision, startedAt: number): void =>
+    options.onAuthorized?.(found, (clock.monotonicMs() - startedAt) / 1000);
   const check = (request: ApiRequest, attributes: AuthorizationAttributes, found: Decision): void => {
     if (found.verdict === "allow") return;
+    if (found.error !== undefined) throw new AuthorizationFailure(found.error);
     request.isRefused = true;
     throw refusal(attributes, found.reason ?? "");
   };
   return (request) => {
-    const attributes = attributesOf(request.user, request.info, request.query.get("fieldSelector") ?? undefined);
+    const attributes = attributesOf(request.user, request.info, request.query);
     if (attributes.verb === "update" || attributes.verb === "patch") {
       request.authorizeCreate = async () => {
         const create = { ...attributes, verb: "create" };
         check(request, create, await authorizer.authorize(create));
       };
     }
+    const startedAt = clock.monotonicMs();
     const decision = authorizer.authorize(attributes);
     if (decision instanceof Promise) {
-      return decision.then((found) => check(request, attributes, found));
+      return decision.then((found) => {
+        note(found, startedAt);
+        check(request, attributes, found);
+      });
     }
+    note(decision, startedAt);
     check(request, attributes, decision);
     return undefined;
   };
