@@ -21,3 +21,9 @@ export {
   type StructuralNode,
   type ValidationRule,
 } from "./structural-node.ts";
+export { checkSchema, someSchema, STRICT_SCHEMA, type SchemaCheckOptions } from "./check-schema.ts";
+export { checkListKeys, hasDividableItems } from "./schema-keywords.ts";
+export { pruneDefault } from "./schema-defaults.ts";
+export { followPath, type FoundNode } from "./schema-path.ts";
+export { type CheckedRule, type RuleCheckPort } from "./schema-rules.ts";
+export { checkShape, unsupportedKeyword } from "./schema-shape.ts";

@@ -14,6 +14,8 @@ const observations = load("answers.jsonl")
   .filter((line) => line !== "")
   .map((line) => JSON.parse(line) as Observation);
 
+await Promise.all(resourceDefinitions.map((definition) => definition.load?.()));
+
 const definitionOf = (seed: string) => {
   const [version, plural] = seed.startsWith("v1/")
     ? ["v1", seed.split("/")[1]]

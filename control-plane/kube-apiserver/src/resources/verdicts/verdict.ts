@@ -126,6 +126,7 @@ export function judge(
     definition.prepareForCreate?.(draft, context);
     errors.push(...validateObjectMeta(draft.metadata as unknown as ObjectMeta, context.namespace !== "", nameRule));
     errors.push(...(definition.validate?.(object, context) ?? []));
+    errors.push(...(definition.validateNew?.(object, errors) ?? []));
     return errors.length > 0 ? refusal(errors) : { code: 201, causes: [], object: draft };
   }
   const stored = decode(definition, seed.answer);
