@@ -7,6 +7,7 @@ import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { Registry } from "../registry/registry.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
+import { imagePolicyWebhook } from "./image-policy-webhook.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
@@ -42,7 +43,9 @@ export interface AdmissionDeps {
 export interface AdmissionSettings {
   readonly enable: readonly string[];
   readonly disable: readonly string[];
-  /** What `--admission-control-config-file` says to plugins, read. */
+  /** `--admission-control-config-file`, read when the server starts. */
+  readonly configurationFile?: string | undefined;
+  /** What that file says to plugins, read. */
   readonly configurations?: PluginConfigurations | undefined;
 }
 
@@ -59,6 +62,11 @@ const ORDER: readonly Entry[] = [
   { name: "ServiceAccount", isOnByDefault: true, make: ({ objects, random }) => serviceAccount(objects, random) },
   { name: "NodeRestriction", isOnByDefault: false, make: ({ objects }) => nodeRestriction(objects) },
   { name: "TaintNodesByCondition", isOnByDefault: true, make: () => taintNodesByCondition },
+  {
+    name: "ImagePolicyWebhook",
+    isOnByDefault: false,
+    make: (deps, configured) => imagePolicyWebhook(deps, configured.ImagePolicyWebhook),
+  },
   {
     name: "PodSecurity",
     isOnByDefault: true,
@@ -89,9 +97,23 @@ const ORDER: readonly Entry[] = [
   { name: "RBACEscalation", isOnByDefault: true, make: ({ authorizer, rbac }) => rbacEscalation(authorizer, rbac) },
 ];
 
+/** Rules that are no plugin: they cannot be turned off. */
+const ALWAYS: ReadonlySet<string> = new Set(["RBACEscalation"]);
+
+/** Names that may be turned on and off. */
+export const ADMISSION_PLUGIN_NAMES: readonly string[] = ORDER.map(({ name }) => name).filter(
+  (name) => !ALWAYS.has(name),
+);
+
+/** Whether a plugin runs with these settings. */
+export function isPluginOn(name: string, settings: Pick<AdmissionSettings, "enable" | "disable">): boolean {
+  if (ALWAYS.has(name) || settings.enable.includes(name)) return true;
+  return !settings.disable.includes(name) && ORDER.some((entry) => entry.name === name && entry.isOnByDefault);
+}
+
 /** The plugins of a server with these settings. */
 export function createAdmissionPlugins(deps: AdmissionDeps, settings: AdmissionSettings): AdmissionPlugin[] {
-  return ORDER.filter(
-    ({ name, isOnByDefault }) => !settings.disable.includes(name) && (isOnByDefault || settings.enable.includes(name)),
-  ).map((entry) => entry.make(deps, settings.configurations ?? {}));
+  return ORDER.filter(({ name }) => isPluginOn(name, settings)).map((entry) =>
+    entry.make(deps, settings.configurations ?? {}),
+  );
 }
