@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
 import { createProxyClientFiles } from "./aggregation/proxy-client-files.ts";
 import { checkOverlap, issuerProblem, requestHeaderProblem, takeAccessFlags, type AccessFlags } from "./access-flags.ts";
+import { ADMISSION_PLUGIN_NAMES } from "./admission/order.ts";
 import type { ApiServerConfig } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -49,6 +50,7 @@ export interface ApiServerFlags {
   readonly aggregatorRejectForwardingRedirect: boolean;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
+  readonly admissionControlConfigFile: string;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeout: number;
@@ -206,6 +208,7 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     aggregatorRejectForwardingRedirect: takeBoolean("aggregator-reject-forwarding-redirect", true),
     enableAdmissionPlugins: takeList("enable-admission-plugins"),
     disableAdmissionPlugins: takeList("disable-admission-plugins"),
+    admissionControlConfigFile: take("admission-control-config-file", ""),
     maxRequestsInflight: takeNumber("max-requests-inflight", 400),
     maxMutatingRequestsInflight: takeNumber("max-mutating-requests-inflight", 200),
     minRequestTimeout: takeNumber("min-request-timeout", 1800),
@@ -228,12 +231,26 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
       uidHeaders: flags.requestheaderUidHeaders,
     });
   if (problem !== undefined) throw new UsageError(problem);
+  checkAdmissionPlugins(flags);
   if (flags.serviceAccountSigningKeyFile === "")
     throw new UsageError("service-account-signing-key-file is a required flag");
   if ((flags.tlsCertFile === "") !== (flags.tlsPrivateKeyFile === "")) {
     throw new UsageError("tls-cert-file and tls-private-key-file must be given together");
   }
   return flags;
+}
+
+function checkAdmissionPlugins(flags: ApiServerFlags): void {
+  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = flags;
+  const check = (flag: string, names: readonly string[]): void => {
+    const unknown = names.find((name) => !ADMISSION_PLUGIN_NAMES.includes(name));
+    if (unknown !== undefined) throw new UsageError(`${flag} plugin ${JSON.stringify(unknown)} is unknown`);
+  };
+  check("enable-admission-plugins", enable);
+  check("disable-admission-plugins", disable);
+  const both = [...new Set(enable)].filter((name) => disable.includes(name)).toSorted();
+  if (both.length === 0) return;
+  throw new UsageError(`[${both.join(" ")}] in enable-admission-plugins and disable-admission-plugins overlapped`);
 }
 
 function hostAddress(): string {
@@ -324,7 +341,11 @@ export function readApiServerConfig(
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     minRequestTimeoutSeconds: flags.minRequestTimeout,
-    admission: { enable: flags.enableAdmissionPlugins, disable: flags.disableAdmissionPlugins },
+    admission: {
+      enable: flags.enableAdmissionPlugins,
+      disable: flags.disableAdmissionPlugins,
+      configurationFile: flags.admissionControlConfigFile === "" ? undefined : flags.admissionControlConfigFile,
+    },
   };
   return {
     config,

@@ -2,7 +2,8 @@ import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
-import { createAdmissionPlugins, type AdmissionSettings } from "../admission/order.ts";
+import { readPluginConfigurations } from "../admission/configuration/plugin-decoders.ts";
+import { createAdmissionPlugins, isPluginOn, type AdmissionSettings } from "../admission/order.ts";
 import { AccessMetrics } from "../authentication/access-metrics.ts";
 import { openAuthentication } from "../authentication/open-authentication.ts";
 import { createOpenIdRoutes } from "../authentication/openid.ts";
@@ -165,6 +166,12 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     },
   };
   const atOpen: ((registry: Registry) => Disposable)[] = [];
+  const { configurationFile } = config.admission;
+  const isOn = (plugin: string): boolean => isPluginOn(plugin, config.admission);
+  const configurations =
+    configurationFile === undefined
+      ? config.admission.configurations
+      : await readPluginConfigurations(configurationFile, isOn);
   const admission = createAdmissionChain(
     createAdmissionPlugins(
       {
@@ -178,7 +185,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
         authorizer: { authorize: (a) => authorizer.authorize(a) },
         rbac: () => rbac,
       },
-      config.admission,
+      { ...config.admission, configurations },
     ),
   );
   let rbac: RbacAuthorizer | undefined;
