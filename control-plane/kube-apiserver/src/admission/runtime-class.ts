@@ -1,45 +1,79 @@
-import { forbidden } from "@coracle/apimachinery";
+import { canonicalQuantity, equalJson } from "@coracle/apimachinery";
 import type { RuntimeClass } from "@coracle/api/node/v1";
 import type { RegistryReader } from "../registry/registry-reader.ts";
+import type { AdmissionAttributes } from "../registry/registry.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
-import { podSpecOf } from "./pod-draft.ts";
+import { podSpecOf, type MutablePodSpec } from "./pod-draft.ts";
+import { refusalOf } from "./refusal.ts";
+import { mergeTolerations, type TolerationDraft } from "./tolerations.ts";
 
 const CLASSES = { group: "node.k8s.io", version: "v1", plural: "runtimeclasses" };
+const MISMATCH = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+
+type Amounts = Record<string, string>;
+
+const canonical = (amounts: object | undefined): Amounts =>
+  Object.fromEntries(
+    Object.entries((amounts ?? {}) as Amounts).map(([name, text]) => [name, canonicalQuantity(text, true)]),
+  );
+const fixedOf = (found: RuntimeClass | undefined): Amounts | undefined =>
+  found?.overhead === undefined || found.overhead === null ? undefined : canonical(found.overhead.podFixed);
 
 /** A pod carries the overhead and the node constraints of its runtime class. */
 export function runtimeClass(objects: RegistryReader): AdmissionPlugin {
+  async function classOf(attributes: AdmissionAttributes, spec: MutablePodSpec): Promise<RuntimeClass | undefined> {
+    const name = spec.runtimeClassName;
+    if (name === undefined || name === null) return undefined;
+    const found = (await objects.get(CLASSES, "", name)) as unknown as RuntimeClass | undefined;
+    if (found === undefined)
+      throw refusalOf(attributes, `pod rejected: RuntimeClass ${JSON.stringify(name)} not found`);
+    return found;
+  }
+
+  function applyScheduling(attributes: AdmissionAttributes, spec: MutablePodSpec, found: RuntimeClass): void {
+    for (const [key, value] of Object.entries(found.scheduling?.nodeSelector ?? {})) {
+      const own = spec.nodeSelector?.[key];
+      if (own !== undefined && own !== value) {
+        throw refusalOf(
+          attributes,
+          `conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}; pod.spec.nodeSelector[${key}] = ${own}`,
+        );
+      }
+      spec.nodeSelector = { ...spec.nodeSelector, [key]: value };
+    }
+    if (found.scheduling === undefined || found.scheduling === null) return;
+    const tolerations = (found.scheduling.tolerations ?? []) as unknown as readonly TolerationDraft[];
+    const merged = mergeTolerations(spec.tolerations ?? [], tolerations).map((one) => ({ ...one }));
+    if (merged.length > 0) spec.tolerations = merged;
+  }
+
   return {
     name: "RuntimeClass",
     scope: { operations: ["CREATE"], resources: ["/pods"] },
     async admit(attributes) {
       const spec = podSpecOf(attributes);
-      const name = spec?.runtimeClassName;
-      const refuse = (why: string): Error => forbidden({ group: "", resource: "pods" }, attributes.name, why);
+      const found = spec === undefined ? undefined : await classOf(attributes, spec);
+      if (spec === undefined || found === undefined) return;
+      const fixed = fixedOf(found);
+      if (fixed !== undefined) {
+        const own = canonical(spec.overhead);
+        if (Object.keys(own).length > 0 && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
+        spec.overhead = fixed;
+      }
+      applyScheduling(attributes, spec, found);
+    },
+    async validate(attributes) {
+      const spec = podSpecOf(attributes);
       if (spec === undefined) return;
-      if (!name) {
-        if (spec.overhead !== undefined && Object.keys(spec.overhead).length > 0) {
-          throw refuse("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
-        }
-        return;
+      const fixed = fixedOf(await classOf(attributes, spec));
+      const own = canonical(spec.overhead);
+      if (fixed === undefined && Object.keys(own).length > 0) {
+        throw refusalOf(
+          attributes,
+          "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        );
       }
-      const found = (await objects.get(CLASSES, "", name)) as unknown as RuntimeClass | undefined;
-      if (found === undefined) throw refuse(`pod rejected: RuntimeClass "${name}" not found`);
-      const fixed = found.overhead?.podFixed;
-      if (fixed !== undefined) spec.overhead = { ...(fixed as Record<string, string>) };
-      for (const [key, value] of Object.entries(found.scheduling?.nodeSelector ?? {})) {
-        const own = spec.nodeSelector?.[key];
-        if (own !== undefined && own !== value) {
-          throw refuse(
-            `conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}; pod.spec.nodeSelector[${key}] = ${own}`,
-          );
-        }
-        spec.nodeSelector = { ...spec.nodeSelector, [key]: value };
-      }
-      for (const toleration of found.scheduling?.tolerations ?? []) {
-        const same = JSON.stringify(toleration);
-        if ((spec.tolerations ?? []).some((one) => JSON.stringify(one) === same)) continue;
-        spec.tolerations = [...(spec.tolerations ?? []), { ...toleration }];
-      }
+      if (fixed !== undefined && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
     },
   };
 }

@@ -499,7 +499,10 @@ describe("limit ranges", () => {
       });
     expect((await make("plain", {})).json).toMatchObject({
       metadata: {
-        annotations: { "kubernetes.io/limit-ranger": "LimitRanger plugin set: cpu limit, cpu request for container c" },
+        annotations: {
+          "kubernetes.io/limit-ranger":
+            "LimitRanger plugin set: cpu request for container c; cpu limit for container c",
+        },
       },
       spec: { containers: [{ resources: { limits: { cpu: "500m" }, requests: { cpu: "100m" } } }] },
     });

@@ -26,7 +26,7 @@ function levelOf(text: string): LevelVersion {
 
 describe("what upstream's server says of these pods, at each version of the standards", () => {
   it.each(observed.map((each) => [each.name, each] as const))("%s", (_, { spec, annotations, answers }) => {
-    const view = podView({ ...(annotations === undefined ? {} : { annotations }) }, spec);
+    const view = podView(annotations === undefined ? {} : { annotations }, spec);
     for (const [message, levels] of answers) {
       for (const at of levels.split(" ")) {
         expect(`${at}: ${printDetails(evaluatePod(view, levelOf(at)))}`).toBe(`${at}: ${message}`);
