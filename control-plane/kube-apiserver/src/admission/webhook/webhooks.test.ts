@@ -102,39 +102,96 @@ const stories: Readonly<Record<string, Story>> = {
       review: { kind: "AdmissionReview", apiVersion: "admission.k8s.io/v1beta1", response: response(request) },
     }),
     status: 500,
+    message: `${CALL}converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion`,
   },
   "an answer of another kind": {
     judge: (request) => ({ review: { kind: "Pod", apiVersion: "v1", response: response(request) } }),
     status: 500,
+    message: `${CALL}no kind "Pod" is registered for version "v1" in scheme "pkg/runtime/scheme.go:111"`,
   },
   "an answer of a version without a kind": {
     judge: (request) => ({ review: { apiVersion: "admission.k8s.io/v1", response: response(request) } }),
     status: 500,
+    message: `${POST}received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got admission.k8s.io/v1, Kind=`,
   },
-  garbage: { judge: () => ({ raw: "garbage" }), status: 500 },
-  "half an answer": { judge: () => ({ raw: '{"kind":"AdmissionReview",' }), status: 500 },
-  "a list": { judge: () => ({ raw: "[]" }), status: 500 },
-  null: { judge: () => ({ raw: "null" }), status: 500 },
+  garbage: {
+    judge: () => ({ raw: "garbage" }),
+    status: 500,
+    message: `${CALL}couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
+  },
+  "half an answer": {
+    judge: () => ({ raw: '{"kind":"AdmissionReview",' }),
+    status: 500,
+    message: `${CALL}couldn't get version/kind; json parse error: unexpected end of JSON input`,
+  },
+  "a list": {
+    judge: () => ({ raw: "[]" }),
+    status: 500,
+    message: `${CALL}couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
+  },
+  null: {
+    judge: () => ({ raw: "null" }),
+    status: 500,
+    message: `${POST}received invalid webhook response: webhook response was absent`,
+  },
   "an answer with members of wrong types": {
     judge: (request) => ({ allowed: "yes" as unknown as boolean, uid: request.uid }),
     status: 500,
+    message: `${CALL}json: cannot unmarshal string into Go struct field AdmissionResponse.response.allowed of type bool`,
   },
-  nothing: { judge: () => ({ raw: "" }), status: 500 },
-  "404": { judge: () => ({ raw: "not here", status: 404, type: "text/plain" }), status: 500 },
-  "500 with text": { judge: () => ({ raw: "boom", status: 500, type: "text/plain" }), status: 500 },
-  "503 with JSON": { judge: () => ({ raw: "{}", status: 503 }), status: 500 },
-  "401": { judge: () => ({ raw: "who?", status: 401, type: "text/plain" }), status: 500 },
-  "403 with text": { judge: () => ({ raw: "no way", status: 403, type: "text/plain" }), status: 500 },
-  "429": { judge: () => ({ raw: "later", status: 429, type: "text/plain" }), status: 500 },
-  "302": { judge: () => ({ raw: "there", status: 302, type: "text/plain" }), status: 500 },
+  nothing: {
+    judge: () => ({ raw: "" }),
+    status: 500,
+    message: `${CALL}0-length response with status code: 200 and content type: application/json`,
+  },
+  "404": {
+    judge: () => ({ raw: "not here", status: 404, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}the server could not find the requested resource`,
+  },
+  "500 with text": {
+    judge: () => ({ raw: "boom", status: 500, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}an error on the server ("boom") has prevented the request from succeeding`,
+  },
+  "503 with JSON": {
+    judge: () => ({ raw: "{}", status: 503 }),
+    status: 500,
+    message: `${CALL}the server is currently unable to handle the request`,
+  },
+  "401": {
+    judge: () => ({ raw: "who?", status: 401, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}the server has asked for the client to provide credentials`,
+  },
+  "403 with text": {
+    judge: () => ({ raw: "no way", status: 403, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}no way`,
+  },
+  "429": {
+    judge: () => ({ raw: "later", status: 429, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}the server has received too many requests and has asked us to try again later`,
+  },
+  "302": {
+    judge: () => ({ raw: "there", status: 302, type: "text/plain" }),
+    status: 500,
+    message: `${CALL}the server responded with the status code 302 but did not return more information`,
+  },
   "a Status with a code": {
     judge: () => ({
       raw: JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Failure", message: "mine", code: 422 }),
       status: 422,
     }),
     status: 500,
+    message: `${CALL}mine`,
   },
-  "HTML that says it is fine": { judge: () => ({ raw: "<html>", type: "text/html" }), status: 500 },
+  "HTML that says it is fine": {
+    judge: () => ({ raw: "<html>", type: "text/html" }),
+    status: 500,
+    message: `${CALL}couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
+  },
   "an unknown content type": {
     judge: (request) => ({
       raw: JSON.stringify({ kind: "AdmissionReview", apiVersion: "admission.k8s.io/v1", response: response(request) }),
@@ -188,11 +245,10 @@ const stories: Readonly<Record<string, Story>> = {
     status: 500,
     message: `${INVALID}validating webhook may not return response.patchType`,
   },
-  "side effects in a dry run": {
-    change: { sideEffects: "Some", admissionReviewVersions: ["v1beta1"] },
-    judge: () => ({ allowed: true }),
+  "no side effects in a dry run": {
+    judge: (request) => ({ allowed: request["dryRun"] === true }),
     query: "?dryRun=All",
-    status: 422,
+    status: 201,
   },
   "a patch": {
     kind: "Mutating",
@@ -228,76 +284,95 @@ const stories: Readonly<Record<string, Story>> = {
     kind: "Mutating",
     judge: () => ({ allowed: true, patch: Buffer.from("{}").toString("base64"), patchType: "JSONPatch" }),
     status: 500,
+    message: `${POST}received undecodable patch in webhook response: json: cannot unmarshal object into Go value of type jsonpatch.Patch`,
   },
   "a patch that is no JSON": {
     kind: "Mutating",
     judge: () => ({ allowed: true, patch: Buffer.from("nope").toString("base64"), patchType: "JSONPatch" }),
     status: 500,
+    message: `${POST}received undecodable patch in webhook response: invalid character 'o' in literal null (expecting 'u')`,
   },
   "a patch that adds where nothing is": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "add", path: "/metadata/labels/x", value: "2" }) }),
     status: 500,
+    message:
+      'Internal error occurred: add operation does not apply: doc is missing path: "/metadata/labels/x": missing value',
   },
   "a patch that replaces what is not there": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "replace", path: "/data/x", value: "2" }) }),
-    status: 500,
+    status: 201,
   },
   "a patch that replaces where nothing is": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "replace", path: "/spec/x", value: "2" }) }),
     status: 500,
+    message: "Internal error occurred: replace operation does not apply: doc is missing path: /spec/x: missing value",
   },
   "a patch that removes what is not there": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "remove", path: "/data/x" }) }),
     status: 500,
+    message:
+      "Internal error occurred: error in remove for path: '/data/x': Unable to remove nonexistent key: x: missing value",
   },
   "a patch that removes where nothing is": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "remove", path: "/spec/x/y" }) }),
     status: 500,
+    message:
+      'Internal error occurred: remove operation does not apply: doc is missing path: "/spec/x/y": missing value',
   },
   "a patch whose test fails": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "test", path: "/data/a", value: "2" }) }),
     status: 500,
+    message: "Internal error occurred: testing value /data/a failed: test failed",
   },
   "a patch that tests what is not there": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "test", path: "/data/z", value: "2" }) }),
     status: 500,
+    message: "Internal error occurred: testing value /data/z failed: test failed",
   },
   "a patch with an unknown operation": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "frobnicate", path: "/data/z", value: "2" }) }),
     status: 500,
+    message: "Internal error occurred: Unexpected kind: frobnicate",
   },
   "a patch that copies from nowhere": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "copy", from: "/data/z", path: "/data/y" }) }),
-    status: 500,
+    status: 201,
   },
   "a patch that moves from nowhere": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "move", from: "/data/z", path: "/data/y" }) }),
     status: 500,
+    message: "Internal error occurred: error in move for path: 'z': Unable to remove nonexistent key: z: missing value",
   },
   "a patch that breaks the object's form": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "replace", path: "/data", value: "text" }) }),
     status: 500,
+    message:
+      "Internal error occurred: json: cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string",
   },
   "a patch that breaks a value's form": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "replace", path: "/data/a", value: 5 }) }),
     status: 500,
+    message:
+      "Internal error occurred: json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
   },
   "a patch that makes the object invalid": {
     kind: "Mutating",
     judge: () => ({ allowed: true, ...patchOf({ op: "add", path: "/data/bad~1key", value: "x" }) }),
     status: 422,
+    message:
+      "ConfigMap \"story-57\" is invalid: data[bad/key]: Invalid value: \"bad/key\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
   },
   "a patch with an unknown field": {
     kind: "Mutating",
@@ -369,7 +444,6 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
     hooks.judge = story.judge;
     try {
       const change = story.change ?? {};
-      if (story.query === "?dryRun=All") change["sideEffects"] = "None";
       await configure(kind, "story", change);
       const reply: Reply = await server.ask("POST", `${MAPS}${story.query ?? ""}`, map(`story-${count++}`));
       const seen = {
