@@ -1,6 +1,7 @@
 import type { RulePort } from "@coracle/apimachinery/structural";
 
-/** The evaluator of `x-kubernetes-validations`; undefined where there is none. */
-export function loadRules(): Promise<RulePort | undefined> {
-  return Promise.resolve(undefined);
+/** The evaluator of `x-kubernetes-validations`: fetched when the first definition has some. */
+export async function loadRules(): Promise<RulePort> {
+  const { createRuleRunner } = await import("../resources/apiextensions/rules/run-rules.ts");
+  return createRuleRunner();
 }

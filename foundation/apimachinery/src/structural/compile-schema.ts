@@ -7,8 +7,6 @@ import {
   type ValidationRule,
 } from "./structural-node.ts";
 
-const NODE_TYPES: ReadonlySet<unknown> = new Set(["array", "boolean", "integer", "number", "object", "string"]);
-
 /** Compiles a schema (`openAPIV3Schema`, as JSON) that has passed `checkStructural`. Throws for schemas too deep. */
 export function compileSchema(schema: unknown): StructuralNode {
   return compileNode(isObject(schema) ? schema : {}, 0);
@@ -36,7 +34,7 @@ function compileNode(schema: Draft, depth: number): StructuralNode {
     ...(items === undefined ? [] : [items]),
   ];
   return {
-    type: NODE_TYPES.has(schema["type"]) ? (schema["type"] as NodeType) : "",
+    type: text(schema["type"]) as NodeType,
     nullable: schema["nullable"] === true,
     isIntOrString: schema["x-kubernetes-int-or-string"] === true,
     isEmbeddedResource,

@@ -79,8 +79,7 @@ export function checkShape(path: string, schema: Schema): FieldError[] {
 function checkNode(schema: Schema, level: Level, path: string, errors: FieldError[]): void {
   const type = typeOf(schema);
   const items = schemaAt(schema, "items");
-  if (type === "array" && schema["items"] === undefined)
-    errors.push(required(childPath(path, "items"), "must be specified"));
+  if (type === "array" && items === undefined) errors.push(required(childPath(path, "items"), "must be specified"));
   if (items !== undefined) checkNode(items, "item", childPath(path, "items"), errors);
   for (const [name, property] of propertiesOf(schema))
     checkNode(property, "field", keyPath(childPath(path, "properties"), name), errors);

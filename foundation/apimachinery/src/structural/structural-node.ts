@@ -1,4 +1,7 @@
-/** The JSON type a node declares; `""` for none (int-or-string, free form, value validations). */
+/**
+ * The JSON type a node declares; `""` for none (int-or-string, free form, value validations). Schemas that are about to
+ * be refused may have others.
+ */
 export type NodeType = "" | "array" | "boolean" | "integer" | "number" | "object" | "string";
 
 /** One of `x-kubernetes-validations`. */

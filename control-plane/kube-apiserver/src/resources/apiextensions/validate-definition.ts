@@ -331,12 +331,16 @@ function validateStoredVersions(errors: FieldError[], { spec, status }: Definiti
     return;
   }
   const versions = spec?.versions ?? [];
-  for (const version of versions)
-    if (version.storage === true && !stored.includes(text(version.name)))
-      errors.push(invalidValue(path, stored, `must have the storage version ${text(version.name)}`));
-  const served = new Set(versions.map((version) => version.name));
+  // Each stored version is good for one of the versions, if there are several of the name.
+  const left = new Set(stored);
+  for (const version of versions) {
+    const name = text(version.name);
+    const isStored = left.delete(name);
+    if (version.storage === true && !isStored)
+      errors.push(invalidValue(path, stored, `must have the storage version ${name}`));
+  }
   stored.forEach((name, i) => {
-    if (served.has(name)) return;
+    if (!left.has(name)) return;
     errors.push(
       invalidValue(
         `${path}[${i}]`,
