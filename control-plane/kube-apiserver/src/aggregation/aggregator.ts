@@ -38,8 +38,8 @@ export interface AggregatorOptions {
 
 /** What other servers serve as part of this one's API. */
 export interface Aggregator extends AsyncDisposable {
-  /** Resolves when everything registered is known. */
-  readonly synced: Promise<void>;
+  /** Begins to keep what is registered true to the world; resolves when everything registered is known. */
+  start(): Promise<void>;
   /** What discovery shows: this server's catalog and everybody else's, by everybody's priorities. */
   readonly discovery: DiscoveryCatalog;
   /** Answers requests for what other servers serve; undefined: this server's own. */
@@ -72,7 +72,7 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   let nextDiscovery: Timer | undefined;
   let isSyncing = false;
   let mustSync = false;
-  // The first state arrives while the parts that are told of it are being made.
+  // Until started, nobody is told: the first objects of a new cluster are still being written.
   let tell: (name: string) => void = () => {};
   const index = followApiServices(registry, (name) => tell(name));
   const registration = createAutoRegistration({ catalog, index, registry, objects, logger });
@@ -140,13 +140,12 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
     return passToRemote(request, remote, { resolve, identity, agentFor, refusesRedirects, clock, signal });
   };
 
-  const synced = index.synced.then(() => {
-    tell = changed;
-    for (const { name } of index.all()) changed(name);
-  });
-
   return {
-    synced,
+    async start() {
+      await index.synced;
+      tell = changed;
+      for (const { name } of index.all()) changed(name);
+    },
     discovery,
     route(request) {
       if (index.remotes.size === 0) return undefined;

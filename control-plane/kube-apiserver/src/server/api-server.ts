@@ -330,7 +330,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     isServed: (group, version) => catalog.hasGroupVersion(group, version),
   });
   await rbac?.synced;
-  await aggregator.synced;
+  await aggregator.start();
   const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, random }, (types) => {
     deps.publishTypes?.(types);
     aggregator.catalogChanged();
