@@ -1,5 +1,6 @@
 import { createPublicKey } from "node:crypto";
 import type { ApiRequest } from "../server/api-request.ts";
+import { refuseUnlessAccepted } from "../server/negotiation.ts";
 import { jsonBytes, sendBytes } from "../server/responder.ts";
 import type { TokenKey } from "./json-web-token.ts";
 
@@ -35,6 +36,7 @@ export function createOpenIdRoutes(options: {
       return sendBytes(request, 200, "application/json", jsonBytes(request, document), CACHED);
     }
     if (path === "/openid/v1/jwks") {
+      refuseUnlessAccepted(request.exchange.header("accept"), ["application/jwk-set+json"]);
       const keys = options.keys.map((key) => ({
         use: "sig",
         kid: key.id,

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { statusError, type JsonObject } from "@coracle/apimachinery";
 import type { ApiRequest } from "../server/api-request.ts";
-import { negotiate, parseAccept } from "../server/negotiation.ts";
+import { CONTENT_TYPES, negotiate, parseAccept } from "../server/negotiation.ts";
 import { baseHeaders, jsonBytes, sendBytes, sendNotFoundPage } from "../server/responder.ts";
+import type { WireCodecs } from "../server/wire-codec.ts";
 import type { Catalog } from "./catalog.ts";
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./documents.ts";
 
@@ -20,7 +21,7 @@ function aggregatedVersion(accept: string | undefined): string | undefined {
     const version = parameters["v"] ?? "";
     if (type === "application/json" && isAggregated && version === "v2") return version;
     if (type === "application/json" && parameters["as"] === undefined) return undefined;
-    if (type === "*/*" || type === "application/*") return undefined;
+    if (type === "*/*") return undefined;
   }
   return undefined;
 }
@@ -29,6 +30,7 @@ function aggregatedVersion(accept: string | undefined): string | undefined {
 export function createDiscoveryRoutes(
   catalog: Catalog,
   serverAddress: () => string,
+  codecs: WireCodecs,
 ): (request: ApiRequest) => Promise<void> | undefined {
   const kept = new Map<string, Document>();
   let revision = catalog.revision;
@@ -63,8 +65,20 @@ export function createDiscoveryRoutes(
     request.exchange.send(200, headers, found.body);
   }
 
+  /** The document in another encoding than JSON: rarely asked for, and made each time. */
+  async function encoded(media: "yaml" | "protobuf", value: JsonObject | undefined): Promise<Document | undefined> {
+    if (value === undefined) return undefined;
+    const contentType = CONTENT_TYPES[media];
+    if (media === "yaml") return { body: Buffer.from(await (await codecs.yaml()).print(value)), contentType };
+    const type = { apiVersion: "v1", kind: String(value["kind"]) };
+    if (codecs.protobuf?.supports(type) !== true) return undefined;
+    const message = codecs.protobuf.encodeMessage({ ...value, ...type });
+    return { body: codecs.protobuf.wrap(type, message), contentType };
+  }
+
   async function send(request: ApiRequest, key: string, make: () => JsonObject | undefined): Promise<void> {
-    const found = document(key, request, make);
+    const { media } = negotiate(request.exchange.header("accept"), { protobuf: true, transforms: false });
+    const found = media === "json" ? document(key, request, make) : await encoded(media, make());
     if (found === undefined) {
       // A version that a known group does not have is told in the API's own form.
       const [, root, group = ""] = request.info.path.split("/");

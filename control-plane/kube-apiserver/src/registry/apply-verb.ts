@@ -54,7 +54,7 @@ export async function applyObject(
       if (!isAlreadyExists(error) || core.storage.get(namespace, name) === undefined) throw error;
     }
   }
-  return carryOutUpdate(core, context, { name, namespace, next, query, way, isTracked: true });
+  return carryOutUpdate(core, context, { name, namespace, next, query, way, isTracked: true, isPatch: true });
 }
 
 function checkNamed(draft: ApiDraft, name: string): void {

@@ -39,17 +39,30 @@ export function decodeAs(
   try {
     decoded = schema.decode(type, value);
   } catch (error) {
-    if (isStatusError(error)) throw error;
+    if (isStatusError(error)) {
+      if (refuse !== undefined) throw refuse(error.message.replace(/^.* cannot be handled as an? \w+: /, ""));
+      throw error;
+    }
     return fail(error instanceof Error ? error.message : String(error));
   }
-  if (decoded.strict.length > 0 && validation === "Strict") {
-    fail(`strict decoding error: ${decoded.strict.join(", ")}`);
-  }
-  if (validation === "Warn" && context !== undefined) warn(context, decoded.strict);
+  const strict = strictFaults(schema, decoded.strict, context);
+  if (strict.length > 0 && validation === "Strict") fail(`strict decoding error: ${strict.join(", ")}`);
+  if (validation === "Warn" && context !== undefined) warn(context, strict);
   const { object } = decoded;
   object.apiVersion = expected;
   object.kind = type.kind;
   return object;
+}
+
+/** What is wrong with a body beside what keeps it from being decoded. */
+function strictFaults(
+  schema: SchemaPort,
+  unknown: readonly string[],
+  context: RequestContext | undefined,
+): readonly string[] {
+  const repeated = context?.repeatedFields;
+  if (repeated === undefined) return unknown;
+  return schema.tellsRepeatedFirst === true ? [...repeated.texts, ...unknown] : repeated.among(unknown);
 }
 
 /** Why an object of another type is not taken. */

@@ -17,15 +17,25 @@ import { compileSelection } from "./selection.ts";
 
 const given = (text: string | undefined): text is string => text !== undefined && text !== "";
 
-/** The number in a resourceVersion; undefined when none was given. */
+/** The number in a list's resourceVersion; undefined when none was given. */
 export function parseResourceVersion(text: string | undefined): number | undefined {
   if (!given(text)) return undefined;
-  if (!/^\d{1,19}$/.test(text)) {
-    throw badRequest(
-      `invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-    );
-  }
+  const fault = versionFault(text);
+  if (fault !== undefined) throw badRequest(`invalid resource version: ${fault}`);
   return Number(text);
+}
+
+/** The same for gets and watches, where a text that is no version is an error of the server. */
+export function parseReadVersion(text: string | undefined): number | undefined {
+  const fault = given(text) ? versionFault(text) : undefined;
+  if (fault !== undefined) throw statusError("", fault);
+  return parseResourceVersion(text);
+}
+
+function versionFault(text: string): string | undefined {
+  if (/^\d{1,19}$/.test(text)) return undefined;
+  const quoted = JSON.stringify(text);
+  return `resourceVersion: Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: invalid syntax`;
 }
 
 /** Which combinations of list options make sense. */
@@ -55,6 +65,8 @@ function checkListOptions(query: ListQuery, sendInitialEvents: boolean | undefin
     errors.push(forbiddenField(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     if (given(match)) errors.push(notSupported(field, match, ["NotOlderThan"]));
   }
+  if (isWatch && sendInitialEvents === undefined && given(match) && match !== "NotOlderThan")
+    errors.push(notSupported(field, match, ["NotOlderThan"]));
   if (isWatch && given(query.continue) && !given(match))
     errors.push(forbiddenField(field, "resourceVersionMatch is forbidden when continue is provided"));
   if (!isWatch && sendInitialEvents !== undefined)
@@ -63,9 +75,11 @@ function checkListOptions(query: ListQuery, sendInitialEvents: boolean | undefin
 }
 
 /** Waits until a revision can be read; 504 when it lies in the future. */
-export async function reachRevision(core: ResourceCore, revision: number): Promise<void> {
+export async function reachRevision(core: ResourceCore, revision: number, isExact = false): Promise<void> {
   if (core.storage.revision >= revision || (await core.waitForRevision(revision))) return;
-  const error = timeout(`Too large resource version: ${revision}, current: ${core.storage.revision}`, 1);
+  // The store itself, where exact states are read, does not say when to come back.
+  const retry = isExact ? [] : [1];
+  const error = timeout(`Too large resource version: ${revision}, current: ${core.storage.revision}`, ...retry);
   throw new StatusError({
     ...error.status,
     details: {
@@ -104,7 +118,7 @@ async function momentOf(core: ResourceCore, base: string, query: ListQuery): Pro
   const isExact =
     query.resourceVersionMatch === "Exact" ||
     (!given(query.resourceVersionMatch) && limit !== undefined && revision !== undefined && revision !== 0);
-  if (revision !== undefined && revision !== 0) await reachRevision(core, revision);
+  if (revision !== undefined && revision !== 0) await reachRevision(core, revision, isExact);
   return { ...(isExact && revision !== undefined ? { revision } : {}), ...(limit === undefined ? {} : { limit }) };
 }
 
@@ -176,7 +190,7 @@ export function watchObjects(
 ): Disposable {
   checkListOptions(query, query.sendInitialEvents, true);
   const selection = compileSelection(core, query);
-  const since = parseResourceVersion(query.resourceVersion);
+  const since = parseReadVersion(query.resourceVersion);
   if (namespace !== undefined && selection.namespace !== undefined && selection.namespace !== namespace) {
     // Nothing can match; the watch stays open and silent.
     return core.storage.watch({ namespace, name: selection.name, predicate: () => false, since }, watcher);

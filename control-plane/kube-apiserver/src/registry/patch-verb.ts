@@ -1,4 +1,14 @@
-import { conflict, invalid, invalidValue, isObject, notFound, type Draft, type Json } from "@coracle/apimachinery";
+import {
+  badRequest,
+  conflict,
+  goText,
+  invalid,
+  invalidValue,
+  isObject,
+  notFound,
+  type Draft,
+  type Json,
+} from "@coracle/apimachinery";
 import { applyObject, readConfig } from "./apply-verb.ts";
 import { checkName, decodeObject, settleNamespace, withoutManagedFields } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
@@ -18,11 +28,33 @@ function speaksOfOwners(patch: Json): boolean {
   return isObject(metadata) && metadata.managedFields !== undefined;
 }
 
-/** The patch applies, but what comes of it is no object of the kind. */
-function unreadable(patched: Draft, why: string): Error {
-  const text = JSON.stringify(sorted(patched));
-  return invalid({ group: "", kind: "" }, "", [invalidValue("patch", text, why)]);
+/** The patch applies, but what comes of it is no object of the kind: the whole of it is shown, or the strategic patch. */
+function unreadable(kind: PatchKind, patch: Json, patched: Draft, why: string): Error {
+  const [text, fault] =
+    kind === "strategic" ? [goText(patch), conversionFault(why)] : [JSON.stringify(sorted(patched)), why];
+  return invalid({ group: "", kind: "" }, "", [invalidValue("patch", text, fault)]);
 }
+
+const NUMBERS = /^(u?int\d*|float\d+)$/;
+
+/** What a decoder says of a value of the wrong form, as the converter of strategic patches says it. */
+function conversionFault(why: string): string {
+  const found = /^json: cannot unmarshal (\w+)(?: \S+)? into Go (?:struct field \S+|value) of type (\S+)$/.exec(why);
+  if (found === null) return why;
+  const [, given = "", type = ""] = found;
+  const form = { number: "float64", object: "map", array: "slice" }[given] ?? given;
+  if (type.startsWith("[]")) return `cannot restore slice from ${form}`;
+  if (type.startsWith("map[")) return `cannot restore map from ${form}`;
+  if (NUMBERS.test(type) && given === "number") return `cannot convert float64 to ${type}`;
+  if (NUMBERS.test(type) || type === "bool") return `unrecognized type: ${type}`;
+  if (type === "string") return `cannot convert ${given === "number" ? "int64" : form} to string`;
+  return `cannot restore struct from: ${form}`;
+}
+
+const withOwners = (object: Draft, managedFields: unknown): Draft => ({
+  ...object,
+  metadata: { ...(isObject(object.metadata) ? object.metadata : {}), managedFields },
+});
 
 /** A copy with its members in order, the way patched objects are shown. */
 function sorted(value: unknown): unknown {
@@ -30,6 +62,14 @@ function sorted(value: unknown): unknown {
   if (!isObject(value)) return value;
   const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([key, member]) => [key, sorted(member)]));
+}
+
+/** A merge patch is an object. */
+function refusePatchForm(kind: PatchKind, patch: Json): void {
+  if (kind === "json" || isObject(patch) || patch === null) return;
+  const form = Array.isArray(patch) ? "array" : typeof patch === "boolean" ? "bool" : typeof patch;
+  const why = `json: cannot unmarshal ${form} into Go value of type map[string]interface {}`;
+  throw badRequest(kind === "merge" ? `error decoding patch: ${why}` : why);
 }
 
 /** PATCH of an object or a subresource of the same kind. */
@@ -51,8 +91,13 @@ export async function patchObject(
   const next = (old: ApiObject): ApiDraft => {
     const isOwnersPatch = speaksOfOwners(patch.body);
     const target = isOwnersPatch ? old : (withoutManagedFields(old) as ApiObject);
+    refusePatchForm(kind, patch.body);
     const patched = patches(kind, core.entry, target, patch.body) as Draft;
-    const refuse = (why: string): Error => unreadable(patched, why);
+    const refuse = (why: string): Error => {
+      const { managedFields } = old.metadata;
+      const shown = isOwnersPatch || managedFields === undefined ? patched : withOwners(patched, managedFields);
+      return unreadable(kind, patch.body, shown, why);
+    };
     const draft = decodeObject(core, patched, query.fieldValidation, context, refuse);
     if (!isOwnersPatch && old.metadata.managedFields !== undefined) {
       draft.metadata.managedFields = old.metadata.managedFields;
@@ -66,5 +111,5 @@ export async function patchObject(
     }
     return draft;
   };
-  return carryOutUpdate(core, context, { name, namespace, next, query, way });
+  return carryOutUpdate(core, context, { name, namespace, next, query, way, isPatch: true });
 }

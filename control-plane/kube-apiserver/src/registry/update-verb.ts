@@ -1,19 +1,11 @@
 import type { ObjectMeta } from "@coracle/api/meta/v1";
-import {
-  conflict,
-  equalJson,
-  invalid,
-  invalidValue,
-  notFound,
-  validateObjectMeta,
-  validateObjectMetaUpdate,
-  type Draft,
-} from "@coracle/apimachinery";
+import { conflict, equalJson, invalid, invalidValue, notFound, statusError, type Draft } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
 import { trackWrite } from "./field-ownership.ts";
+import { checkUpdatedMetadata } from "./metadata-checks.ts";
 import { keepOldMeta } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
@@ -56,6 +48,8 @@ export interface UpdatePlan {
   readonly way: UpdateWay;
   /** The new object's resourceVersion says nothing: another precondition was checked by `next`. */
   readonly isUnconditional?: boolean;
+  /** A uid in the new object is looked at as a change, not as a precondition. */
+  readonly isPatch?: boolean;
   /** `next` has recorded who owns what. */
   readonly isTracked?: boolean;
 }
@@ -226,7 +220,7 @@ function isDeletedByUpdate(draft: ApiDraft, old: ApiObject): boolean {
 
 function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan: UpdatePlan): void {
   const { uid, resourceVersion } = draft.metadata as { uid?: string; resourceVersion?: string };
-  if (uid !== undefined && uid !== "" && uid !== old.metadata.uid) {
+  if (plan.isPatch !== true && uid !== undefined && uid !== "" && uid !== old.metadata.uid) {
     throw uidConflict(core, plan.namespace, plan.name, uid, textOf(old.metadata.uid));
   }
   if (plan.isUnconditional === true) return;
@@ -239,8 +233,7 @@ function checkVersion(core: ResourceCore, draft: ApiDraft, old: ApiObject, plan:
     return;
   }
   if (!/^\d+$/.test(resourceVersion)) {
-    const why = `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`;
-    throw invalid(core.entry, plan.name, [invalidValue("metadata.resourceVersion", resourceVersion, why)]);
+    throw statusError("", `strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
   }
   if (resourceVersion !== old.metadata.resourceVersion) throw conflict(resourceOf(core), plan.name);
 }
@@ -253,15 +246,17 @@ function checkUpdate(
   way: UpdateWay,
   strategy: ReturnType<typeof strategyContext>,
 ): void {
-  const errors = validateObjectMetaUpdate(object.metadata as ObjectMeta, old.metadata as ObjectMeta);
-  errors.push(...validateObjectMeta(object.metadata as ObjectMeta, core.entry.namespaced, anyName));
+  const errors = checkUpdatedMetadata(
+    core.entry,
+    way.subresource,
+    object.metadata as ObjectMeta,
+    old.metadata as ObjectMeta,
+    core.definition.hasFreeFinalizers,
+  );
   if (validatesAsMain) errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
   if (errors.length > 0) throw invalid(core.entry, textOf(object.metadata.name), errors);
 }
-
-/** A stored name was good once; newer rules do not lock its owner out. */
-const anyName = (): string[] => [];
 
 /** The generation counts the changes of what is wished for: everything but metadata and status. */
 function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject, way: UpdateWay): void {

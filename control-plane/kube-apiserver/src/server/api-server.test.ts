@@ -532,7 +532,9 @@ describe("discovery", () => {
 
   it("publishes OpenAPI, the signing keys and metrics", async () => {
     expect((await call(admin, "GET", "/openapi/v3")).json).toHaveProperty(["paths", "api/v1"]);
-    expect((await call(admin, "GET", "/openid/v1/jwks")).json).toMatchObject({ keys: [{ use: "sig" }] });
+    expect((await call(admin, "GET", "/openid/v1/jwks", undefined, { accept: "*/*" })).json).toMatchObject({
+      keys: [{ use: "sig" }],
+    });
     expect((await call(admin, "GET", "/metrics")).text).toContain("apiserver_request_total{");
   });
 });

@@ -46,6 +46,7 @@ import { listen, type Listener } from "./listener.ts";
 import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
 import { RequestMetrics } from "./metrics.ts";
 import { createResourceRoutes } from "./resource-routes.ts";
+import { refuseUnlessAccepted } from "./negotiation.ts";
 import { baseHeaders, sendJson } from "./responder.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
@@ -107,8 +108,6 @@ export interface ApiServerConfig {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
-  /** Webhooks and aggregated servers are called at an endpoint of their service, not at its address. */
-  readonly routesToEndpoints?: boolean | undefined;
   readonly admission: AdmissionSettings;
 }
 
@@ -161,7 +160,10 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const outbound = {
     client: createOutboundClient({ clock }),
     targets: {
-      resolve: config.routesToEndpoints === true ? resolveByEndpoints(objects, random) : resolveByClusterIp(objects),
+      resolve:
+        config.aggregation?.routesToEndpoints === true
+          ? resolveByEndpoints(objects, random)
+          : resolveByClusterIp(objects),
       self: () => createMemoryTransport(handleAsSelf, {}),
     },
   };
@@ -289,9 +291,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   });
   metrics.add(() => aggregator.metrics());
   const paths: readonly PathRoutes[] = [
-    createDiscoveryRoutes(aggregator.discovery, serverAddress),
+    createDiscoveryRoutes(aggregator.discovery, serverAddress, codecs),
     createHealthRoutes(checks),
-    (request) => (/^\/version\/?$/.test(request.info.path) ? sendJson(request, 200, versionInfo()) : undefined),
+    (request) => (/^\/version\/?$/.test(request.info.path) ? sendVersion(request) : undefined),
     (request) => {
       if (request.info.path !== "/metrics") return undefined;
       const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
@@ -431,4 +433,10 @@ function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoute
     }
     return sendJson(request, 200, { paths: paths.toSorted() });
   };
+}
+
+/** `/version`, which comes as JSON only. */
+function sendVersion(request: ApiRequest): Promise<void> {
+  refuseUnlessAccepted(request.exchange.header("accept"), ["application/json"]);
+  return sendJson(request, 200, versionInfo());
 }

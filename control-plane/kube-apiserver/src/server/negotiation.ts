@@ -22,7 +22,6 @@ const MEDIA: Readonly<Record<string, MediaType>> = {
   "application/yaml": "yaml",
   "application/vnd.kubernetes.protobuf": "protobuf",
   "*/*": "json",
-  "application/*": "json",
 };
 
 export const JSON_FORMAT: Format = { media: "json", as: "", asVersion: "" };
@@ -98,8 +97,17 @@ function refusal(header: string, offer: Offer): Error {
 }
 
 /** 406 of the layer that knows content types only. */
-function noRepresentation(types: readonly string[]): Error {
+export function noRepresentation(types: readonly string[]): Error {
   return statusError("NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${types.join(", ")}`, {});
+}
+
+/** Refuses a client that wants none of the types that a document comes in. */
+export function refuseUnlessAccepted(header: string | undefined, types: readonly string[]): void {
+  if (header === undefined || header === "") return;
+  const isWanted = parseAccept(header).some(
+    ({ type, parameters }) => (type === "*/*" || types.includes(type)) && parameters["as"] === undefined,
+  );
+  if (!isWanted) throw noRepresentation(types);
 }
 
 const MAX_KEPT = 512;

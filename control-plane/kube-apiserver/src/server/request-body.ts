@@ -1,11 +1,14 @@
 import {
   badRequest,
   isObject,
+  isStatusError,
   parseJsonStrict,
+  strictFields,
   unsupportedMediaType,
   type Draft,
   type StatusError,
 } from "@coracle/apimachinery";
+import { yamlDuplicates } from "@coracle/api";
 import type { ApiRequest } from "./api-request.ts";
 import { bodyMediaType, CONTENT_TYPES, type MediaType } from "./negotiation.ts";
 import type { WireCodecs } from "./wire-codec.ts";
@@ -30,11 +33,29 @@ export function jsonFault(error: unknown, text: string): string {
     return "unexpected end of JSON input";
   const place = PLACES.find(([pattern]) => pattern.test(message))?.[1] ?? "looking for beginning of value";
   const character = Number.isNaN(position) ? /Unexpected token '(.)'/u.exec(message)?.[1] : text[position];
-  return `invalid character '${character ?? text[0] ?? ""}' ${place}`;
+  return `invalid character ${inSingleQuotes(character ?? text[0] ?? "")} ${place}`;
+}
+
+const SHORT_ESCAPES: Readonly<Record<string, string>> = {
+  "'": "\\'",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\\": "\\\\",
+};
+
+/** A character as messages show it. */
+function inSingleQuotes(character: string): string {
+  const code = character.charCodeAt(0);
+  const isControl = code < 0x20 || (code >= 0x7f && code < 0xa0);
+  const shown = SHORT_ESCAPES[character] ?? (isControl ? `\\u${code.toString(16).padStart(4, "0")}` : character);
+  return `'${shown}'`;
 }
 
 const PLACES: readonly (readonly [RegExp, string])[] = [
   [/non-whitespace character after JSON/, "after top-level value"],
+  [/Bad escaped character/, "in string escape code"],
+  [/Bad control character/, "in string literal"],
   [/property name/, "looking for beginning of object key string"],
   [/',' or '}'/, "after object key:value pair"],
   [/',' or ']'/, "after array element"],
@@ -65,16 +86,28 @@ async function parseYamlBody(body: Buffer, codecs: WireCodecs, kind?: string): P
   }
 }
 
-/** Members that occur twice in the text are warned of, or refused, as the request wishes. */
-function checkDuplicates(request: ApiRequest, body: Buffer, kind: string): void {
-  const wish = request.query.get("fieldValidation");
-  if (wish === "Ignore") return;
-  const { duplicateFields } = parseJsonStrict(body.toString("utf8"));
+/** Notes the members that the text names more than once, unless the request ignores them. */
+async function noteRepeatedFields(request: ApiRequest, media: MediaType, body: Buffer): Promise<void> {
+  if (media === "protobuf" || request.query.get("fieldValidation") === "Ignore") return;
+  const text = body.toString("utf8");
+  if (media === "yaml") {
+    const problem = await yamlDuplicates(text);
+    if (problem !== undefined) request.repeatedFields = { texts: [problem], among: (unknown) => [problem, ...unknown] };
+    return;
+  }
+  const { duplicateFields } = parseJsonStrict(text);
   if (duplicateFields.length === 0) return;
-  if (wish !== "Strict") request.warnings.push(...duplicateFields);
+  request.repeatedFields = { texts: duplicateFields, among: (unknown) => strictFields(text, unknown) };
+}
+
+/** For what is answered at once: repeated members are refused, or warned of. */
+export function settleRepeatedFields(request: ApiRequest, kind: string): void {
+  const texts = request.repeatedFields?.texts ?? [];
+  if (texts.length === 0) return;
+  if (request.query.get("fieldValidation") !== "Strict") request.warnings.push(...texts);
   else {
     throw badRequest(
-      `${kind} in version ${JSON.stringify(request.info.version)} cannot be handled as a ${kind}: strict decoding error: ${duplicateFields.join(", ")}`,
+      `${kind} in version ${JSON.stringify(request.info.version)} cannot be handled as a ${kind}: strict decoding error: ${texts.join(", ")}`,
     );
   }
 }
@@ -82,6 +115,7 @@ function checkDuplicates(request: ApiRequest, body: Buffer, kind: string): void 
 async function parseBody(media: MediaType, body: Buffer, kind: string, codecs: WireCodecs): Promise<unknown> {
   if (media === "json") return parseJsonBody(body, kind);
   if (media === "yaml") return parseYamlBody(body, codecs, kind);
+  if (body.length === 0) throw unrecognized(kind, "empty data", body);
   try {
     return codecs.protobuf!.decode(body);
   } catch (error) {
@@ -104,7 +138,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
   }
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   const value = await parseBody(media, body, kind, codecs);
-  if (media === "json") checkDuplicates(request, body, kind);
+  await noteRepeatedFields(request, media, body);
   // Nothing at all is an object without members.
   if (value === null || value === undefined) return {};
   const cannot = (what: string, where: string): StatusError =>
@@ -130,20 +164,84 @@ export async function readDeleteOptions(request: ApiRequest, codecs: WireCodecs)
   if (media === undefined || (media === "protobuf" && codecs.protobuf === undefined)) {
     throw unsupportedMediaType(acceptedBodies(codecs));
   }
-  return parseBody(media, body, "DeleteOptions", codecs);
+  let options: unknown;
+  try {
+    options = await parseBody(media, body, "DeleteOptions", codecs);
+  } catch (error) {
+    throw withoutTheKind(error);
+  }
+  if (options === null) return undefined;
+  checkDeleteOptionsType(options);
+  return options;
+}
+
+/** Options are said to be faulty without what was expected and what was sent. */
+function withoutTheKind(error: unknown): unknown {
+  if (!isStatusError(error, "BadRequest")) return error;
+  return badRequest(
+    error.message
+      .replace(/^the object provided is unrecognized \(must be of type \w+\): /, "")
+      .replace(/ \([^()]*\)$/, ""),
+  );
+}
+
+function checkDeleteOptionsType(options: unknown): void {
+  const cannot = (what: string, where: string): StatusError =>
+    badRequest(`couldn't get version/kind; json parse error: json: cannot unmarshal ${what} into Go ${where}`);
+  if (!isObject(options)) throw cannot(jsonTypeOf(options), TYPED_VALUE);
+  for (const member of ["kind", "apiVersion"] as const) {
+    const given = options[member];
+    if (given !== undefined && given !== null && typeof given !== "string")
+      throw cannot(jsonTypeOf(given), `struct field .${member} of type string`);
+  }
+  const { kind, apiVersion } = options;
+  if (typeof kind === "string" && kind !== "" && kind !== "DeleteOptions") {
+    const version = typeof apiVersion === "string" && apiVersion !== "" ? apiVersion : "meta.k8s.io/v1";
+    throw badRequest(
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "pkg/runtime/scheme.go:111"`,
+    );
+  }
 }
 
 /** A patch's body: JSON, or YAML for apply. */
 export async function readPatch(request: ApiRequest, isYaml: boolean, codecs: WireCodecs): Promise<unknown> {
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
-  if (isYaml && body[0] !== 0x7b) return parseYamlBody(body, codecs);
+  if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
+  let value: unknown;
   try {
-    return JSON.parse(body.toString("utf8"));
+    value = JSON.parse(body.toString("utf8"));
   } catch (error) {
-    if (isYaml) return parseYamlBody(body, codecs);
+    if (isYaml) return readApply(request, body, codecs);
     throw badRequest(`error decoding patch: ${jsonFault(error, body.toString("utf8"))}`);
   }
+  await notePatchedTwice(request, isYaml, body);
+  return value;
+}
+
+async function readApply(request: ApiRequest, body: Buffer, codecs: WireCodecs): Promise<unknown> {
+  const value = await parseYamlBody(body, codecs);
+  await notePatchedTwice(request, true, body);
+  return value;
+}
+
+/** Members that a patch names more than once. */
+async function notePatchedTwice(request: ApiRequest, isYaml: boolean, body: Buffer): Promise<void> {
+  const wish = request.query.get("fieldValidation");
+  if (wish === "Ignore") return;
+  const text = body.toString("utf8");
+  const { duplicateFields } = isYaml && body[0] !== 0x7b ? { duplicateFields: undefined } : parseJsonStrict(text);
+  if (!isYaml) {
+    const isJsonPatch = request.exchange.header("content-type")?.startsWith("application/json-patch+json") === true;
+    const texts = (duplicateFields ?? []).map((field) => (isJsonPatch ? `json patch ${field}` : field));
+    if (texts.length > 0) request.repeatedFields = { texts, among: (unknown) => [...texts, ...unknown] };
+    return;
+  }
+  const problem = duplicateFields?.length === 0 ? undefined : await yamlDuplicates(text);
+  if (problem === undefined) return;
+  const why = `error converting YAML to JSON: ${problem}`;
+  if (wish === "Strict") throw badRequest(`error strict decoding YAML: ${why}`);
+  request.warnings.push(why);
 }
 
 function acceptedBodies(codecs: WireCodecs): string[] {

@@ -7,7 +7,9 @@ import {
   notSupported,
   required,
   statusError,
+  tooLong,
   unsupportedMediaType,
+  type FieldError,
 } from "@coracle/apimachinery";
 import type {
   DeleteQuery,
@@ -42,46 +44,74 @@ const text = (query: URLSearchParams, name: string): string | undefined => {
 };
 
 /** `dryRun` may only be `All`. */
-function dryRunOf(query: URLSearchParams, kind: string): boolean {
-  const values = query.getAll("dryRun");
-  if (values.some((value) => value !== "All")) {
-    throw invalid({ group: META, kind }, "", [notSupported("dryRun", values, ["All"])]);
-  }
-  return values.length > 0;
+function dryRunFaults(values: readonly string[]): FieldError[] {
+  return values.some((value) => value !== "All") ? [notSupported("dryRun", values, ["All"])] : [];
 }
 
 const FIELD_MANAGER_MAX = 128;
 
-/** The writer's name as managed fields record it: what it says, else the start of its user agent. */
-function fieldManagerOf(request: ApiRequest, kind: string): string {
-  const asked = text(request.query, "fieldManager");
-  if (asked !== undefined) {
-    if (asked.length > FIELD_MANAGER_MAX) {
-      throw invalid({ group: META, kind }, "", [
-        {
-          type: "FieldValueTooLong",
-          field: "fieldManager",
-          message: `Too long: may not be more than ${FIELD_MANAGER_MAX} bytes`,
-        },
-      ]);
+function fieldManagerFaults(asked: string | undefined): FieldError[] {
+  if (asked === undefined) return [];
+  const errors: FieldError[] = [];
+  if (Buffer.byteLength(asked) > FIELD_MANAGER_MAX) errors.push(tooLong("fieldManager", FIELD_MANAGER_MAX));
+  let position = 0;
+  for (const character of asked) {
+    if (!PRINTABLE.test(character)) {
+      const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+      const why = `invalid character U+${code} (at position ${position})`;
+      errors.push({
+        type: "FieldValueInvalid",
+        field: "fieldManager",
+        message: `Invalid value: ${goQuoted(asked)}: ${why}`,
+      });
     }
-    return asked;
+    position += Buffer.byteLength(character);
   }
+  return errors;
+}
+
+const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
+
+const GO_ESCAPES: Readonly<Record<string, string>> = { "\u0007": "\\a", "\b": "\\b", "\u000b": "\\v" };
+
+/** Text in quotes as Go writes it: some control characters have a letter, the others two digits. */
+function goQuoted(value: string): string {
+  // oxlint-disable-next-line no-control-regex
+  const plain = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f]/g, controlText);
+  return `"${plain(value.replaceAll("\\", "\\\\").replaceAll('"', '\\"'))}"`;
+}
+
+function controlText(character: string): string {
+  const short = GO_ESCAPES[character] ?? { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f" }[character];
+  return short ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+}
+
+/** The writer's name as managed fields record it: what it says, else the start of its user agent. */
+function fieldManagerOf(request: ApiRequest): string {
+  const asked = text(request.query, "fieldManager");
+  if (asked !== undefined) return asked;
   const agent = request.userAgent.split("/", 1)[0] ?? "";
   return agent.slice(0, FIELD_MANAGER_MAX);
 }
 
 const FIELD_VALIDATIONS: readonly string[] = ["", "Ignore", "Strict", "Warn"];
 
-/** Options of creates, updates and patches. */
-export function writeQuery(request: ApiRequest, kind: string): WriteQuery {
+/** Options of creates, updates and patches. `faults`: what is wrong with the others of the request's options. */
+export function writeQuery(request: ApiRequest, kind: string, faults: readonly FieldError[] = []): WriteQuery {
   const fieldValidation = text(request.query, "fieldValidation") ?? "Warn";
-  if (!FIELD_VALIDATIONS.includes(fieldValidation)) {
-    throw invalid({ group: META, kind }, "", [notSupported("fieldValidation", fieldValidation, FIELD_VALIDATIONS)]);
-  }
+  const dryRun = request.query.getAll("dryRun");
+  const errors = [
+    ...faults,
+    ...fieldManagerFaults(text(request.query, "fieldManager")),
+    ...dryRunFaults(dryRun),
+    ...(FIELD_VALIDATIONS.includes(fieldValidation)
+      ? []
+      : [notSupported("fieldValidation", fieldValidation, FIELD_VALIDATIONS)]),
+  ];
+  if (errors.length > 0) throw invalid({ group: META, kind }, "", errors);
   return {
-    dryRun: dryRunOf(request.query, kind),
-    fieldManager: fieldManagerOf(request, kind),
+    dryRun: dryRun.length > 0,
+    fieldManager: fieldManagerOf(request),
     fieldValidation: fieldValidation as FieldValidation,
   };
 }
@@ -94,6 +124,7 @@ export function listQuery(request: ApiRequest): ListQuery {
     const own = `metadata.name=${request.info.name}`;
     fieldSelector = fieldSelector === undefined ? own : `${own},${fieldSelector}`;
   }
+  integer(query, "timeoutSeconds");
   return {
     labelSelector: text(query, "labelSelector"),
     fieldSelector,
@@ -154,10 +185,6 @@ function deleteOptionsOfUrl(query: URLSearchParams): DeleteQuery["options"] {
 
 function deleteOptionsOfBody(body: unknown): DeleteQuery["options"] {
   if (!isObject(body)) throw badRequest("the body of a delete must be DeleteOptions");
-  const kind = body["kind"];
-  if (kind !== undefined && kind !== "" && kind !== "DeleteOptions") {
-    throw badRequest(`DeleteOptions expected, got ${JSON.stringify(kind)}`);
-  }
   const { gracePeriodSeconds, propagationPolicy, orphanDependents, preconditions, dryRun } =
     body as DeleteQuery["options"];
   if (gracePeriodSeconds !== undefined && gracePeriodSeconds !== null && typeof gracePeriodSeconds !== "number") {
@@ -192,8 +219,8 @@ export function patchKindOf(contentType: string | undefined, isCustom: boolean):
   return kind;
 }
 
-/** The patch's `force` flag. An apply must name its manager; nothing else can be forced. */
-export function forceOf(request: ApiRequest, patch: PatchKind): boolean {
+/** Options of patches. An apply must name its manager; nothing else can be forced. */
+export function patchQuery(request: ApiRequest, patch: PatchKind): WriteQuery & { readonly force: boolean } {
   const force = flag(request.query, "force");
   const errors = [];
   if (patch !== "apply" && force !== undefined) {
@@ -202,6 +229,5 @@ export function forceOf(request: ApiRequest, patch: PatchKind): boolean {
   if (patch === "apply" && text(request.query, "fieldManager") === undefined) {
     errors.push(required("fieldManager", "is required for apply patch"));
   }
-  if (errors.length > 0) throw invalid({ group: META, kind: "PatchOptions" }, "", errors);
-  return force ?? false;
+  return { ...writeQuery(request, "PatchOptions", errors), force: force ?? false };
 }

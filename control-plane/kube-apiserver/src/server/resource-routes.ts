@@ -1,6 +1,7 @@
 import {
   badRequest,
   isExpired,
+  isStatusError,
   notFound,
   statusError,
   StatusError,
@@ -18,14 +19,15 @@ import type {
   RequestContext,
   ResourceHandler,
   SubresourceHandler,
+  PatchKind,
 } from "../registry/registry.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
 import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder.ts";
-import { readDeleteOptions, readObject, readPatch } from "./request-body.ts";
-import { deleteQuery, forceOf, listQuery, patchKindOf, watchQuery, writeQuery } from "./request-options.ts";
+import { readDeleteOptions, readObject, readPatch, settleRepeatedFields } from "./request-body.ts";
+import { deleteQuery, listQuery, patchKindOf, patchQuery, watchQuery, writeQuery } from "./request-options.ts";
 import { baseHeaders, sendBytes, sendNotFoundPage } from "./responder.ts";
 import type { RequestInfo } from "./request-info.ts";
 import type { IncludeObject } from "./table/table.ts";
@@ -177,16 +179,36 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     await sendAnswer(request, resource, format, await action(await readObject(request, kind, codecs)));
   }
 
+  /** A patch is read when it is applied: of an object that is not there nobody looks at it. */
+  async function readPatchOf(
+    request: ApiRequest,
+    resource: CatalogResource,
+    target: Pick<SubresourceHandler, "get">,
+    kind: PatchKind,
+  ): Promise<Json> {
+    try {
+      return (await readPatch(request, kind === "apply", codecs)) as Json;
+    } catch (error) {
+      if (kind !== "apply" && isStatusError(error, "BadRequest"))
+        await target.get?.(request, namespaceOf(resource, request.info), request.info.name, {
+          resourceVersion: undefined,
+        });
+      throw error;
+    }
+  }
+
   async function patch(
     request: ApiRequest,
     resource: CatalogResource,
-    target: Pick<ResourceHandler, "patch"> | { patch: NonNullable<SubresourceHandler["patch"]> },
+    target:
+      | Pick<ResourceHandler, "patch" | "get">
+      | (Pick<SubresourceHandler, "get"> & { patch: NonNullable<SubresourceHandler["patch"]> }),
   ): Promise<void> {
     const { info } = request;
     const format = formatOf(request, resource);
     const kind = patchKindOf(request.exchange.header("content-type"), resource.isCustom);
-    const query = { ...writeQuery(request, "PatchOptions"), force: forceOf(request, kind) };
-    const body = (await readPatch(request, kind === "apply", codecs)) as Json;
+    const query = patchQuery(request, kind);
+    const body = await readPatchOf(request, resource, target, kind);
     await sendAnswer(
       request,
       resource,
@@ -362,7 +384,10 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       }
       case "patch":
         if (target?.patch === undefined) break;
-        return patch(request, resource, { patch: target.patch.bind(target) });
+        return patch(request, resource, {
+          ...(target.get === undefined ? {} : { get: target.get.bind(target) }),
+          patch: target.patch.bind(target),
+        });
     }
     throw notAllowed();
   }
@@ -411,6 +436,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const format = negotiate(accept, { protobuf: codecs.protobuf !== undefined, transforms: false });
     const { dryRun } = writeQuery(request, "CreateOptions");
     const body = await readObject(request, kind, codecs);
+    settleRepeatedFields(request, kind);
     const attributes: AdmissionAttributes = {
       operation: "CREATE",
       group: info.group,

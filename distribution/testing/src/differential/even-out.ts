@@ -44,6 +44,17 @@ const BUILD_MEMBERS: readonly string[] = [
   "platform",
 ];
 
+/** A whole object in a message: its members stand in no order that matters. */
+function evenQuoted(text: string): string {
+  return text.replaceAll(/Invalid value: ("\{(?:[^"\\]|\\.)*")/g, (whole, quoted: string) => {
+    try {
+      return `Invalid value: ${JSON.stringify(even(JSON.parse(JSON.parse(quoted) as string)))}`;
+    } catch {
+      return whole;
+    }
+  });
+}
+
 function evenMember(key: string, value: unknown): unknown {
   if (BUILD_MEMBERS.includes(key)) return "<build>";
   if (key === "resourceVersion" && typeof value === "string" && /^\d+$/.test(value) && value !== "0")
@@ -59,7 +70,7 @@ function evenMember(key: string, value: unknown): unknown {
 }
 
 function even(value: unknown): unknown {
-  if (typeof value === "string") return evenText(value);
+  if (typeof value === "string") return evenText(value.includes("Invalid value") ? evenQuoted(value) : value);
   if (Array.isArray(value)) return value.map(even);
   if (value === null || typeof value !== "object") return value;
   const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));

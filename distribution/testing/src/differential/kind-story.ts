@@ -212,7 +212,12 @@ export function kindStory(seed: Seed, facts: KindFacts): Chapter {
     jsonStep("create: generated name", "POST", `${seed.path}?dryRun=All`, generated),
     jsonStep("create: version given", "POST", seed.path, withMeta(seed.object, { resourceVersion: "5" })),
     jsonStep("create: wrong kind", "POST", seed.path, { ...seed.object, kind: "Other" }),
-    jsonStep("create: wrong namespace", "POST", seed.path, withMeta(seed.object, { namespace: "elsewhere" })),
+    jsonStep(
+      "create: wrong namespace",
+      "POST",
+      `${seed.path}?dryRun=All`,
+      withMeta(seed.object, { namespace: "elsewhere" }),
+    ),
     jsonStep("create", "POST", seed.path, seed.object, { save: "made" }),
     jsonStep("create: again", "POST", seed.path, seed.object),
     ...reading(seed.path, object),

@@ -423,15 +423,15 @@ function writingProtocol(): Chapter {
   ];
 }
 
-const DOCUMENT = { a: "1", b: "2", "c/d": "3", "~e": "4" };
+const DOCUMENT = { a: "1", b: "2", "c.d": "3", "e-": "4" };
 
 const JSON_PATCHES: readonly unknown[] = [
   [],
   [{ op: "add", path: "/data/new", value: "x" }],
   [{ op: "replace", path: "/data/a", value: "x" }],
   [{ op: "replace", path: "/data/absent", value: "x" }],
-  [{ op: "remove", path: "/data/c~1d" }],
-  [{ op: "remove", path: "/data/~0e" }],
+  [{ op: "remove", path: "/metadata/annotations/c~1d" }],
+  [{ op: "remove", path: "/data/e-" }],
   [{ op: "move", from: "/data/a", path: "/data/z" }],
   [{ op: "move", from: "/data/absent", path: "/data/z" }],
   [{ op: "copy", from: "/data/a", path: "/data/z" }],
@@ -611,7 +611,16 @@ function patching(): Chapter {
   };
   const text = (patch: unknown): string => (JSON.stringify(patch) ?? "").slice(0, 90);
   return [
-    jsonStep("set-up", "POST", MAPS, map("patched", { data: DOCUMENT }), { isSetUp: true }),
+    jsonStep(
+      "set-up",
+      "POST",
+      MAPS,
+      {
+        ...map("patched", { data: DOCUMENT }),
+        metadata: { name: "patched", annotations: { "c/d": "3" } },
+      },
+      { isSetUp: true },
+    ),
     jsonStep("set-up", "POST", deployments, deployment, { isSetUp: true }),
     ...JSON_PATCHES.map((patch) => patchStep(`json patch: ${text(patch)}`, "json", `${path}?dryRun=All`, patch)),
     ...MERGE_PATCHES.map((patch) => patchStep(`merge patch: ${text(patch)}`, "merge", `${path}?dryRun=All`, patch)),

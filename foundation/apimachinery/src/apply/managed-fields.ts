@@ -230,7 +230,9 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
   const fields = subtractSet(own.fields, difference.removed);
   const isSame = equalJson(live, object);
   const isUnchanged = isSame && previous !== undefined && equalSets(previous.fields, fields);
-  const entry = isUnchanged && previous.apiVersion === own.apiVersion ? previous : { ...own, fields };
+  // The time is of the last change of the object: who takes fields over as they are has made none.
+  const time = isSame ? previous?.time : own.time;
+  const entry = isUnchanged && previous.apiVersion === own.apiVersion ? previous : { ...own, time, fields };
   return {
     type: "applied",
     object: isSame ? undefined : object,

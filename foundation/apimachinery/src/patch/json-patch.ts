@@ -62,10 +62,16 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   return document;
 }
 
+const jsonKindOf = (value: unknown): string =>
+  Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+
 const MISSING = Symbol("missing");
 
 function readOperations(patch: unknown): readonly Operation[] {
-  if (!Array.isArray(patch)) throw badRequest("json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+  if (!Array.isArray(patch))
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${jsonKindOf(patch)} into Go value of type []handlers.jsonPatchOp`,
+    );
   if (patch.length > MAX_JSON_PATCH_OPERATIONS) {
     throw statusError(
       "RequestEntityTooLarge",

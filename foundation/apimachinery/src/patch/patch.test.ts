@@ -158,7 +158,7 @@ describe("strategic merge patch", () => {
     [{ containers: [{ image: "x" }] }, "does not contain declared merge key: name"],
     [{ nodeSelector: { $patch: "explode" } }, "unknown patch type"],
   ])("%j is refused", (patch, message) => {
-    expect(() => spec({}, patch)).toThrow(message);
+    expect(() => spec({ containers: [{ name: "c" }], nodeSelector: { a: "b" } }, patch)).toThrow(message);
   });
 });
 

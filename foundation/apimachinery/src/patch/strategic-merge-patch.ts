@@ -1,4 +1,5 @@
-import { badRequest, type StatusError } from "../errors/status-error.ts";
+import { badRequest, statusError, type StatusError } from "../errors/status-error.ts";
+import { goText } from "../json/go-text.ts";
 import { cloneJson, equalJson, isObject, type Draft } from "../json/json.ts";
 import type { FieldSchema, ObjectSchema, SchemaNode } from "../schema/schema-node.ts";
 import { setMember } from "./merge-patch.ts";
@@ -23,7 +24,7 @@ function mergeMap(original: Draft, patch: Draft, schema: SchemaNode | undefined)
   const directive = patch[DIRECTIVE];
   if (directive === "replace") return withoutDirectives(patch) as Draft;
   if (directive === "delete") return {};
-  if (directive !== undefined && directive !== "merge") throw badDirective(directive);
+  if (directive !== undefined) throw badDirective(patch);
 
   retainKeys(original, patch);
   const orders: ElementOrder[] = [];
@@ -45,18 +46,26 @@ function mergeMap(original: Draft, patch: Draft, schema: SchemaNode | undefined)
     }
     const field = fieldOf(schema, key);
     const before = Object.hasOwn(original, key) ? original[key] : undefined;
-    setMember(original, key, mergeValue(before, value, field));
+    // Where there is nothing of the same form to merge with, the patch's own value is taken.
+    const merged = isSameForm(before, value) ? mergeValue(before, value, field) : withoutDirectives(value);
+    setMember(original, key, merged);
   }
   for (const each of orders) orderElements(original, each, patch[each.name], fieldOf(schema, each.name).field);
   return original;
 }
 
+const isSameForm = (a: unknown, b: unknown): boolean =>
+  (isObject(a) && isObject(b)) || (Array.isArray(a) && Array.isArray(b));
+
 function isDirective(key: string): boolean {
   return key === DIRECTIVE || key === RETAIN_KEYS || key.startsWith(DELETE_PRIMITIVES) || key.startsWith(ELEMENT_ORDER);
 }
 
-function badDirective(directive: unknown): StatusError {
-  return badRequest(`unknown patch type: ${JSON.stringify(directive)}`);
+/** What upstream has no answer of its own for: an error of the server, with its text. */
+const failed = (message: string): StatusError => statusError("", message);
+
+function badDirective(map: Draft): StatusError {
+  return failed(`unknown patch type: ${goText(map[DIRECTIVE])} in map: ${goText(map)}`);
 }
 
 interface Member {
@@ -75,7 +84,6 @@ function fieldOf(schema: SchemaNode | undefined, key: string): Member {
 function mergeValue(before: unknown, value: unknown, { type, field }: Member): unknown {
   if (isObject(value)) {
     if (field?.patchReplaces === true && value[DIRECTIVE] === undefined) return withoutDirectives(value);
-    // What was not there is merged into nothing, so that directives and nulls inside the patch are obeyed too.
     return mergeMap(isObject(before) ? before : {}, value, type);
   }
   if (Array.isArray(value) && field?.patchMerges === true) {
@@ -102,10 +110,10 @@ function withoutDirectives(value: unknown): unknown {
 function retainKeys(original: Draft, patch: Draft): void {
   const kept = patch[RETAIN_KEYS];
   if (kept === undefined) return;
-  if (!Array.isArray(kept)) throw badRequest(`invalid patch format of ${RETAIN_KEYS}`);
+  if (!Array.isArray(kept)) throw badRequest("invalid patch format of retainKeys");
   for (const key of Object.keys(patch)) {
     if (!isDirective(key) && patch[key] !== null && !kept.includes(key)) {
-      throw badRequest(`${RETAIN_KEYS} list doesn't contain the key ${key} that the patch sets`);
+      throw badRequest("invalid patch format of retainKeys");
     }
   }
   for (const key of Object.keys(original)) if (!kept.includes(key)) delete original[key];
@@ -120,18 +128,18 @@ function deletePrimitives(original: Draft, key: string, deleted: unknown): void 
 function mergeList(original: readonly unknown[], patch: readonly unknown[], field: FieldSchema): unknown[] {
   const sample = patch.find((item) => item !== null) ?? original[0];
   if (!isObject(sample)) {
-    if (Array.isArray(sample)) throw badRequest("lists of lists are not supported");
+    if (Array.isArray(sample)) throw statusError("", "lists of lists are not supported", undefined, { code: 422 });
     return inPatchOrder(mergePrimitives(original, patch), patch, original, undefined);
   }
   const { patchMergeKey: mergeKey, type } = field;
-  if (mergeKey === undefined) throw badRequest(`cannot merge lists without merge key for ${field.name}`);
+  if (mergeKey === undefined) throw failed(`cannot merge lists without merge key for ${field.name}`);
   const items = type.kind === "array" ? type.items : undefined;
 
   const additions: Draft[] = [];
   const merged = [...original];
   let isReplaced = false;
   for (const item of patch) {
-    if (!isObject(item)) throw badRequest("expected all elements in the slice to be of the same type");
+    if (!isObject(item)) throw failed("list element types are not identical");
     const directive = item[DIRECTIVE];
     if (directive === "replace") {
       isReplaced = true;
@@ -141,9 +149,9 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], fiel
       if (key === undefined) throw missingMergeKey(item, mergeKey);
       for (let i = merged.length - 1; i >= 0; i--) if (hasKey(merged[i], mergeKey, key)) merged.splice(i, 1);
     } else if (directive === "merge") {
-      throw badRequest("merging lists cannot yet be specified in the patch");
+      throw failed("merging lists cannot yet be specified in the patch");
     } else if (directive !== undefined) {
-      throw badDirective(directive);
+      throw badDirective(item);
     } else additions.push(item);
   }
   if (isReplaced) return additions.map((item) => withoutDirectives(item));
@@ -158,7 +166,7 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], fiel
 }
 
 function missingMergeKey(item: Draft, mergeKey: string): StatusError {
-  return badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+  return failed(`map: ${goText(item)} does not contain declared merge key: ${mergeKey}`);
 }
 
 const hasKey = (item: unknown, mergeKey: string, key: unknown): boolean =>
@@ -235,8 +243,8 @@ function checkOrder(patched: readonly unknown[], order: readonly unknown[], merg
     if (isObject(item) && item[DIRECTIVE] !== undefined) continue;
     const at = positionIn(order, item, mergeKey);
     if (at <= last) {
-      throw badRequest(
-        `The order in patch list:\n${JSON.stringify(patched)}\n doesn't match ${ELEMENT_ORDER} list:\n${JSON.stringify(order)}\n`,
+      throw failed(
+        `The order in patch list:\n${goText(patched)}\n doesn't match $setElementOrder list:\n${goText(order)}\n`,
       );
     }
     last = at;

@@ -87,7 +87,11 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
       omitsZero:
         flags.omitsZero ||
         (!flags.isRequired && (type.kind === "array" || type.kind === "map" || type.kind === "bytes")),
-      fill: flags.omitsZero ? undefined : fillOf(property.default, type),
+      fill: flags.omitsZero
+        ? undefined
+        : isShownNull(owner, name, type)
+          ? { value: null }
+          : fillOf(property.default, type),
       declaredDefault: scalarOf(property.default),
       patchMerges: strategy.includes("merge"),
       patchRetainsKeys: strategy.includes("retainKeys"),
@@ -127,6 +131,12 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
 
   return objectOf;
 }
+
+const EVENT = /^io\.k8s\.api\.(core|events)\.v1\.Event$/;
+
+/** The times of events are there even when there is none. */
+const isShownNull = (owner: string, name: string, type: SchemaNode): boolean =>
+  (type.kind === "time" || type.kind === "microTime") && name !== "creationTimestamp" && EVENT.test(owner);
 
 interface FieldFlags {
   readonly isRequired: boolean;

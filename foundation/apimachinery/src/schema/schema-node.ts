@@ -38,7 +38,7 @@ export interface FieldSchema {
   /** Left out of JSON when zero (`""`, 0, false, empty list or map). */
   readonly omitsZero: boolean;
   /** What an absent member reads as; undefined for none, `"object"` for a filled object of the member's type. */
-  readonly fill: { readonly value: string | number | boolean } | "object" | undefined;
+  readonly fill: { readonly value: string | number | boolean | null } | "object" | undefined;
   /** The table's default, if it is a scalar. */
   readonly declaredDefault: string | number | boolean | undefined;
   /** Strategic merge patch: how a patch combines with what is there. */
