@@ -1,4 +1,11 @@
-import { forbiddenField, invalidValue, notSupported, required, type FieldError } from "../errors/field-error.ts";
+import {
+  fieldInternalError,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  required,
+  type FieldError,
+} from "../errors/field-error.ts";
 import { isObject, type Draft } from "../json/json.ts";
 import type { SchemaCheckOptions } from "./check-schema.ts";
 import { compileSchema } from "./compile-schema.ts";
@@ -25,7 +32,7 @@ interface Place {
   /** Why there may be no default here. */
   readonly forbidsDefaults: string | undefined;
   readonly isInMeta: boolean;
-  /** The nearest list or map from the root whose items cannot be told from their old selves. */
+  /** The nearest list from the root whose items cannot be told from their old selves. */
   readonly uncorrelatable: string | undefined;
   /** How often values can occur here at most; undefined: without limit. */
   readonly cardinality: number | undefined;
@@ -134,14 +141,12 @@ class KeywordChecker {
             : place.forbidsDefaults,
         });
     }
-    const isCorrelatable = schema[MAP_TYPE] === undefined || schema[MAP_TYPE] === "granular";
     for (const [name, property] of Object.entries(properties)) {
       const isMeta = (place.isRoot || schema[EMBEDDED] === true) && isMetaField(name);
       this.schema(isObject(property) ? property : {}, {
         ...inner,
         path: keyPath(childPath(path, "properties"), name),
         node: node?.properties.get(name),
-        uncorrelatable: place.uncorrelatable ?? (isCorrelatable ? undefined : path),
         isInMeta: place.isInMeta || isMeta,
         forbidsDefaults: isMeta && place.isRoot ? `in top-level ${name}` : place.forbidsDefaults,
       });
@@ -286,8 +291,16 @@ class KeywordChecker {
   }
 
   #compiledRules(rules: readonly Draft[], place: Place, node: StructuralNode): void {
-    const checked = this.#options.rules?.check(node, place.isRoot || node.isEmbeddedResource);
-    checked?.forEach((verdict, i) => {
+    const { rules: language } = this.#options;
+    if (language === undefined) return;
+    const checked = language.check(node, place.isRoot || node.isEmbeddedResource);
+    if (checked === undefined) {
+      const why =
+        "failed to construct type information for x-kubernetes-validations rules: unable to convert structural schema to CEL declarations";
+      this.ruleErrors.push(fieldInternalError(childPath(place.path, RULES), `internal error: ${why}`));
+      return;
+    }
+    checked.forEach((verdict, i) => {
       this.#compiledRule(rules[i] ?? {}, verdict, keyPath(childPath(place.path, RULES), i), place);
     });
   }

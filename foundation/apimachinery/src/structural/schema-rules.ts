@@ -21,8 +21,8 @@ export interface CheckedRule {
 
 /** The expression language, as the check of schemas needs it. */
 export interface RuleCheckPort {
-  /** The rules of one node. `known`: expressions that were stored before, and may use what is no longer allowed. */
-  check(node: StructuralNode, isResource: boolean): readonly CheckedRule[];
+  /** The rules of one node; undefined where expressions cannot see it. */
+  check(node: StructuralNode, isResource: boolean): readonly CheckedRule[] | undefined;
   /** Whether a default fulfils the rules in its place. */
   checkDefault(node: StructuralNode, value: unknown, path: string, isResource: boolean): readonly FieldError[];
 }

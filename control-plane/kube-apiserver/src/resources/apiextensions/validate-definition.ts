@@ -327,7 +327,7 @@ function validateStoredVersions(errors: FieldError[], { spec, status }: Definiti
   const path = "status.storedVersions";
   const stored = status?.storedVersions ?? [];
   if (stored.length === 0) {
-    errors.push(invalidValue(path, stored, "must have at least one stored version"));
+    errors.push(invalidValue(path, null, "must have at least one stored version"));
     return;
   }
   const versions = spec?.versions ?? [];

@@ -76,15 +76,19 @@ export function validateClientConfig(
     const match = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(url);
     if (match?.[1] !== "https")
       errors.push(
-        invalidValue(`${path}.url`, url, "'https' is the only allowed URL scheme; desired format: https://host[/path]"),
+        invalidValue(
+          `${path}.url`,
+          match?.[1] ?? "",
+          "'https' is the only allowed URL scheme; desired format: https://host[/path]",
+        ),
       );
     if (match === null || (match[2] ?? "") === "")
       errors.push(invalidValue(`${path}.url`, "", "host must be specified; desired format: https://host[/path]"));
     else if (match[2]?.includes("@") === true)
       errors.push(invalidValue(`${path}.url`, match[2], "user information is not permitted in the URL"));
-    if (url.includes("#")) errors.push(invalidValue(`${path}.url`, "", "fragments are not permitted in the URL"));
-    if (url.includes("?"))
-      errors.push(invalidValue(`${path}.url`, "", "query parameters are not permitted in the URL"));
+    const [, query = "", fragment = ""] = /^[^?#]*(?:\?([^#]*))?(?:#(.*))?$/.exec(url) ?? [];
+    if (fragment !== "") errors.push(invalidValue(`${path}.url`, fragment, "fragments are not permitted in the URL"));
+    if (query !== "") errors.push(invalidValue(`${path}.url`, query, "query parameters are not permitted in the URL"));
   }
   if (service !== undefined) {
     if (text(service.name) === "") errors.push(required(`${path}.service.name`, "service name is required"));
@@ -95,9 +99,27 @@ export function validateClientConfig(
       errors.push(
         invalidValue(`${path}.service.port`, port, "port is not valid: must be between 1 and 65535, inclusive"),
       );
-    if (service.path !== undefined && !service.path.startsWith("/"))
-      errors.push(invalidValue(`${path}.service.path`, service.path, "must start with a '/'"));
+    validateServicePath(errors, `${path}.service.path`, text(service.path));
   }
+}
+
+function validateServicePath(errors: FieldError[], at: string, path: string): void {
+  if (path === "" || path === "/") return;
+  if (path === "//") {
+    errors.push(invalidValue(at, path, "segment[0] may not be empty"));
+    return;
+  }
+  if (!path.startsWith("/")) errors.push(invalidValue(at, path, "must start with a '/'"));
+  path
+    .slice(1)
+    .replace(/\/$/, "")
+    .split("/")
+    .forEach((segment, i) => {
+      if (segment === "") errors.push(invalidValue(at, path, `segment[${i}] may not be empty`));
+      else
+        for (const message of dns1123Subdomain(segment))
+          errors.push(invalidValue(at, path, `segment[${i}]: ${message}`));
+    });
 }
 
 /** Expressions that say whether the webhook or policy is asked at all. */

@@ -9,9 +9,9 @@ export function createRuleChecker(): RuleCheckPort {
   return { check: checkNode, checkDefault };
 }
 
-function checkNode(node: StructuralNode, isResource: boolean): readonly CheckedRule[] {
+function checkNode(node: StructuralNode, isResource: boolean): readonly CheckedRule[] | undefined {
   const compiled = compileRules(node, isResource);
-  if (compiled === undefined) return [];
+  if (compiled === undefined) return undefined;
   const maxCardinality = Math.floor(LARGEST_REQUEST / (compiled.declared.minSize + 1));
   return compiled.rules.map((rule) => checkedRule(rule, compiled.declared, maxCardinality));
 }

@@ -80,7 +80,7 @@ export class RuleRun {
     old: unknown,
     past: Past,
   ): void {
-    const olds = node.mapType !== "atomic" && isObject(old) ? old : undefined;
+    const olds = isObject(old) ? old : undefined;
     for (const key in object) {
       const property = node.properties.get(key);
       const below = property ?? node.additional;
