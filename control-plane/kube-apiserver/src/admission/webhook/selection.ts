@@ -38,9 +38,10 @@ export interface SelectionDeps {
 const labelsOf = (object: unknown): Labels | undefined =>
   ((object as Draft | undefined)?.metadata as Draft | undefined)?.labels as Labels | undefined;
 
-function matchesObject(hook: CompiledWebhook, { object, oldObject }: AdmissionAttributes): boolean {
+function matchesObject(hook: CompiledWebhook, { object, oldObject, operation }: AdmissionAttributes): boolean {
   const selector = hook.objectSelector;
   if (selector === undefined) return true;
+  if (operation === "CONNECT") return false;
   // What a connect carries are options, not an object.
   const has = (one: Draft | undefined): boolean =>
     one !== undefined && one.metadata !== undefined && selector.matches(labelsOf(one));

@@ -1,6 +1,6 @@
 import { createPublicKey } from "node:crypto";
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -45,12 +45,7 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
       `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
       `--initial-cluster=default=http://127.0.0.1:${peer}`,
     ],
-    {
-      stdio:
-        process.env["UPSTREAM_LOG"] === undefined
-          ? "ignore"
-          : ["ignore", openSync(process.env["UPSTREAM_LOG"], "a"), openSync(process.env["UPSTREAM_LOG"], "a")],
-    },
+    { stdio: "ignore" },
   );
   const server = spawn(
     binary,
@@ -67,16 +62,11 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
       "--service-cluster-ip-range=10.0.0.0/24",
       "--authorization-mode=AlwaysAllow",
       "--disable-admission-plugins=ServiceAccount",
-      `--token-auth-file=${file("tokens", 'secret,tess,7,"system:masters"\n')}`,
       ...flags,
     ],
-    {
-      stdio:
-        process.env["UPSTREAM_LOG"] === undefined
-          ? "ignore"
-          : ["ignore", openSync(process.env["UPSTREAM_LOG"], "a"), openSync(process.env["UPSTREAM_LOG"], "a")],
-    },
+    { stdio: "ignore" },
   );
+  const { cert, key } = pki.issueClient({ commonName: "tess", organizations: ["system:masters"] });
   const ask: ServerUnderTest["ask"] = (method, path, body, headers = {}) =>
     new Promise<Reply>((resolve, reject) => {
       const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
@@ -85,11 +75,12 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
           host: "127.0.0.1",
           port,
           ca: pki.ca.cert,
+          cert,
+          key,
           method,
           path,
           headers: {
             accept: "application/json",
-            authorization: "Bearer secret",
             ...(body === undefined ? {} : { "content-type": type }),
             ...headers,
           },

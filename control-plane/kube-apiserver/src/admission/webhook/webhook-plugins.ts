@@ -35,13 +35,14 @@ function open(
 ): { readonly port: WebhookPort; readonly webhooks: () => readonly CompiledWebhook[] } {
   const { objects, clock, outbound } = deps;
   const metrics = sharedMetrics(deps);
+  const versions = createKindVersions();
   const port: WebhookPort = {
     objects,
     clock,
     logger: deps.logger,
     metrics,
-    versions: createKindVersions(),
-    conditions: evaluateConditions({ objects, authorizer: deps.authorizer, metrics, clock, plural }),
+    versions,
+    conditions: evaluateConditions({ authorizer: deps.authorizer, versions, metrics, plural }),
     ask: createAskWebhook(outbound.client, { ...outbound.targets, identityFor: configuration?.identityFor }),
   };
   let source: WebhookSource | undefined;
