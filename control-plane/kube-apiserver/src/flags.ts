@@ -288,7 +288,8 @@ export function readApiServerConfig(
     advertiseAddress: advertised,
     authorizationModes: access.authorizationModes,
     authorization: access.authorization,
-    anonymousAuth: access.anonymousAuth,
+    // Where everybody may do everything, nobody may be nobody.
+    anonymousAuth: access.anonymousAuth && !access.authorizationModes.includes("AlwaysAllow"),
     authentication: {
       ...access.authentication,
       clientCaFile: flags.clientCaFile === "" ? undefined : flags.clientCaFile,

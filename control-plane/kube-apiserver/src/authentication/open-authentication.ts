@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
 import { watchFile } from "../files/watched-file.ts";
+import { loadKubeconfigWebhook } from "../outbound/kubeconfig-webhook.ts";
+import type { OutboundClient } from "../outbound/outbound-client.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { ApiServerConfig } from "../server/api-server.ts";
 import type { Exchange } from "../server/exchange.ts";
@@ -12,12 +14,14 @@ import { createBearerTokenAuthenticator, tokenUnion } from "./bearer-token.ts";
 import { createBootstrapTokenAuthenticator } from "./bootstrap-token.ts";
 import { createCertificateAuthenticator } from "./client-certificate.ts";
 import { parseSigningKey, parseVerificationKeys, type TokenKey } from "./json-web-token.ts";
+import { openJwt } from "./openid-connect/open-jwt.ts";
 import { createRequestHeaderAuthenticator } from "./request-header.ts";
 import { createSecretTokenAuthenticator } from "./secret-token.ts";
 import { createServiceAccountAuthenticator, createTokenIssuer, type TokenIssuer } from "./service-account-token.ts";
 import { createStaticTokenAuthenticator, parseTokenFile } from "./static-token.ts";
 import { anonymousRule, authenticateWith, type AnonymousRule } from "./union.ts";
 import type { UserInfo } from "./user.ts";
+import { createWebhookTokenAuthenticator } from "./webhook-token.ts";
 
 const DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local";
 const EXPIRATION_BUCKETS = [
@@ -29,6 +33,7 @@ export interface AuthenticationDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly outbound: OutboundClient;
   /** Told when the authorities of client certificates or of the front proxy have changed. */
   readonly onAuthoritiesChange: () => void | Promise<void>;
 }
@@ -141,7 +146,24 @@ export async function openAuthentication(
   if (settings.bootstrapTokens === true) {
     tokenAuthenticators.push(withAudiences(apiAudiences, createBootstrapTokenAuthenticator({ objects, clock })));
   }
-  const allowsAnonymous: AnonymousRule = anonymousRule(config.anonymousAuth);
+  // After the server's own tokens: a provider may have to be asked.
+  const jwt = await openJwt(settings, { ownIssuers: issuers, client: deps.outbound, clock, logger, metrics });
+  if (jwt !== undefined) {
+    cleanup.use(jwt);
+    tokenAuthenticators.push(withAudiences(apiAudiences, jwt.tokens));
+  }
+  const { webhook } = settings;
+  if (webhook !== undefined) {
+    const { version, cacheTtlMs, kubeconfigFile: file } = webhook;
+    const service = await loadKubeconfigWebhook({ client: deps.outbound, file, clock, random: deps.random });
+    tokenAuthenticators.push(
+      createWebhookTokenAuthenticator({ webhook: service, version, apiAudiences, cacheTtlMs, clock }),
+    );
+  }
+  const allowsAnonymous: AnonymousRule =
+    jwt?.anonymous === undefined
+      ? anonymousRule(config.anonymousAuth)
+      : anonymousRule(jwt.anonymous.enabled, jwt.anonymous.paths);
   const tokens = tokenUnion(tokenAuthenticators);
 
   const authenticators: Authenticator[] = [];

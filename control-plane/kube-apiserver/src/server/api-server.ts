@@ -210,6 +210,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const hasRbac = rbac !== undefined;
   const authentication = await openAuthentication(config, access, {
     objects,
+    outbound: outbound.client,
     clock,
     random,
     logger,
