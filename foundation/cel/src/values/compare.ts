@@ -170,13 +170,23 @@ function equalMaps(a: CelMap, b: CelValue): boolean | CelError {
   return true;
 }
 
+/** Whether each element of a list is in a set of the same size. */
+function containsAll(set: CelList, list: CelList): boolean {
+  const among = (wanted: CelValue): boolean => {
+    for (let index = 0; index < set.size; index++) if (equalValues(set.at(index), wanted) === true) return true;
+    return false;
+  };
+  for (let index = 0; index < list.size; index++) if (!among(list.at(index))) return false;
+  return true;
+}
+
 /** Whether two JSON lists are equal as their schema means it: sets and maps in any order. */
 function equalJsonLists(a: JsonListView, b: CelList): boolean | CelError | undefined {
   const { listType, mapKeys = [] } = a.shape;
   if (listType !== "set" && listType !== "map") return undefined;
   if (a.size !== b.size) return false;
   const keyOf = (value: unknown): string => elementKey(value, listType, mapKeys);
-  if (!(b instanceof JsonListView)) return undefined;
+  if (!(b instanceof JsonListView)) return listType === "set" ? containsAll(a, b) : undefined;
   const mine = new Map(a.raw.map((value, index) => [keyOf(value), index]));
   for (const [index, value] of b.raw.entries()) {
     const found = mine.get(keyOf(value));
