@@ -38,6 +38,8 @@ export interface AdmissionAttributes {
   readonly name: string;
   /** Absent for DELETE. Mutating plugins change it in place. */
   readonly object: ApiDraft | undefined;
+  /** The object's name was made up by the server: who looks at the request as it was sent sees none. */
+  readonly generatesName?: boolean;
   readonly oldObject: ApiObject | undefined;
   readonly options: Json | undefined;
   readonly isDryRun: boolean;

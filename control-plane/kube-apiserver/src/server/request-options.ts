@@ -91,7 +91,7 @@ function fieldManagerOf(request: ApiRequest): string {
   const asked = text(request.query, "fieldManager");
   if (asked !== undefined) return asked;
   const agent = request.userAgent.split("/", 1)[0] ?? "";
-  return agent.slice(0, FIELD_MANAGER_MAX);
+  return agent === "" ? "unknown" : agent.slice(0, FIELD_MANAGER_MAX);
 }
 
 const FIELD_VALIDATIONS: readonly string[] = ["", "Ignore", "Strict", "Warn"];

@@ -21,6 +21,7 @@ import type {
   SubresourceHandler,
   PatchKind,
 } from "../registry/registry.ts";
+import type { TypeName } from "../registry/resource-catalog.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { sendList } from "./list-writer.ts";
@@ -72,6 +73,11 @@ export interface ResourceRoutes {
   closeWatches(): void;
   readonly watchCount: number;
 }
+
+const typeOf = ({ group, version, kind }: TypeName): Draft => ({
+  apiVersion: group === "" ? version : `${group}/${version}`,
+  kind,
+});
 
 function notAllowed(): StatusError {
   return statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
@@ -403,7 +409,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       else if (name === "container") object[name] = text;
       else if (["stdin", "stdout", "stderr", "tty"].includes(name)) object[name] = text !== "false" && text !== "0";
     }
-    if (info.subresource === "proxy") object["path"] = info.rest.replace(/^\//, "");
+    if (info.subresource === "proxy") object["path"] = info.rest;
     const attributes: AdmissionAttributes = {
       operation: "CONNECT",
       group: info.group,
@@ -446,7 +452,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       subresource: info.subresource,
       namespace: info.namespace,
       name: info.name,
-      object: { metadata: {}, ...body } as ApiDraft,
+      object: { metadata: {}, ...body, ...typeOf(resource.subresources.get(info.subresource) ?? resource) } as ApiDraft,
       oldObject: undefined,
       options: undefined,
       isDryRun: dryRun,

@@ -17,7 +17,7 @@ import { decodeAs, draftOf, settleNamespace } from "../decode.ts";
 import { deleteObject } from "../delete-verb.ts";
 import { textOf } from "../json-text.ts";
 import { formatTime } from "../object-meta.ts";
-import type { Answer, DeleteQuery, RequestContext, WriteQuery } from "../registry.ts";
+import type { AdmissionChain, Answer, DeleteQuery, RequestContext, WriteQuery } from "../registry.ts";
 import { admit, resourceOf, type ResourceCore } from "../resource-core.ts";
 import type { ApiDraft, ApiObject } from "../resource-definition.ts";
 import { createdStatus, withCondition } from "./binding.ts";
@@ -33,6 +33,8 @@ export interface EvictionDeps {
   readonly pods: ResourceCore;
   readonly budgets: ObjectStorage;
 }
+
+const NO_ADMISSION: AdmissionChain = { admit: () => Promise.resolve(), validate: () => Promise.resolve() };
 
 /** Deletes a pod when its disruption budget allows it. */
 export async function evictPod(
@@ -68,7 +70,9 @@ export async function evictPod(
   if (pod === undefined) throw notFound(resourceOf(pods), name);
   if (!needsNoBudget(pod.object)) await takeFromBudget(deps, namespace, pod.object, isDryRun);
   if (!isDryRun) await markDisrupted(pods, namespace, name, options);
-  await deleteObject(pods, context, namespace, name, { options: isDryRun ? { ...options, dryRun: ["All"] } : options });
+  // The eviction has been admitted: the deletion is its consequence, not another request.
+  const admitted = { ...pods, admission: NO_ADMISSION };
+  await deleteObject(admitted, context, namespace, name, { options: isDryRun ? { ...options, dryRun: ["All"] } : options });
   return createdStatus();
 }
 
