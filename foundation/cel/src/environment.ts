@@ -140,7 +140,7 @@ const DENOTED: ReadonlyMap<string, CelType> = new Map([
   ["string", STRING],
   ["type", typeType(DYN)],
   ["uint", UINT],
-  ["optional_type", opaqueType("optional_type", DYN)],
+  ["optional_type", opaqueType("optional_type")],
   ["net.IP", opaqueType("net.IP")],
   ["net.CIDR", opaqueType("net.CIDR")],
 ]);

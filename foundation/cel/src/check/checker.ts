@@ -130,11 +130,7 @@ class Checker {
       case "list": {
         let element: CelType | undefined;
         expr.elements.forEach((item, index) => {
-          element = this.#join(
-            item,
-            element,
-            this.#optionalPart(item, this.check(item), expr.optional[index] === true),
-          );
+          element = this.#join(element, this.#optionalPart(item, this.check(item), expr.optional[index] === true));
         });
         return listType(element ?? this.#fresh());
       }
@@ -142,9 +138,9 @@ class Checker {
         let key: CelType | undefined;
         let value: CelType | undefined;
         for (const entry of expr.entries) {
-          key = this.#join(entry.key, key, this.check(entry.key));
+          key = this.#join(key, this.check(entry.key));
           const type = this.#optionalPart(entry.value, this.check(entry.value), entry.optional);
-          value = this.#join(entry.value, value, type);
+          value = this.#join(value, type);
         }
         return mapType(key ?? this.#fresh(), value ?? this.#fresh());
       }
@@ -331,10 +327,10 @@ class Checker {
     return type;
   }
 
-  #join(expr: Expr, previous: CelType | undefined, current: CelType): CelType {
+  #join(previous: CelType | undefined, current: CelType): CelType {
     if (previous === undefined) return current;
     if (this.#isAssignable(previous, current)) return mostGeneral(previous, current);
-    return this.#mismatch(expr.at, previous, current);
+    return DYN;
   }
 
   #struct(expr: StructLiteral): CelType {

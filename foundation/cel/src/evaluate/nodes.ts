@@ -326,7 +326,7 @@ export class FoldStep implements Step {
         if (second !== undefined) slots[second] = over.find(key) ?? null;
         if (!this.#turn(frame)) break;
       }
-    } else return new CelError(`got '${typeNameOf(over)}', expected iterable type`);
+    } else return notIterable(over, second !== undefined);
     const value = result.evaluate(frame);
     if (value instanceof GrowingList) return new ArrayList(value.values);
     return value instanceof GrowingMap ? new EntryMap(value.entries) : value;
@@ -472,4 +472,25 @@ function indexOf(key: CelValue): number | CelError {
   if (key instanceof CelDouble && Number.isInteger(key.value)) return key.value;
   if (key instanceof CelDouble) return new CelError(`unsupported index value ${displayValue(key)} in list`);
   return new CelError(`unsupported index type '${typeNameOf(key)}' in list`);
+}
+
+const GO_NAMES: Readonly<Record<string, string>> = {
+  null_type: "types.Null",
+  bool: "types.Bool",
+  int: "types.Int",
+  uint: "types.Uint",
+  double: "types.Double",
+  string: "types.String",
+  bytes: "types.Bytes",
+  "google.protobuf.Duration": "types.Duration",
+  "google.protobuf.Timestamp": "types.Timestamp",
+  type: "*types.Type",
+  optional_type: "*types.Optional",
+};
+
+function notIterable(value: CelValue, isPair: boolean): CelError {
+  const name = GO_NAMES[typeNameOf(value)] ?? typeNameOf(value);
+  return new CelError(
+    isPair ? `unsupported comprehension range type: ${name}` : `got '${name}', expected iterable type`,
+  );
 }

@@ -43,6 +43,11 @@ function checkedDuration(nanos: bigint): CelDuration | CelError {
   return nanos < INT_MIN || nanos > INT_MAX ? DURATION_OVERFLOW : new CelDuration(nanos);
 }
 
+/** Whether a value has methods of its own: then a missing operator is a missing method. */
+function isReceiver(value: CelValue): boolean {
+  return typeof value === "string" || value instanceof CelDuration || value instanceof CelTimestamp;
+}
+
 /** `a + b`. */
 export function add(a: CelValue, b: CelValue): CelValue {
   if (typeof a === "number" && typeof b === "number") {
@@ -112,7 +117,7 @@ export function subtract(a: CelValue, b: CelValue): CelValue {
     if (b instanceof CelDuration) return checkedTimestamp(a.nanos - b.nanos, a.offset);
     return b instanceof CelTimestamp ? checkedDuration(a.nanos - b.nanos) : NO_SUCH_OVERLOAD;
   }
-  return NO_SUBTRACT;
+  return isReceiver(a) ? NO_SUCH_OVERLOAD : NO_SUBTRACT;
 }
 
 /** `a * b`. */
@@ -124,7 +129,7 @@ export function multiply(a: CelValue, b: CelValue): CelValue {
   if (isInt(a)) return isInt(b) ? checkedInt(BigInt(a) * BigInt(b)) : NO_SUCH_OVERLOAD;
   if (a instanceof CelDouble) return b instanceof CelDouble ? new CelDouble(a.value * b.value) : NO_SUCH_OVERLOAD;
   if (a instanceof CelUint) return b instanceof CelUint ? checkedUint(a.value * b.value) : NO_SUCH_OVERLOAD;
-  return NO_MULTIPLY;
+  return isReceiver(a) ? NO_SUCH_OVERLOAD : NO_MULTIPLY;
 }
 
 /** `a / b`, towards zero for integers. */
@@ -140,7 +145,7 @@ export function divide(a: CelValue, b: CelValue): CelValue {
     if (!(b instanceof CelUint)) return NO_SUCH_OVERLOAD;
     return b.value === 0n ? DIVISION : new CelUint(a.value / b.value);
   }
-  return NO_DIVIDE;
+  return isReceiver(a) ? NO_SUCH_OVERLOAD : NO_DIVIDE;
 }
 
 /** `a % b`. */
@@ -156,7 +161,7 @@ export function modulo(a: CelValue, b: CelValue): CelValue {
     if (!(b instanceof CelUint)) return NO_SUCH_OVERLOAD;
     return b.value === 0n ? MODULUS : new CelUint(a.value % b.value);
   }
-  return NO_MODULO;
+  return isReceiver(a) ? NO_SUCH_OVERLOAD : NO_MODULO;
 }
 
 /** `-a`. */
@@ -165,7 +170,7 @@ export function negate(a: CelValue): CelValue {
   if (typeof a === "bigint") return checkedInt(-a);
   if (a instanceof CelDouble) return new CelDouble(-a.value);
   if (a instanceof CelDuration) return checkedDuration(-a.nanos);
-  return typeof a === "boolean" ? NO_SUCH_OVERLOAD : NO_NEGATE;
+  return typeof a === "boolean" || isReceiver(a) ? NO_SUCH_OVERLOAD : NO_NEGATE;
 }
 
 /** `<`, `<=`, `>` or `>=`: what `holds` says of the order. */
@@ -202,5 +207,7 @@ const NO_SIZE = noOverload("size");
 export function size(value: CelValue): CelValue {
   return typeof value === "string" || value instanceof CelList || value instanceof CelMap || value instanceof CelBytes
     ? sizeForCost(value)
-    : NO_SIZE;
+    : isReceiver(value)
+      ? NO_SUCH_OVERLOAD
+      : NO_SIZE;
 }

@@ -232,6 +232,7 @@ export const STANDARD: readonly FunctionDeclaration[] = [
   ]),
   conversion("duration", DURATION, toDuration, [
     ["duration_to_duration", DURATION],
+    ["int64_to_duration", INT],
     ["string_to_duration", STRING],
   ]),
   conversion("dyn", DYN, (value) => value, [["to_dyn", A]]),

@@ -68,7 +68,7 @@ export function tokenize(source: Source, issues: CelIssue[]): Token[] {
     if (token === undefined) {
       const length = unrecognised(source, at);
       const text = source.slice(at, at + length);
-      issues.push({ message: `Syntax error: token recognition error at: '${escapeText(text)}'`, at });
+      issues.push({ message: `Syntax error: token recognition error at: '${text}'`, at });
       at += length;
       continue;
     }
@@ -195,6 +195,7 @@ function unrecognised(source: Source, at: number): number {
   let start = at;
   if (/^[bBrR]$/.test(source.at(start))) start++;
   const quote = source.at(start);
+  if ("=&|".includes(source.at(at))) return Math.min(2, source.length - at);
   if (quote !== '"' && quote !== "'") return 1;
   let end = start + 1;
   while (end < source.length && source.at(end) !== "\n" && source.at(end) !== "\r") {

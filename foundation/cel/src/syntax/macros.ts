@@ -244,7 +244,6 @@ export const KUBERNETES_MACROS: MacroTable = new Map<string, Macro>([
   [macroKey("all", 2, true), quantifier("all")],
   [macroKey("exists", 2, true), quantifier("exists")],
   [macroKey("exists_one", 2, true), quantifier("existsOne")],
-  [macroKey("existsOne", 2, true), quantifier("existsOne")],
   [macroKey("map", 2, true), mapMacro],
   [macroKey("map", 3, true), mapMacro],
   [macroKey("filter", 2, true), filterMacro],

@@ -43,7 +43,6 @@ const RESERVED = new Set([
 ]);
 const STARTS =
   "'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER";
-const OPERATORS = "'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', '.', '-', '?', '+', '*', '/', '%'";
 const RELATIONS: ReadonlyMap<TokenKind, string> = new Map([
   ["<", "_<_"],
   ["<=", "_<=_"],
@@ -66,8 +65,6 @@ const SUMS: ReadonlyMap<TokenKind, string> = new Map([
 /** Stops parsing where the grammar does not go on. */
 class SyntaxStop extends Error {}
 
-type Rule = "expr" | "relation" | "calc" | "member";
-
 /** The expression of a source, or undefined with the reasons in `issues`. */
 export function parseExpression(source: Source, macros: MacroTable, issues: CelIssue[]): Expr | undefined {
   if (source.length > MAX_LENGTH) {
@@ -89,7 +86,7 @@ class Parser {
   readonly #tokens: readonly Token[];
   readonly #macros: MacroTable;
   readonly #issues: CelIssue[];
-  readonly #depth: Record<Rule, number> = { expr: 0, relation: 0, calc: 0, member: 0 };
+  #nesting = 0;
   #next = 0;
 
   constructor(tokens: readonly Token[], macros: MacroTable, issues: CelIssue[]) {
@@ -100,7 +97,7 @@ class Parser {
 
   start(): Expr {
     const expr = this.#expr();
-    if (this.#peek().kind !== "end") this.#unexpected(`{<EOF>, ${OPERATORS}}`, true);
+    if (this.#peek().kind !== "end") this.#spare("<EOF>");
     if (expr.depth > MAX_DEPTH) this.#tooDeep("max recursion depth exceeded");
     return expr;
   }
@@ -123,21 +120,37 @@ class Parser {
     return this.#accept(kind) ?? this.#unexpected(expected);
   }
 
-  #enter(rule: Rule): void {
-    if (++this.#depth[rule] > MAX_DEPTH) this.#tooDeep(`expression recursion limit exceeded: ${MAX_DEPTH}`);
-  }
-
   #tooDeep(message: string): never {
     this.#issues.push({ message, at: undefined });
     throw new SyntaxStop();
   }
 
-  #unexpected(expected: string, extraneous = false): never {
+  #unexpected(expected: string, problem = "mismatched"): never {
     const token = this.#peek();
     const text = token.kind === "end" ? "<EOF>" : escapeText(token.text);
-    const isSpare = extraneous && token.kind !== "end" && this.#peek(1).kind === "end";
-    const problem = isSpare ? "extraneous" : "mismatched";
     this.#issues.push({ message: `Syntax error: ${problem} input '${text}' expecting ${expected}`, at: token.at });
+    throw new SyntaxStop();
+  }
+
+  /** A token too many: told apart from a wrong one when what is wanted comes right behind it. */
+  #spare(expected: string, wanted: TokenKind = "end"): never {
+    const isSpare = this.#peek().kind !== "end" && this.#peek(1).kind === wanted;
+    return this.#unexpected(expected, isSpare ? "extraneous" : "mismatched");
+  }
+
+  /** The end of something opened: at the end of the text it is missing. */
+  #close(kind: ")" | "]"): void {
+    if (this.#accept(kind) !== undefined) return;
+    const token = this.#peek();
+    if (token.kind !== "end") this.#spare(`'${kind}'`, kind);
+    this.#issues.push({ message: `Syntax error: missing '${kind}' at '<EOF>'`, at: token.at });
+    throw new SyntaxStop();
+  }
+
+  #noAlternative(dot: Token): never {
+    const token = this.#peek();
+    const text = token.kind === "end" ? "" : escapeText(token.text);
+    this.#issues.push({ message: `Syntax error: no viable alternative at input '${dot.text}${text}'`, at: token.at });
     throw new SyntaxStop();
   }
 
@@ -147,19 +160,16 @@ class Parser {
   }
 
   #expr(): Expr {
-    this.#enter("expr");
+    if (++this.#nesting > MAX_DEPTH) this.#tooDeep(`expression recursion limit exceeded: ${MAX_DEPTH}`);
     let result = this.#or();
     const question = this.#accept("?");
     if (question !== undefined) {
       const yes = this.#or();
-      this.#expect(
-        ":",
-        `{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', '.', '-', ':', '+', '*', '/', '%'}`,
-      );
+      this.#expect(":", "':'");
       const no = this.#expr();
       result = deeper(call(question.at, "_?_:_", [result, yes, no]));
     }
-    this.#depth.expr--;
+    this.#nesting--;
     return result;
   }
 
@@ -191,24 +201,18 @@ class Parser {
   }
 
   #relation(isOperand = false): Expr {
-    const before = this.#depth.relation;
-    this.#enter("relation");
     let result = this.#calculation(0);
     while (!isOperand) {
       const name = RELATIONS.get(this.#peek().kind);
       if (name === undefined) break;
       const token = this.#take();
-      this.#enter("relation");
       result = deeper(call(token.at, name, [result, this.#relation(true)]));
     }
-    this.#depth.relation = before;
     return result;
   }
 
   /** Sums bind at level 1, products at level 2. */
   #calculation(level: number): Expr {
-    const before = this.#depth.calc;
-    this.#enter("calc");
     let result = this.#unary();
     for (;;) {
       const { kind } = this.#peek();
@@ -216,10 +220,8 @@ class Parser {
       const name = product ?? (level <= 1 ? SUMS.get(kind) : undefined);
       if (name === undefined || (product !== undefined && level > 2)) break;
       const token = this.#take();
-      this.#enter("calc");
       result = deeper(call(token.at, name, [result, this.#calculation(product === undefined ? 2 : 3)]));
     }
-    this.#depth.calc = before;
     return result;
   }
 
@@ -240,8 +242,6 @@ class Parser {
   }
 
   #member(): Expr {
-    const before = this.#depth.member;
-    this.#enter("member");
     let result = this.#primary();
     for (;;) {
       const token = this.#peek();
@@ -249,18 +249,19 @@ class Parser {
       else if (token.kind === "[") result = this.#index(result);
       else break;
     }
-    this.#depth.member = before;
     return result;
   }
 
   #afterDot(operand: Expr): Expr {
     const dot = this.#take();
-    this.#enter("member");
     if (this.#accept("?") !== undefined) {
       const field = this.#fieldName("{IDENTIFIER, ESC_IDENTIFIER}");
       return deeper(call(dot.at, "_?._", [operand, literal(field.at, field.name)]));
     }
-    const field = this.#fieldName("{'?', IDENTIFIER, ESC_IDENTIFIER}");
+    const found = this.#peek();
+    const isWord = found.kind === "true" || found.kind === "false" || found.kind === "null";
+    if (!isWord && found.kind !== "identifier" && found.kind !== "escaped") this.#noAlternative(dot);
+    const field = this.#fieldName("IDENTIFIER");
     if (field.escaped || this.#peek().kind !== "(") {
       if (field.escaped) return this.#report("unsupported syntax: '`'", field.at);
       return select(dot.at, operand, field.name);
@@ -271,35 +272,26 @@ class Parser {
   }
 
   #fieldName(expected: string): { name: string; at: number; escaped: boolean } {
-    const token = this.#accept("identifier") ?? this.#accept("escaped");
-    if (token === undefined) {
-      const found = this.#peek();
-      if (found.kind === "true" || found.kind === "false" || found.kind === "null") {
-        this.#unexpected("IDENTIFIER");
-      }
-      return this.#unexpected(expected);
-    }
+    const token = this.#accept("identifier") ?? this.#accept("escaped") ?? this.#unexpected(expected);
     return { name: token.text, at: token.at, escaped: token.kind === "escaped" };
   }
 
   #index(operand: Expr): Expr {
     const open = this.#take();
-    this.#enter("member");
     const optional = this.#accept("?") !== undefined;
+    if (!optional && this.#peek().kind === "end") this.#unexpected(`{${STARTS.replace("'!'", "'!', '?'")}}`);
     const index = this.#expr();
-    this.#expect("]", `{']', ${OPERATORS}}`);
+    this.#close("]");
     return deeper(call(open.at, optional ? "_[?_]" : "_[_]", [operand, index]));
   }
 
   #arguments(): Expr[] {
     const args: Expr[] = [];
     if (this.#accept(")") !== undefined) return args;
+    if (this.#peek().kind === ",") this.#spare(`{${STARTS.replace("'(',", "'(', ')',")}}`, ")");
     do args.push(this.#expr());
     while (this.#accept(",") !== undefined);
-    this.#expect(
-      ")",
-      "{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', ')', '.', ',', '-', '?', '+', '*', '/', '%'}",
-    );
+    this.#expect(")", "{')', ','}");
     return args;
   }
 
@@ -321,10 +313,7 @@ class Parser {
       case "(": {
         this.#take();
         const inner = this.#expr();
-        this.#expect(
-          ")",
-          `{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', ')', '.', '-', '?', '+', '*', '/', '%'}`,
-        );
+        this.#close(")");
         return inner;
       }
       case "[":
@@ -393,10 +382,7 @@ class Parser {
       elements.push(this.#expr());
       if (this.#accept(",") === undefined) break;
     }
-    this.#expect(
-      "]",
-      `{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', ']', '{', '.', ',', '-', '?', '+', '*', '/', '%'}`,
-    );
+    this.#expect("]", "{']', ','}");
     return list(open.at, elements, optional.includes(true) ? optional : []);
   }
 
@@ -407,17 +393,11 @@ class Parser {
       if (entries.length === 0 && this.#accept(",") !== undefined) break;
       const optional = this.#accept("?") !== undefined;
       const key = this.#expr();
-      this.#expect(
-        ":",
-        `{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', '.', '-', '?', ':', '+', '*', '/', '%'}`,
-      );
+      this.#expect(":", "':'");
       entries.push({ key, value: this.#expr(), optional });
       if (this.#accept(",") === undefined) break;
     }
-    this.#expect(
-      "}",
-      `{'==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '{', '}', '.', ',', '-', '?', '+', '*', '/', '%'}`,
-    );
+    this.#expect("}", "{'}', ','}");
     return map(open.at, entries);
   }
 
@@ -430,7 +410,7 @@ class Parser {
   #literal(): Expr {
     const token = this.#peek();
     const make = LITERALS[token.kind];
-    if (make === undefined) return this.#unexpected(`{${STARTS}}`, true);
+    if (make === undefined) return this.#unexpected(`{${STARTS}}`);
     this.#take();
     if (token.kind === "int") return this.#int(token.text, token.at);
     if (token.kind === "float") return this.#double(token.text, token.at);

@@ -7,6 +7,8 @@ export interface CelIssue {
 
 /** The longest line that an error message shows. */
 const MAX_SNIPPET = 16_384;
+/** How many issues are shown. */
+const MAX_ISSUES = 100;
 
 /** The text of an expression, in code points, with its lines. */
 export class Source {
@@ -46,6 +48,7 @@ export class Source {
   /** Line from 1 and column from 0. */
   locate(at: number | undefined): { line: number; column: number } {
     if (at === undefined) return { line: -1, column: -1 };
+    if (this.length === 0) return { line: 1, column: -1 };
     let line = 1;
     while (line < this.#lineStarts.length && this.#lineStarts[line]! <= at) line++;
     return { line, column: at - this.#lineStarts[line - 1]! };
@@ -53,16 +56,16 @@ export class Source {
 
   /** All issues in order of their places, each with its line and a caret under the place. */
   format(issues: readonly CelIssue[]): string {
-    const placed = issues.map((issue) => ({ issue, ...this.locate(issue.at) }));
+    const placed = issues.slice(0, MAX_ISSUES).map((issue) => ({ issue, ...this.locate(issue.at) }));
     placed.sort((a, b) => a.line - b.line || a.column - b.column);
-    const shown = placed.slice(0, 100).map(({ issue, line, column }) => this.#format(issue.message, line, column));
-    if (placed.length > 100) shown.push(`${placed.length - 100} more errors were truncated`);
+    const shown = placed.map(({ issue, line, column }) => this.#format(issue.message, line, column));
+    if (issues.length > MAX_ISSUES) shown.push(`${issues.length - MAX_ISSUES} more errors were truncated`);
     return shown.join("\n");
   }
 
   #format(message: string, line: number, column: number): string {
     const head = `ERROR: <input>:${line}:${column + 1}: ${message}`;
-    if (line < 1 || line > this.#lineStarts.length) return head;
+    if (line < 1 || this.length === 0 || line > this.#lineStarts.length) return head;
     const start = this.#lineStarts[line - 1]!;
     const end = line < this.#lineStarts.length ? this.#lineStarts[line]! - 1 : this.length;
     const snippet = this.slice(start, end).replaceAll("\t", " ");

@@ -105,7 +105,7 @@ export function toText(value: CelValue): CelValue {
   if (typeof value === "string") return value;
   if (typeof value === "boolean" || isInt(value)) return String(value);
   if (value instanceof CelUint) return String(value.value);
-  if (value instanceof CelDouble) return formatDouble(value.value);
+  if (value instanceof CelDouble) return formatDouble(value.value, 6);
   if (value instanceof CelBytes) {
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(value.value);

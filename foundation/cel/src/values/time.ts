@@ -17,7 +17,7 @@ const MAX_SECONDS = 253402300799n;
 export const SECOND = 1_000_000_000n;
 /** The error of moments outside the years 1 to 9999. */
 export const TIMESTAMP_OVERFLOW = new CelError("timestamp overflow");
-export const DURATION_OVERFLOW = new CelError("duration overflow");
+export const DURATION_OVERFLOW = new CelError("integer overflow");
 
 /** Nanoseconds of `1h2.5s` as Go writes durations, or undefined. */
 export function parseGoDuration(text: string): bigint | undefined {

@@ -252,15 +252,15 @@ export function displayValue(value: CelValue): string {
   return String(value);
 }
 
-/** A double the way Go prints it with `%g`. */
-export function formatDouble(value: number): string {
+/** A double the way Go prints it; from `large` on as a power of ten. */
+export function formatDouble(value: number, large = 21): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
   if (Object.is(value, -0)) return "-0";
   if (value === 0) return "0";
   const [mantissa = "", exponentText = "0"] = value.toExponential().split("e");
   const exponent = Number(exponentText);
-  if (exponent < -4 || exponent >= 21) {
+  if (exponent < -4 || exponent >= large) {
     const sign = exponent < 0 ? "-" : "+";
     return `${mantissa}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
   }
