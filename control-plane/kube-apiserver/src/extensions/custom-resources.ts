@@ -8,7 +8,6 @@ import type { ExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { followResource, type Mirror } from "../registry/registry-mirror.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { Registry } from "../registry/registry.ts";
-import { registerVersions } from "./api-services.ts";
 import { hasRules } from "./custom-schemas.ts";
 import {
   CLEANUP_FINALIZER,
@@ -48,7 +47,7 @@ export interface CustomResources extends AsyncDisposable {
 
 /**
  * Follows the CustomResourceDefinitions: accepts their names, serves their objects, establishes them, cleans up after
- * those that are deleted, and keeps discovery, OpenAPI and the APIServices in step.
+ * those that are deleted, and keeps discovery and OpenAPI in step.
  */
 export function openCustomResources(deps: CustomResourcesDeps): CustomResources {
   const controller = new DefinitionController(deps);
@@ -64,8 +63,6 @@ class DefinitionController {
   readonly #known = new Map<string, CustomResourceDefinition>();
   readonly #served = new Map<string, ServedDefinition>();
   readonly #cleaning = new Set<string>();
-  /** Groups and versions of definitions that are gone or changed, whose APIServices are to be looked at. */
-  readonly #stale = new Map<string, readonly CustomResourceDefinition[]>();
   readonly #queue;
   readonly #scope = new TaskScope();
   #mirror: Mirror | undefined;
@@ -99,9 +96,7 @@ class DefinitionController {
   /** Called as the change is seen: what is served already follows at once. */
   #changed(crd: CustomResourceDefinition): void {
     const name = crd.metadata.name ?? "";
-    const before = this.#known.get(name);
     this.#known.set(name, crd);
-    if (before !== undefined) this.#outdate(before);
     const served = this.#served.get(name);
     if (served !== undefined && served.uid === crd.metadata.uid && this.#canCompile(crd)) {
       this.#update(served, crd);
@@ -113,15 +108,10 @@ class DefinitionController {
   #removed(crd: CustomResourceDefinition): void {
     const name = crd.metadata.name ?? "";
     this.#known.delete(name);
-    this.#outdate(crd);
     this.#unserve(name);
     this.#publish();
-    this.#queue.add(name);
-  }
-
-  #outdate(crd: CustomResourceDefinition): void {
-    const name = crd.metadata.name ?? "";
-    this.#stale.set(name, [...(this.#stale.get(name) ?? []).slice(-3), crd]);
+    // Its names are free again.
+    this.#requeueGroup(crd);
   }
 
   #unserve(name: string): void {
@@ -184,7 +174,6 @@ class DefinitionController {
   }
 
   async #sync(name: string, signal: AbortSignal): Promise<void> {
-    await this.#register(name);
     const crd = this.#known.get(name);
     if (crd === undefined) return;
     const { deletionTimestamp, finalizers = [] } = crd.metadata;
@@ -227,26 +216,6 @@ class DefinitionController {
       (draft.metadata as Draft).managedFields = crd.metadata.managedFields;
     }
     return definitionOf(await this.#deps.objects.updateStatus(DEFINITIONS, "", crd.metadata.name ?? "", draft));
-  }
-
-  /** The APIServices of a definition's versions, past and present. */
-  async #register(name: string): Promise<void> {
-    const stale = this.#stale.get(name) ?? [];
-    const crd = this.#known.get(name);
-    const touched = new Set<string>();
-    let group = "";
-    for (const one of crd === undefined ? stale : [...stale, crd]) {
-      group = one.spec.group;
-      for (const version of one.spec.versions) touched.add(version.name);
-    }
-    const isServed = (version: string): boolean =>
-      [...this.#known.values()].some(
-        ({ spec }) => spec.group === group && spec.versions.some((one) => one.name === version && one.served),
-      );
-    await registerVersions(this.#deps, group, [...touched], isServed);
-    if (stale === this.#stale.get(name)) this.#stale.delete(name);
-    // Names are free again.
-    if (crd === undefined && stale[0] !== undefined) this.#requeueGroup(stale[0]);
   }
 
   async #cleanUp(name: string, signal: AbortSignal): Promise<void> {

@@ -73,6 +73,7 @@ export function defineVersion(
     plural,
     kind,
     allowUnconditionalUpdate: false,
+    hasFreeFinalizers: true,
     hasGeneration: true,
     selectableFields: selectableFields(version),
     defaults: (draft) => schema.applyDefaults(draft),

@@ -38,6 +38,7 @@ function schemaPortOf(entry: ResourceEntry, schema: CustomSchema): SchemaPort {
   const isOwn = (type: { readonly group: string; readonly kind: string }): boolean =>
     type.group === entry.group && type.kind === entry.kind;
   return {
+    tellsRepeatedFirst: true,
     decode(type, value) {
       if (!isOwn(type)) return tables.decode(type, value);
       const object = cloneJson(value);

@@ -97,7 +97,13 @@ export async function createDraft(
 }
 
 function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<typeof strategyContext>): void {
-  const errors = validateObjectMeta(object.metadata as ObjectMeta, core.entry.namespaced, nameRuleOf(core));
+  const errors = validateObjectMeta(
+    object.metadata as ObjectMeta,
+    core.entry.namespaced,
+    nameRuleOf(core),
+    "metadata",
+    core.definition.hasFreeFinalizers,
+  );
   errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(core.definition.validateNew?.(object, errors) ?? []));
   if (errors.length > 0) throw invalid(core.entry, (object.metadata.name as string | undefined) ?? "", errors);

@@ -4,6 +4,14 @@ import type { ApiDraft, ApiObject, ResourceDefinition } from "./resource-definit
 import type { TypeName } from "./resource-catalog.ts";
 import type { SchemaPort } from "./schema-port.ts";
 
+/** Members that the text of a request's body names more than once. */
+export interface RepeatedFields {
+  /** `duplicate field "spec.x"`. */
+  readonly texts: readonly string[];
+  /** The same among unknown fields, in the order of the text. */
+  among(unknown: readonly string[]): readonly string[];
+}
+
 /** Who asks, and what the request as a whole carries. Made by the HTTP layer once a request. */
 export interface RequestContext {
   readonly user: {
@@ -16,6 +24,8 @@ export interface RequestContext {
   /** Sent as Warning headers, in order, each once. */
   readonly warnings: string[];
   readonly userAgent: string;
+  /** Absent: none, or nobody wants to know. */
+  readonly repeatedFields?: RepeatedFields | undefined;
   /** The request's query, for options that are passed on as they were given. */
   readonly query?: URLSearchParams;
   /** Adds an annotation to the request's audit event, if that is of `level` at least. Absent: nobody listens. */

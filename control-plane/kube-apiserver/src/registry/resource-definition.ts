@@ -63,6 +63,8 @@ export interface ResourceDefinition {
   createWarnings?(object: ApiObject): string[];
   /** `saysWhatWithDependents`: the delete names a propagation policy. */
   deleteWarnings?(saysWhatWithDependents: boolean): string[];
+  /** Finalizers need no domain: custom resources and their definitions. */
+  readonly hasFreeFinalizers?: boolean;
   /** PUT of an absent object creates it. */
   readonly allowCreateOnUpdate?: boolean;
   /** PUT without resourceVersion is accepted. Absent: true. */

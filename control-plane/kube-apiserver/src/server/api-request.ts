@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { anonymous, type UserInfo } from "../authentication/user.ts";
-import type { RequestContext } from "../registry/registry.ts";
+import type { RepeatedFields, RequestContext } from "../registry/registry.ts";
 import type { Exchange } from "./exchange.ts";
 import { parseRequestInfo, type RequestInfo } from "./request-info.ts";
 
@@ -16,6 +16,8 @@ export class ApiRequest implements RequestContext {
   readonly auditId: string;
   user: UserInfo = anonymous;
   readonly warnings: string[] = [];
+  /** Set when the body was read. */
+  repeatedFields: RepeatedFields | undefined = undefined;
   /** Set by the authorisation filter for what may create by the way. */
   authorizeCreate: () => Promise<void> = mayCreate;
   /** The authoriser said no: browsers are told not to guess at the refusal's type. */

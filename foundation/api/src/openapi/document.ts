@@ -1,4 +1,5 @@
 import type { LineTable } from "../tables.ts";
+import { OBJECT_META_DESCRIPTIONS } from "./meta-descriptions.ts";
 import type { OpenApiResource } from "./openapi-resource.ts";
 
 type Json = { [key: string]: unknown };
@@ -36,8 +37,8 @@ export function indexTypeNames(schema: LineTable, resources: readonly OpenApiRes
     for (const { group, version, kind } of list) names.set(`${group}/${version}/${kind}`, name);
   }
   for (const resource of resources) {
-    const { group, version, kind, listKind, schema: custom } = resource;
-    if (custom === undefined) continue;
+    const { group, version, kind, listKind, schema: custom, types } = resource;
+    if (custom === undefined && types === undefined) continue;
     names.set(`${group}/${version}/${kind}`, customTypeName(group, version, kind));
     if (listKind) names.set(`${group}/${version}/${listKind}`, customTypeName(group, version, listKind));
   }
@@ -206,19 +207,23 @@ class Builder {
   collectTypes(schema: LineTable, resources: readonly OpenApiResource[]): Json {
     const custom = new Map<string, unknown>();
     for (const resource of resources) {
-      if (resource.schema === undefined) continue;
-      const { group, version, kind, listKind } = resource;
+      const { group, version, kind, listKind, types } = resource;
+      if (resource.schema === undefined && types === undefined) continue;
       const name = customTypeName(group, version, kind);
-      custom.set(name, customType(resource.schema, { group, kind, version }));
+      const gvk = { group, kind, version };
+      const type = types === undefined ? customType(resource.schema ?? {}, gvk) : withGvk(types[this.#form], gvk);
+      custom.set(name, type);
       if (listKind) {
-        custom.set(customTypeName(group, version, listKind), customList(name, { group, kind: listKind, version }));
+        const listGvk = { group, kind: listKind, version };
+        const list = types === undefined ? customList(name, listGvk) : withGvk(types.list, listGvk);
+        custom.set(customTypeName(group, version, listKind), list);
       }
     }
     const types: Json = {};
     const queue = [...this.#wanted];
     for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
       if (name in types) continue;
-      const definition = custom.get(name) ?? schema.entry("definitions", name);
+      const definition = custom.get(name) ?? described(name, schema.entry("definitions", name));
       if (definition === undefined) continue;
       types[name] = this.#convert(definition as Json, queue, !custom.has(name));
     }
@@ -235,10 +240,10 @@ class Builder {
           break;
         case "type":
           // What may be of two types has none of its own.
-          if (this.#form === "v3" && definition["oneOf"] !== undefined) continue;
+          if (this.#form === "v3" && isBuiltIn && definition["oneOf"] !== undefined) continue;
           break;
         case "default":
-          if (this.#form === "v2") continue;
+          if (this.#form === "v2" && isBuiltIn) continue;
           break;
         case "oneOf":
           if (this.#form === "v2") continue;
@@ -271,9 +276,22 @@ class Builder {
   }
 }
 
+/** The table has no descriptions; those of the metadata, which all kinds have, are given here. */
+function described(name: string, definition: unknown): unknown {
+  if (name !== `${META}.ObjectMeta`) return definition;
+  const { properties = {}, ...type } = definition as { readonly properties?: Json };
+  const members = Object.entries(properties).map(([member, schema]) => {
+    const description = OBJECT_META_DESCRIPTIONS[member];
+    return [member, description === undefined ? schema : { description, ...(schema as Json) }];
+  });
+  return { ...type, properties: Object.fromEntries(members) as Json };
+}
+
 function contentOf(types: readonly string[], schema: Json): Json {
   return Object.fromEntries(types.map((type) => [type, { schema }]));
 }
+
+const withGvk = (type: object, gvk: object): Json => ({ ...type, "x-kubernetes-group-version-kind": [gvk] });
 
 function customType(schema: object, gvk: object): Json {
   const { properties = {} } = schema as { readonly properties?: Json };

@@ -18,6 +18,8 @@ export interface OpenApiResource {
   >;
   /** The type of a custom resource in OpenAPI v3 form; absent for built-in kinds, whose type the tables have. */
   readonly schema?: object;
+  /** The whole types of a custom resource, in place of `schema`; references name definitions. */
+  readonly types?: { readonly v2: object; readonly v3: object; readonly list: object };
 }
 
 /** The built-in resources that are served unless told otherwise. */

@@ -45,6 +45,32 @@ export async function parseYamlDocument(text: string): Promise<unknown> {
   return documents[0];
 }
 
+/**
+ * Names the members that occur twice in one map of a YAML text, as kubectl's parser does: `yaml: unmarshal errors:` and
+ * a line for each. Undefined: there are none, or the text is no YAML.
+ */
+export async function yamlDuplicates(text: string): Promise<string | undefined> {
+  const yaml = await (library ??= import("yaml"));
+  const lines = new yaml.LineCounter();
+  const document = yaml.parseDocument(text, { version: "1.1", uniqueKeys: false, strict: false, lineCounter: lines });
+  if (document.errors.length > 0) return undefined;
+  const found: { readonly line: number; readonly key: string }[] = [];
+  yaml.visit(document, {
+    Map(_key, map) {
+      const names = new Set<string>();
+      for (const { key } of map.items) {
+        if (!yaml.isScalar(key)) continue;
+        const name = String(key.value);
+        if (names.has(name)) found.push({ line: lines.linePos(key.range?.[0] ?? 0).line, key: name });
+        names.add(name);
+      }
+    },
+  });
+  if (found.length === 0) return undefined;
+  const list = found.map(({ line, key }) => `\n  line ${line}: key ${JSON.stringify(key)} already set in map`);
+  return `yaml: unmarshal errors:${list.join("")}`;
+}
+
 /** Writes one value as YAML: members in order, lists not indented, lines not folded. */
 export async function stringifyYaml(value: unknown): Promise<string> {
   const yaml = await (library ??= import("yaml"));

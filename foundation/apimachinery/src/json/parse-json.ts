@@ -29,6 +29,13 @@ export function parseJsonStrict(text: string): ParsedJson {
   return { value, duplicateFields: findDuplicates(text) };
 }
 
+/** The unknown fields (`unknown field "spec.x"`) of a valid text among those that occur twice, in the order of the text. */
+export function strictFields(text: string, unknown: readonly string[]): string[] {
+  const wanted = new Set(unknown);
+  const found = findDuplicates(text, wanted);
+  return [...found, ...wanted];
+}
+
 interface Level {
   /** Names seen so far; undefined inside lists. */
   readonly names: Set<string> | undefined;
@@ -36,7 +43,8 @@ interface Level {
   at: string | number;
 }
 
-function findDuplicates(text: string): string[] {
+/** `wanted`: texts of unknown fields that are to be found, too; those that were are taken out. */
+function findDuplicates(text: string, wanted?: Set<string>): string[] {
   const found: string[] = [];
   const levels: Level[] = [];
   let expectsName = false;
@@ -72,6 +80,10 @@ function findDuplicates(text: string): string[] {
           const raw = text.slice(i + 1, end);
           const name = raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
           level.at = name;
+          if (wanted !== undefined && wanted.size > 0) {
+            const field = `unknown field "${fieldPath(levels.map((each) => each.at))}"`;
+            if (wanted.delete(field)) found.push(field);
+          }
           if (level.names.has(name)) {
             if (found.length < 100) found.push(`duplicate field "${fieldPath(levels.map((each) => each.at))}"`);
           } else level.names.add(name);

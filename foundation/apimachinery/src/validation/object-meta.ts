@@ -9,12 +9,16 @@ export const MAX_ANNOTATION_BYTES = 256 * 1024;
 /** Why a name is refused; `isPrefix`: it is a generateName. */
 export type NameRule = (name: string, isPrefix: boolean) => readonly string[];
 
-/** What is wrong with the metadata of any object. `field` is `metadata`. */
+/**
+ * What is wrong with the metadata of any object. `field` is `metadata`. `hasFreeFinalizers`: finalizers need no domain,
+ * as those of custom resources and their definitions.
+ */
 export function validateObjectMeta(
   meta: ObjectMeta,
   isNamespaced: boolean,
   nameRule: NameRule,
   field = "metadata",
+  hasFreeFinalizers = false,
 ): FieldError[] {
   const errors: FieldError[] = [];
   const { name = "", generateName = "", namespace = "" } = meta;
@@ -39,7 +43,7 @@ export function validateObjectMeta(
     ...validateLabels(meta.labels, `${field}.labels`),
     ...validateAnnotations(meta.annotations, `${field}.annotations`),
     ...validateOwnerReferences(meta.ownerReferences ?? [], `${field}.ownerReferences`),
-    ...validateFinalizers(meta.finalizers ?? [], `${field}.finalizers`),
+    ...validateFinalizers(meta.finalizers ?? [], `${field}.finalizers`, hasFreeFinalizers),
     ...validateManagedFields(meta.managedFields ?? [], `${field}.managedFields`),
   ];
 }
@@ -145,14 +149,14 @@ function validateOwnerReferences(owners: readonly OwnerReference[], field: strin
 /** Names that finalizers may have without a domain. */
 const STANDARD_FINALIZERS = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
-function validateFinalizers(finalizers: readonly string[], field: string): FieldError[] {
+function validateFinalizers(finalizers: readonly string[], field: string, areFree: boolean): FieldError[] {
   const errors: FieldError[] = [];
   for (const finalizer of finalizers) {
     const messages = isQualifiedName(finalizer);
     for (const message of messages) errors.push(invalidValue(field, finalizer, message));
   }
   finalizers.forEach((finalizer, i) => {
-    if (finalizer.includes("/") || STANDARD_FINALIZERS.has(finalizer)) return;
+    if (areFree || finalizer.includes("/") || STANDARD_FINALIZERS.has(finalizer)) return;
     const why = "name is neither a standard finalizer name nor is it fully qualified";
     errors.push(invalidValue(`${field}[${i}]`, finalizer, why));
   });
