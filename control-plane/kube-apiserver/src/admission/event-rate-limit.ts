@@ -92,7 +92,10 @@ export function eventRateLimit(clock: Clock, { limits }: EventRateLimitConfigura
       const reasons = new Set(all.flatMap((buckets) => buckets.refusal(attributes, now) ?? []));
       if (reasons.size === 0) return;
       const [first = ""] = reasons;
-      throw statusError("TooManyRequests", reasons.size === 1 ? first : `[${[...reasons].join(", ")}]`);
+      throw statusError(
+        "TooManyRequests",
+        `Too many requests: ${reasons.size === 1 ? first : `[${[...reasons].join(", ")}]`}`,
+      );
     },
   };
 }

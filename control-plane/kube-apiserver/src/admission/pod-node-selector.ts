@@ -1,4 +1,4 @@
-import { internalError, notFound } from "@coracle/apimachinery";
+import { notFound, statusError } from "@coracle/apimachinery";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionAttributes } from "../registry/registry.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
@@ -20,7 +20,7 @@ function readSelector(text: string | undefined): Labels {
   for (const term of (text ?? "").split(",")) {
     if (term === "") continue;
     const parts = term.split("=");
-    if (parts.length !== 2) throw internalError(`invalid selector: ${parts.join("=")}`);
+    if (parts.length !== 2) throw statusError("", `invalid selector: [${parts.join(" ")}]`);
     out[parts[0]!.trim()] = parts[1]!.trim();
   }
   return out;
