@@ -32,7 +32,11 @@ export function optionsOf(attributes: AdmissionAttributes): Json {
   const { query } = attributes.context;
   const dryRun = attributes.isDryRun ? { dryRun: ["All"] } : {};
   if (attributes.operation === "DELETE") {
-    return { ...head, ...(attributes.options as JsonObject | undefined), ...dryRun } as Json;
+    const { group, resource, oldObject } = attributes;
+    // A namespace is deleted by its uid, whoever asks.
+    const isNamespace = group === "" && resource === "namespaces";
+    const own = isNamespace ? { preconditions: { uid: oldObject?.metadata["uid"] } } : {};
+    return { ...head, ...own, ...(attributes.options as JsonObject | undefined), ...dryRun } as Json;
   }
   const given: Draft = {};
   for (const name of ["fieldManager", "fieldValidation"]) {
@@ -46,9 +50,10 @@ export function optionsOf(attributes: AdmissionAttributes): Json {
 const LATER = ["uid", "creationTimestamp", "generation"] as const;
 
 /** The object as a mutating webhook sees it: a new one has no identity yet. */
-export function withoutIdentity(object: Draft): Draft {
+export function withoutIdentity(object: Draft, { isUnnamed }: Pick<AdmissionAttributes, "isUnnamed">): Draft {
   const metadata = { ...(object.metadata as Draft | undefined) };
   for (const member of LATER) delete metadata[member];
+  if (isUnnamed === true) delete metadata.name;
   return { ...object, metadata };
 }
 
@@ -65,7 +70,8 @@ export interface ReviewSubject {
 export function admissionReview(version: "v1" | "v1beta1", uid: string, subject: ReviewSubject): JsonObject {
   const { attributes, as } = subject;
   const { user } = attributes.context;
-  const { subresource, name } = attributes;
+  const { subresource } = attributes;
+  const name = attributes.isUnnamed === true ? "" : attributes.name;
   const namespace = namespaceOf(attributes);
   const { group, version: requestVersion, resource } = attributes;
   const sub = subresource === "" ? undefined : subresource;
@@ -87,12 +93,18 @@ export function admissionReview(version: "v1" | "v1beta1", uid: string, subject:
       ...(user.groups.length === 0 ? {} : { groups: user.groups }),
       ...(user.extra === undefined || Object.keys(user.extra).length === 0 ? {} : { extra: user.extra }),
     },
-    object: subject.object ?? null,
+    object: attributes.operation === "CONNECT" ? optionsObject(subject.object) : (subject.object ?? null),
     oldObject: subject.oldObject ?? null,
     dryRun: attributes.isDryRun,
     options: optionsOf(attributes),
   };
   return { kind: "AdmissionReview", apiVersion: `admission.k8s.io/${version}`, request } as unknown as JsonObject;
+}
+
+/** What a connect carries has no metadata. */
+function optionsObject(object: unknown): unknown {
+  const { metadata: _, ...options } = object as Draft;
+  return options;
 }
 
 const gvk = ({ group, version, kind }: TypeName): JsonObject => ({ group, version, kind });

@@ -52,7 +52,7 @@ export function evaluateConditions({ authorizer, versions, metrics, plural }: Co
     const { celAuthorizer } = await import("../expressions/cel-authorizer.ts");
     const seen = await viewAs(versions, attributes, attributes.object, as);
     const isNew = type === "admit" && attributes.operation === "CREATE";
-    const object = seen !== undefined && isNew ? withoutIdentity(seen) : seen;
+    const object = seen !== undefined && isNew ? withoutIdentity(seen, attributes) : seen;
     const oldObject = await viewAs(versions, attributes, attributes.oldObject as typeof object, as);
     const { group, resource, subresource, namespace, name, context } = attributes;
     const own = { ...as, group, version: attributes.version, resource };

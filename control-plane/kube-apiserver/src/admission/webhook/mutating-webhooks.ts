@@ -50,7 +50,7 @@ export function mutatingWebhooks(port: WebhookPort, webhooks: () => readonly Com
     const isCreate = attributes.operation === "CREATE";
     const draft = attributes.object;
     const seen = await viewAs(versions, attributes, draft, as);
-    const object = seen !== undefined && isCreate ? withoutIdentity(seen) : seen;
+    const object = seen !== undefined && isCreate ? withoutIdentity(seen, attributes) : seen;
     const oldObject = await viewAs(versions, attributes, attributes.oldObject as Draft | undefined, as);
     const verdict = await port.ask(hook, { attributes, as, object, oldObject }, true);
     passOn(hook, attributes, verdict);
@@ -79,7 +79,11 @@ export function mutatingWebhooks(port: WebhookPort, webhooks: () => readonly Com
     const isOther = as.kind.group !== own.group || as.kind.version !== own.version;
     const converted = isOther ? await versions.convert(attributes, patched, own) : patched;
     const fresh = readPatched(attributes, own, converted);
-    const isChanged = !equalJson(isCreate ? withoutIdentity(draft) : draft, isCreate ? withoutIdentity(fresh) : fresh);
+    if (attributes.isUnnamed === true) fresh.metadata.name ??= draft.metadata.name;
+    const isChanged = !equalJson(
+      isCreate ? withoutIdentity(draft, attributes) : draft,
+      isCreate ? withoutIdentity(fresh, attributes) : fresh,
+    );
     replaceDraft(draft, fresh, attributes.context.warnings);
     const { configuration, name: webhook } = hook;
     const note = JSON.stringify({ configuration, webhook, patch: operations, patchType: "JSONPatch" });

@@ -81,7 +81,10 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
           path,
           headers: {
             accept: "application/json",
-            ...(body === undefined ? {} : { "content-type": type }),
+            // Node does not say how long a DELETE's body is.
+            ...(body === undefined
+              ? {}
+              : { "content-type": type, "content-length": Buffer.byteLength(JSON.stringify(body)) }),
             ...headers,
           },
         },
