@@ -69,7 +69,7 @@ export async function createDraft(
     isDryRun: query.dryRun,
     context,
   } as const;
-  await admit(core, "admit", generates ? { ...call, generatesName: true } : call);
+  await admit(core, "admit", generates ? { ...call, isUnnamed: true } : call);
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   core.definition.prepareForCreate?.(draft, strategy);
   refuseKnown(core, draft, generates);

@@ -1,4 +1,4 @@
-import { conflict, isNotFound, notFound, type Draft } from "@coracle/apimachinery";
+import { conflict, isNotFound, notFound, type Draft, type Json } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import { draftOf } from "./decode.ts";
@@ -131,6 +131,7 @@ export async function deleteObject(
   namespace: string,
   name: string,
   query: DeleteQuery,
+  isOfMany = false,
 ): Promise<Answer> {
   const isDryRun = (query.options.dryRun ?? []).includes("All");
   warnOfDeletion(core, context, query);
@@ -145,7 +146,8 @@ export async function deleteObject(
       name,
       object: undefined,
       oldObject: previous.object,
-      options: undefined,
+      options: query.options as Json,
+      ...(isOfMany ? { isUnnamed: true } : {}),
       isDryRun,
       context,
     } as const;
@@ -275,7 +277,7 @@ async function deleteIfThere(
   query: DeleteQuery,
 ): Promise<void> {
   try {
-    await deleteObject(core, context, item.namespace, item.name, query);
+    await deleteObject(core, context, item.namespace, item.name, query, true);
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }

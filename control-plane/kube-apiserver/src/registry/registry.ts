@@ -48,8 +48,8 @@ export interface AdmissionAttributes {
   readonly name: string;
   /** Absent for DELETE. Mutating plugins change it in place. */
   readonly object: ApiDraft | undefined;
-  /** The object's name was made up by the server: who looks at the request as it was sent sees none. */
-  readonly generatesName?: boolean;
+  /** The request names no object: the server made the name up, or deletes many. */
+  readonly isUnnamed?: boolean;
   readonly oldObject: ApiObject | undefined;
   readonly options: Json | undefined;
   readonly isDryRun: boolean;

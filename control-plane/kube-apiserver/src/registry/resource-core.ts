@@ -71,7 +71,7 @@ export interface AdmissionCall {
   readonly namespace: string;
   readonly name: string;
   readonly object: ApiDraft | undefined;
-  readonly generatesName?: boolean;
+  readonly isUnnamed?: boolean;
   readonly oldObject: ApiObject | undefined;
   readonly options: Json | undefined;
   readonly isDryRun: boolean;
