@@ -43,6 +43,8 @@ export interface CatalogResource {
   readonly subresources: ReadonlyMap<string, CatalogSubresource>;
   /** Custom resources take no strategic merge patch and no protobuf. */
   readonly isCustom: boolean;
+  /** What is answered, where discovery shows less: of definitions that are going. */
+  readonly answeredVerbs?: readonly string[];
   /** Of custom resources. */
   readonly table?: CatalogTable;
   /** What whoever uses this version is told. */

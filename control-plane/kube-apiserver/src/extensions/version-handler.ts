@@ -1,4 +1,4 @@
-import { cloneJson, statusError, type Draft } from "@coracle/apimachinery";
+import { cloneJson, forbidden, type Draft } from "@coracle/apimachinery";
 import type { CustomSchema } from "@coracle/apimachinery/structural";
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from "@coracle/api/apiextensions/v1";
 import type { CatalogResource, CatalogSubresource } from "../discovery/catalog.ts";
@@ -8,7 +8,7 @@ import { deleteCollection, deleteObject } from "../registry/delete-verb.ts";
 import { getObject, objectSubresource } from "../registry/generic-handler.ts";
 import { listObjects, watchObjects } from "../registry/list-verb.ts";
 import { patchObject } from "../registry/patch-verb.ts";
-import type { ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
+import type { AdmissionChain, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
 import type { ResourceEntry } from "../registry/resource-catalog.ts";
 import type { ResourceCore } from "../registry/resource-core.ts";
 import type { SchemaPort } from "../registry/schema-port.ts";
@@ -75,6 +75,7 @@ export function catalogResourceOf(
     categories: names.categories,
     namespaced: crd.spec.scope === "Namespaced",
     verbs: isTrue(crd, "Terminating") ? TERMINATING_VERBS : VERBS,
+    answeredVerbs: VERBS,
     storageVersionHash: storageVersionHash(group, storageVersionOf(crd), crd.spec.names.kind),
     subresources,
     isCustom: true,
@@ -105,6 +106,7 @@ export function createVersionHandler(options: {
   const definition = defineVersion(crd, version, schema);
   const core: ResourceCore = {
     ...parts,
+    admission: isTrue(crd, "Terminating") ? withoutCreates(parts.admission) : parts.admission,
     entry,
     definition,
     storage,
@@ -115,7 +117,6 @@ export function createVersionHandler(options: {
     keepsItemTypes: true,
   };
   const way: UpdateWay = { subresource: "", strategy: definition.update ?? {} };
-  const isTerminating = isTrue(crd, "Terminating");
   const subresources = new Map<string, SubresourceHandler>();
   const status = definition.subresources?.["status"];
   if (status !== undefined) {
@@ -130,17 +131,10 @@ export function createVersionHandler(options: {
     get: (_context, namespace, name, query) => getObject(core, namespace, name, query),
     list: (_context, namespace, query) => listObjects(core, namespace, query),
     watch: (_context, namespace, query, watcher) => watchObjects(core, namespace, query, watcher),
-    create(context, namespace, body, query) {
-      if (isTerminating) return Promise.reject(notWhileTerminating("create"));
-      return createObject(core, context, namespace, body, query);
-    },
+    create: (context, namespace, body, query) => createObject(core, context, namespace, body, query),
     update: (context, namespace, name, body, query) => updateObject(core, context, namespace, name, body, query, way),
-    patch(context, namespace, name, kind, body, query) {
-      if (isTerminating && kind === "apply" && storage.get(namespace, name) === undefined) {
-        return Promise.reject(notWhileTerminating("create"));
-      }
-      return patchObject(core, builtInPatches, context, { namespace, name }, { kind, body }, query, way);
-    },
+    patch: (context, namespace, name, kind, body, query) =>
+      patchObject(core, builtInPatches, context, { namespace, name }, { kind, body }, query, way),
     delete: (context, namespace, name, query) => deleteObject(core, context, namespace, name, query),
     deleteCollection: (context, namespace, list, query) => deleteCollection(core, context, namespace, list, query),
     subresource: (name) => subresources.get(name),
@@ -148,8 +142,17 @@ export function createVersionHandler(options: {
   return storage instanceof ConvertedView ? waitingHandler(handler, storage) : handler;
 }
 
-const notWhileTerminating = (verb: string): Error =>
-  statusError("MethodNotAllowed", `${verb} not allowed while custom resource definition is terminating`, {});
+/** What is going takes no new objects. */
+function withoutCreates(admission: AdmissionChain): AdmissionChain {
+  return {
+    admit({ operation, group, resource, name, ...more }) {
+      if (operation !== "CREATE") return admission.admit({ operation, group, resource, name, ...more });
+      const why = "create not allowed while custom resource definition is terminating";
+      return Promise.reject(forbidden({ group, resource }, name, why));
+    },
+    validate: (attributes) => admission.validate(attributes),
+  };
+}
 
 /** The same, each verb after what it wants to see is converted. */
 function waitingHandler(handler: ResourceHandler, view: ConvertedView): ResourceHandler {

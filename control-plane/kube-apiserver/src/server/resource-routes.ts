@@ -507,7 +507,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);
       if (virtual !== undefined) return serveVirtual(request, resource, resource.kind, virtual);
       // Only what is proxied knows HEAD.
-      if (!resource.verbs.includes(info.verb) || request.exchange.method === "HEAD") throw notAllowed();
+      if (!(resource.answeredVerbs ?? resource.verbs).includes(info.verb) || request.exchange.method === "HEAD")
+        throw notAllowed();
       if (resource.namespaced && !isInNamespace && info.verb !== "list" && info.verb !== "watch") throw notAllowed();
       const computed = options.computed.get(`${info.group}/${info.resource}`);
       if (computed !== undefined) return serveComputed(request, resource, await computed());
