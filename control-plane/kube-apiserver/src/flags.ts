@@ -3,7 +3,13 @@ import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
 import { createProxyClientFiles } from "./aggregation/proxy-client-files.ts";
-import { checkOverlap, issuerProblem, requestHeaderProblem, takeAccessFlags, type AccessFlags } from "./access-flags.ts";
+import {
+  checkOverlap,
+  issuerProblem,
+  requestHeaderProblem,
+  takeAccessFlags,
+  type AccessFlags,
+} from "./access-flags.ts";
 import { ADMISSION_PLUGIN_NAMES } from "./admission/order.ts";
 import type { ApiServerConfig } from "./server/api-server.ts";
 
@@ -51,6 +57,8 @@ export interface ApiServerFlags {
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   readonly admissionControlConfigFile: string;
+  readonly defaultNotReadyTolerationSeconds: number;
+  readonly defaultUnreachableTolerationSeconds: number;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeout: number;
@@ -209,6 +217,8 @@ export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
     enableAdmissionPlugins: takeList("enable-admission-plugins"),
     disableAdmissionPlugins: takeList("disable-admission-plugins"),
     admissionControlConfigFile: take("admission-control-config-file", ""),
+    defaultNotReadyTolerationSeconds: takeNumber("default-not-ready-toleration-seconds", 300),
+    defaultUnreachableTolerationSeconds: takeNumber("default-unreachable-toleration-seconds", 300),
     maxRequestsInflight: takeNumber("max-requests-inflight", 400),
     maxMutatingRequestsInflight: takeNumber("max-mutating-requests-inflight", 200),
     minRequestTimeout: takeNumber("min-request-timeout", 1800),
@@ -346,6 +356,12 @@ export function readApiServerConfig(
       enable: flags.enableAdmissionPlugins,
       disable: flags.disableAdmissionPlugins,
       configurationFile: flags.admissionControlConfigFile === "" ? undefined : flags.admissionControlConfigFile,
+      configurations: {
+        DefaultTolerationSeconds: {
+          notReadySeconds: flags.defaultNotReadyTolerationSeconds,
+          unreachableSeconds: flags.defaultUnreachableTolerationSeconds,
+        },
+      },
     },
   };
   return {

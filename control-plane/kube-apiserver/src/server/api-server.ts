@@ -173,7 +173,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const configurations =
     configurationFile === undefined
       ? config.admission.configurations
-      : await readPluginConfigurations(configurationFile, isOn);
+      : { ...config.admission.configurations, ...(await readPluginConfigurations(configurationFile, isOn)) };
   const admission = createAdmissionChain(
     createAdmissionPlugins(
       {
