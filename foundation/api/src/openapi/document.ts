@@ -1,19 +1,10 @@
 import type { LineTable } from "../tables.ts";
 import { OBJECT_META_DESCRIPTIONS } from "./meta-descriptions.ts";
-import type { OpenApiResource } from "./openapi-resource.ts";
-
-type Json = { [key: string]: unknown };
-type Form = "v2" | "v3";
-
-const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
-const BODY_TYPES = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "application/cbor"];
-const PATCH_TYPES = [
-  "application/json-patch+json",
-  "application/merge-patch+json",
-  "application/strategic-merge-patch+json",
-  "application/apply-patch+yaml",
-  "application/apply-patch+cbor",
-];
+import { customList, customType } from "./custom-type.ts";
+import { isCustom, type OpenApiResource } from "./openapi-resource.ts";
+import { reference, writePath, type Form, type Json, type Operation } from "./operation.ts";
+import { operationsOf } from "./resource-operations.ts";
+import { resourceListOperation, serverOperations } from "./server-operations.ts";
 
 /** Where documents find the types they name. */
 export interface TypeNames {
@@ -50,157 +41,103 @@ export function customTypeName(group: string, version: string, kind: string): st
   return [...group.split(".").reverse(), version, kind].join(".");
 }
 
-/** One document: the paths of the resources, and every type that they reach. */
-export function buildDocument(
-  form: Form,
-  resources: readonly OpenApiResource[],
-  schema: LineTable,
-  names: TypeNames,
-): Json {
-  const builder = new Builder(form, names);
-  for (const resource of resources) builder.addResource(resource);
-  const types = builder.collectTypes(schema, resources);
+/** What a document is about. */
+export interface DocumentParts {
+  readonly resources: readonly OpenApiResource[];
+  /** Groups and versions whose lists of resources are told of. */
+  readonly versions: readonly { readonly group: string; readonly version: string }[];
+  /** Paths about the server itself. */
+  readonly server: readonly (readonly [path: string, operation: Operation])[];
+}
+
+/** The parts of the document at `apis/apps/v1` and the like; undefined for a path that has none. */
+export function partsAt(path: string, resources: readonly OpenApiResource[]): DocumentParts | undefined {
+  const own = resources.filter((resource) => documentPathOf(resource) === path);
+  const [first] = own;
+  if (first !== undefined) {
+    // What serves custom resources keeps the lists of them out of its documents.
+    const versions = own.some((resource) => !isCustom(resource)) ? [first] : [];
+    return { resources: own, versions, server: [] };
+  }
+  const server = serverOperations(groupsOf(resources)).filter(([document]) => document === path);
+  if (server.length === 0) return undefined;
+  return { resources: [], versions: [], server: server.map(([, at, operation]) => [at, operation]) };
+}
+
+/** The parts of the one document about everything. */
+export function allParts(resources: readonly OpenApiResource[]): DocumentParts {
+  const builtIn = resources.filter((resource) => !isCustom(resource));
+  return {
+    resources,
+    versions: [...new Map(builtIn.map((resource) => [documentPathOf(resource), resource])).values()],
+    server: serverOperations(groupsOf(resources)).map(([, at, operation]) => [at, operation]),
+  };
+}
+
+/** Where documents are: `api/v1`, `apis/apps/v1`, and those about the server itself. */
+export function documentPaths(resources: readonly OpenApiResource[]): readonly string[] {
+  return [
+    ...new Set([...resources.map(documentPathOf), ...serverOperations(groupsOf(resources)).map(([path]) => path)]),
+  ].sort();
+}
+
+/** `api/v1`, `apis/apps/v1`. */
+export function documentPathOf({ group, version }: { readonly group: string; readonly version: string }): string {
+  return group === "" ? `api/${version}` : `apis/${group}/${version}`;
+}
+
+const groupsOf = (resources: readonly OpenApiResource[]): readonly string[] => [
+  ...new Set(resources.filter((resource) => !isCustom(resource)).map(({ group }) => group)),
+];
+
+const SECURITY = {
+  BearerToken: { description: "Bearer Token authentication", type: "apiKey", name: "authorization", in: "header" },
+};
+
+/** One document: paths, and every type that they reach. */
+export function buildDocument(form: Form, parts: DocumentParts, schema: LineTable, names: TypeNames): Json {
+  const builder = new Builder(form);
+  for (const [path, operation] of parts.server) builder.add(path, [operation]);
+  for (const { group, version } of parts.versions) {
+    const [path, operation] = resourceListOperation(group, version);
+    builder.add(path, [operation]);
+  }
+  for (const resource of parts.resources)
+    for (const [path, operations] of operationsOf(resource, (group, version, kind) =>
+      names.nameOf(group, version, kind),
+    ))
+      builder.add(path, operations);
+  const types = builder.collectTypes(schema, parts.resources);
   const info = { title: "Kubernetes", version: "v1.35.0" };
-  return form === "v3"
-    ? { openapi: "3.0.0", info, paths: builder.paths, components: { schemas: types } }
-    : { swagger: "2.0", info, paths: builder.paths, definitions: types };
+  const paths = Object.fromEntries(Object.entries(builder.paths).sort(([a], [b]) => (a < b ? -1 : 1)));
+  if (form === "v2")
+    return {
+      swagger: "2.0",
+      info,
+      paths,
+      definitions: types,
+      securityDefinitions: SECURITY,
+      security: [{ BearerToken: [] }],
+    };
+  const schemas = Object.keys(types).length === 0 ? {} : { schemas: types };
+  return { openapi: "3.0.0", info, paths, components: { ...schemas, securitySchemes: SECURITY } };
 }
 
 class Builder {
   readonly paths: Json = {};
   readonly #form: Form;
-  readonly #names: TypeNames;
-  readonly #wanted = new Set<string>([`${META}.Status`, `${META}.DeleteOptions`, `${META}.Patch`]);
+  readonly #wanted = new Set<string>();
 
-  constructor(form: Form, names: TypeNames) {
+  constructor(form: Form) {
     this.#form = form;
-    this.#names = names;
   }
 
-  addResource(resource: OpenApiResource): void {
-    const { group, version, kind, plural, namespaced, verbs } = resource;
-    const root = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-    const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`;
-    const type = this.#nameOf(group, version, kind);
-    const list = resource.listKind ? this.#nameOf(group, version, resource.listKind) : undefined;
-    const gvk = { group, kind, version };
-    const has = (verb: string): boolean => verbs.includes(verb);
-    const scope = namespaced ? ["namespace"] : [];
-
-    const many: Json = {};
-    if (has("list")) many["get"] = this.#operation("list", gvk, list, LIST_PARAMETERS);
-    if (has("create")) many["post"] = this.#operation("post", gvk, type, WRITE_PARAMETERS, type);
-    if (has("deletecollection")) {
-      many["delete"] = this.#operation(
-        "deletecollection",
-        gvk,
-        `${META}.Status`,
-        LIST_PARAMETERS,
-        `${META}.DeleteOptions`,
-      );
+  add(path: string, operations: readonly Operation[]): void {
+    this.paths[path] = writePath(this.#form, operations);
+    for (const { answer, body } of operations) {
+      if (answer !== undefined) this.#wanted.add(answer);
+      if (body !== undefined) this.#wanted.add(body.type);
     }
-    this.#add(collection, many, scope);
-    if (namespaced && has("list")) {
-      this.#add(`${root}/${plural}`, { get: this.#operation("list", gvk, list, LIST_PARAMETERS) }, []);
-    }
-    this.#add(`${collection}/{name}`, this.#itemOperations(gvk, type, verbs), [...scope, "name"]);
-    for (const [name, sub] of Object.entries(resource.subresources ?? {})) {
-      const subType = this.#nameOf(sub.group, sub.version, sub.kind) ?? type;
-      const subGvk = { group: sub.group, kind: sub.kind, version: sub.version };
-      const operations = CONNECTS.has(name)
-        ? this.#connectOperations(subGvk, sub.verbs)
-        : this.#itemOperations(subGvk, subType, sub.verbs);
-      if (sub.verbs.includes("create") && !CONNECTS.has(name)) {
-        operations["post"] = this.#operation("post", subGvk, subType, WRITE_PARAMETERS, subType);
-      }
-      this.#add(`${collection}/{name}/${name}`, operations, [...scope, "name"]);
-    }
-  }
-
-  #itemOperations(gvk: object, type: string | undefined, verbs: readonly string[]): Json {
-    const operations: Json = {};
-    if (verbs.includes("get")) operations["get"] = this.#operation("get", gvk, type, []);
-    if (verbs.includes("update")) operations["put"] = this.#operation("put", gvk, type, WRITE_PARAMETERS, type);
-    if (verbs.includes("patch")) {
-      operations["patch"] = this.#operation(
-        "patch",
-        gvk,
-        type,
-        [...WRITE_PARAMETERS, ["force", "boolean"]],
-        `${META}.Patch`,
-      );
-    }
-    if (verbs.includes("delete")) {
-      operations["delete"] = this.#operation(
-        "delete",
-        gvk,
-        `${META}.Status`,
-        DELETE_PARAMETERS,
-        `${META}.DeleteOptions`,
-      );
-    }
-    return operations;
-  }
-
-  #connectOperations(gvk: object, verbs: readonly string[]): Json {
-    const operations: Json = {};
-    for (const verb of verbs) {
-      const method = METHODS[verb];
-      if (method !== undefined) operations[method] = this.#operation("connect", gvk, undefined, []);
-    }
-    return operations;
-  }
-
-  #add(path: string, operations: Json, pathParameters: readonly string[]): void {
-    if (Object.keys(operations).length === 0) return;
-    const parameters = pathParameters.map((name) => ({
-      ...this.#parameter(name, "string"),
-      in: "path",
-      required: true,
-    }));
-    this.paths[path] = { ...operations, parameters: [...parameters, this.#parameter("pretty", "string")] };
-  }
-
-  #operation(
-    action: string,
-    gvk: object,
-    response: string | undefined,
-    query: readonly (readonly [string, string])[],
-    body?: string,
-  ): Json {
-    const parameters: unknown[] = query.map(([name, type]) => this.#parameter(name, type));
-    const operation: Json = { "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk };
-    const types = action === "patch" ? PATCH_TYPES : BODY_TYPES;
-    const answer = response === undefined ? { type: "string" } : this.#reference(response);
-    if (this.#form === "v3") {
-      if (body !== undefined)
-        operation["requestBody"] = { content: contentOf(types, this.#reference(body)), required: true };
-      operation["responses"] = { "200": { description: "OK", content: contentOf(BODY_TYPES, answer) } };
-    } else {
-      operation["consumes"] = body === undefined ? ["*/*"] : types;
-      operation["produces"] = BODY_TYPES;
-      if (body !== undefined)
-        parameters.unshift({ in: "body", name: "body", required: true, schema: this.#reference(body) });
-      operation["responses"] = { "200": { description: "OK", schema: answer } };
-    }
-    if (parameters.length > 0) operation["parameters"] = parameters;
-    return operation;
-  }
-
-  #parameter(name: string, type: string): Json {
-    return this.#form === "v3"
-      ? { in: "query", name, schema: { type, uniqueItems: true } }
-      : { in: "query", name, type, uniqueItems: true };
-  }
-
-  #nameOf(group: string, version: string, kind: string): string | undefined {
-    const name = this.#names.nameOf(group, version, kind);
-    if (name !== undefined) this.#wanted.add(name);
-    return name;
-  }
-
-  #reference(name: string): Json {
-    return { $ref: this.#form === "v3" ? `#/components/schemas/${name}` : `#/definitions/${name}` };
   }
 
   /** Every type that is reachable from the paths. */
@@ -211,7 +148,8 @@ class Builder {
       if (resource.schema === undefined && types === undefined) continue;
       const name = customTypeName(group, version, kind);
       const gvk = { group, kind, version };
-      const type = types === undefined ? customType(resource.schema ?? {}, gvk) : withGvk(types[this.#form], gvk);
+      const type =
+        types === undefined ? customType(this.#form, resource.schema ?? {}, gvk) : withGvk(types[this.#form], gvk);
       custom.set(name, type);
       if (listKind) {
         const listGvk = { group, kind: listKind, version };
@@ -269,12 +207,16 @@ class Builder {
     }
     const ref = definition["$ref"];
     if (typeof ref !== "string") return out;
-    const reference = this.#reference(ref);
+    const target = reference(this.#form, ref);
     // A reference has no siblings in OpenAPI 3.0.
-    if (this.#form === "v3" && Object.keys(out).length > 0) return { allOf: [reference], ...out };
-    return { ...out, ...reference };
+    if (this.#form === "v3" && Object.keys(out).length > 0) return { allOf: [target], ...out };
+    return { ...out, ...target };
   }
 }
+
+const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
+
+const withGvk = (type: object, gvk: object): Json => ({ ...type, "x-kubernetes-group-version-kind": [gvk] });
 
 /** The table has no descriptions; those of the metadata, which all kinds have, are given here. */
 function described(name: string, definition: unknown): unknown {
@@ -286,72 +228,3 @@ function described(name: string, definition: unknown): unknown {
   });
   return { ...type, properties: Object.fromEntries(members) as Json };
 }
-
-function contentOf(types: readonly string[], schema: Json): Json {
-  return Object.fromEntries(types.map((type) => [type, { schema }]));
-}
-
-const withGvk = (type: object, gvk: object): Json => ({ ...type, "x-kubernetes-group-version-kind": [gvk] });
-
-function customType(schema: object, gvk: object): Json {
-  const { properties = {} } = schema as { readonly properties?: Json };
-  return {
-    ...schema,
-    type: "object",
-    properties: {
-      ...properties,
-      apiVersion: { type: "string" },
-      kind: { type: "string" },
-      metadata: { $ref: `${META}.ObjectMeta` },
-    },
-    "x-kubernetes-group-version-kind": [gvk],
-  };
-}
-
-function customList(item: string, gvk: object): Json {
-  return {
-    type: "object",
-    required: ["items"],
-    properties: {
-      apiVersion: { type: "string" },
-      kind: { type: "string" },
-      metadata: { $ref: `${META}.ListMeta` },
-      items: { type: "array", items: { $ref: item } },
-    },
-    "x-kubernetes-group-version-kind": [gvk],
-  };
-}
-
-const CONNECTS = new Set(["attach", "exec", "portforward", "proxy"]);
-const METHODS: Readonly<Record<string, string>> = {
-  get: "get",
-  create: "post",
-  update: "put",
-  patch: "patch",
-  delete: "delete",
-};
-type Parameters = readonly (readonly [name: string, type: string])[];
-const WRITE_PARAMETERS: Parameters = [
-  ["dryRun", "string"],
-  ["fieldManager", "string"],
-  ["fieldValidation", "string"],
-];
-const DELETE_PARAMETERS: Parameters = [
-  ["dryRun", "string"],
-  ["gracePeriodSeconds", "integer"],
-  ["ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"],
-  ["orphanDependents", "boolean"],
-  ["propagationPolicy", "string"],
-];
-const LIST_PARAMETERS: Parameters = [
-  ["allowWatchBookmarks", "boolean"],
-  ["continue", "string"],
-  ["fieldSelector", "string"],
-  ["labelSelector", "string"],
-  ["limit", "integer"],
-  ["resourceVersion", "string"],
-  ["resourceVersionMatch", "string"],
-  ["sendInitialEvents", "boolean"],
-  ["timeoutSeconds", "integer"],
-  ["watch", "boolean"],
-];

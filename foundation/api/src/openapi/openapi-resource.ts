@@ -22,6 +22,9 @@ export interface OpenApiResource {
   readonly types?: { readonly v2: object; readonly v3: object; readonly list: object };
 }
 
+/** Whether the resource is one that users have defined. */
+export const isCustom = ({ schema, types }: OpenApiResource): boolean => schema !== undefined || types !== undefined;
+
 /** The built-in resources that are served unless told otherwise. */
 export function builtInOpenApiResources(): readonly OpenApiResource[] {
   const { resources } = parseTable("resources") as {

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { openLineTable, type LineTable } from "../tables.ts";
-import { buildDocument, indexTypeNames } from "./document.ts";
+import { allParts, buildDocument, documentPaths, indexTypeNames, partsAt, type DocumentParts } from "./document.ts";
 import { encodeOpenApiV2 } from "./v2-protobuf.ts";
 import { builtInOpenApiResources, type OpenApiResource } from "./openapi-resource.ts";
 
 /** One document, ready to be sent. */
 export interface OpenApiDocument {
   readonly bytes: Buffer;
-  /** For the ETag; changes when the document does. The index's `hash` parameters are others: see `v3Index`. */
+  /** For the ETag; changes when the document does. */
   readonly hash: string;
 }
 
@@ -19,8 +19,10 @@ export interface OpenApi {
   v2Protobuf(): OpenApiDocument;
   /** `/openapi/v3`: which documents there are. Their `hash` parameters change when the resources do. */
   v3Index(): OpenApiDocument;
-  /** `/openapi/v3/PATH` for `api/v1`, `apis/apps/v1` …; undefined for a group and version without resources. */
+  /** `/openapi/v3/PATH` for `api/v1`, `apis/apps/v1`, `version` …; undefined for a path that the index does not have. */
   v3(path: string): OpenApiDocument | undefined;
+  /** The hash of a document, without building it; undefined where there is none. */
+  v3Hash(path: string): string | undefined;
   /** To be called when the custom resources have changed: drops what was built of them. */
   refresh(): void;
 }
@@ -34,6 +36,7 @@ export function createOpenApi(
 ): OpenApi {
   let builtIn = options.resources;
   const documents = new Map<string, OpenApiDocument>();
+  const hashes = new Map<string, string>();
   let v2: OpenApiDocument | undefined;
   let v2Protobuf: OpenApiDocument | undefined;
   let index: OpenApiDocument | undefined;
@@ -43,66 +46,69 @@ export function createOpenApi(
     ...(options.custom?.() ?? []),
   ];
   // The table's text is not kept between documents: they are asked for rarely.
-  const build = (form: "v2" | "v3", resources: readonly OpenApiResource[]): OpenApiDocument => {
+  const build = (form: "v2" | "v3", parts: DocumentParts): Buffer => {
     const schema: LineTable = openLineTable("schema");
-    return finish(buildDocument(form, resources, schema, indexTypeNames(schema, resources)));
+    return Buffer.from(JSON.stringify(buildDocument(form, parts, schema, indexTypeNames(schema, all()))));
+  };
+  // The hash is of what the document is made from, so that the index does not build every document.
+  const sourceHash = (path: string): string => {
+    let hash = hashes.get(path);
+    if (hash === undefined) {
+      hash = hashOf(JSON.stringify([SOURCE, path, partsAt(path, all())]));
+      hashes.set(path, hash);
+    }
+    return hash;
   };
   const v3 = (path: string): OpenApiDocument | undefined => {
     let document = documents.get(path);
     if (document === undefined) {
-      const resources = all().filter((resource) => pathOf(resource) === path);
-      if (resources.length === 0) return undefined;
-      document = build("v3", resources);
+      const parts = partsAt(path, all());
+      if (parts === undefined) return undefined;
+      document = { bytes: build("v3", parts), hash: sourceHash(path) };
       documents.set(path, document);
     }
     return document;
   };
+  const wholeV2 = (): OpenApiDocument => {
+    if (v2 !== undefined) return v2;
+    const bytes = build("v2", allParts(all()));
+    return (v2 = { bytes, hash: hashOf(bytes) });
+  };
 
   return {
-    v2: () => (v2 ??= build("v2", all())),
+    v2: wholeV2,
     v2Protobuf() {
       if (v2Protobuf === undefined) {
-        const { bytes } = (v2 ??= build("v2", all()));
+        const { bytes } = wholeV2();
         const encoded = encodeOpenApiV2(JSON.parse(bytes.toString("utf8")) as Readonly<Record<string, unknown>>);
         v2Protobuf = { bytes: encoded, hash: hashOf(encoded) };
       }
       return v2Protobuf;
     },
     v3,
+    v3Hash: (path) => (documents.has(path) || partsAt(path, all()) !== undefined ? sourceHash(path) : undefined),
     v3Index() {
       if (index !== undefined) return index;
       const paths: Record<string, { readonly serverRelativeURL: string }> = {};
-      const byPath = new Map<string, OpenApiResource[]>();
-      for (const resource of all()) {
-        const path = pathOf(resource);
-        const list = byPath.get(path);
-        if (list === undefined) byPath.set(path, [resource]);
-        else list.push(resource);
-      }
-      for (const [path, resources] of [...byPath].sort(([a], [b]) => (a < b ? -1 : 1))) {
-        // The hash is of what the document is made from, so that the index does not build every document.
-        paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(JSON.stringify(resources))}` };
-      }
-      return (index = finish({ paths }));
+      for (const path of documentPaths(all()))
+        paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${sourceHash(path)}` };
+      const bytes = Buffer.from(JSON.stringify({ paths }));
+      return (index = { bytes, hash: hashOf(bytes) });
     },
     refresh() {
       v2 = undefined;
       v2Protobuf = undefined;
       index = undefined;
-      const builtInPaths = new Set((builtIn ?? []).map(pathOf));
+      // Built-in resources do not change: what is told of them stays.
+      const builtInPaths = new Set(documentPaths(builtIn ?? []));
       for (const path of documents.keys()) if (!builtInPaths.has(path)) documents.delete(path);
+      for (const path of hashes.keys()) if (!builtInPaths.has(path)) hashes.delete(path);
     },
   };
 }
 
-function pathOf({ group, version }: OpenApiResource): string {
-  return group === "" ? `api/${version}` : `apis/${group}/${version}`;
-}
-
-function finish(document: object): OpenApiDocument {
-  const bytes = Buffer.from(JSON.stringify(document));
-  return { bytes, hash: hashOf(bytes) };
-}
+/** Raised when the same resources are described in another way. */
+const SOURCE = "1.35.0/2";
 
 function hashOf(data: string | Buffer): string {
   return createHash("sha512").update(data).digest("hex").toUpperCase();
