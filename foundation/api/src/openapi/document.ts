@@ -168,14 +168,15 @@ class Builder {
     return Object.fromEntries(Object.entries(types).sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
+  /** References of members stand in `allOf` in the newer form, where they may have siblings. */
+  #member(schema: Json): Json {
+    return this.#form === "v3" && typeof schema["$ref"] === "string" ? { allOf: [schema] } : schema;
+  }
+
   #convert(definition: Json, queue: string[], isBuiltIn: boolean): Json {
     const out: Json = {};
     for (const [key, value] of Object.entries(definition)) {
       switch (key) {
-        case "enum":
-          // Published documents leave the built-in types' enums out.
-          if (isBuiltIn) continue;
-          break;
         case "type":
           // What may be of two types has none of its own.
           if (this.#form === "v3" && isBuiltIn && definition["oneOf"] !== undefined) continue;
@@ -190,7 +191,7 @@ class Builder {
           out[key] = Object.fromEntries(
             Object.entries(value as Json).map(([name, member]) => [
               name,
-              this.#convert(member as Json, queue, isBuiltIn),
+              this.#member(this.#convert(member as Json, queue, isBuiltIn)),
             ]),
           );
           continue;
