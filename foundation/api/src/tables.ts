@@ -7,6 +7,7 @@ export type TableName =
   | "csi"
   | "etcd"
   | "feature-gates"
+  | "go-names"
   | "go-zero"
   | "kubelet-grpc"
   | "printers"

@@ -11,7 +11,7 @@ export const extendedResourceToleration: AdmissionPlugin = {
   admit(attributes) {
     const spec = podSpecOf(attributes);
     if (spec === undefined) return;
-    const names = [...spec.containers, ...(spec.initContainers ?? [])].flatMap((container) =>
+    const names = [...(spec.containers ?? []), ...(spec.initContainers ?? [])].flatMap((container) =>
       Object.keys((container["resources"] as { requests?: object } | undefined)?.requests ?? {}),
     );
     for (const key of [...new Set(names.filter(isExtended))].toSorted()) {

@@ -61,7 +61,7 @@ function defaultsOf(range: LimitRange): Required<Resources> {
 function applyRange(attributes: AdmissionAttributes, spec: MutablePodSpec, range: LimitRange): void {
   const defaults = defaultsOf(range);
   const notes = [
-    ...spec.containers.flatMap((container) => applyDefaults(container, defaults, "container")),
+    ...(spec.containers ?? []).flatMap((container) => applyDefaults(container, defaults, "container")),
     ...(spec.initContainers ?? []).flatMap((container) => applyDefaults(container, defaults, "init container")),
   ];
   if (notes.length === 0) return;
@@ -131,7 +131,7 @@ function brokenByPod(spec: MutablePodSpec, range: LimitRange): string[] {
   for (const item of range.spec?.limits ?? []) {
     if (item.type === "Pod") problems.push(...broken(item, askedByPod(spec)));
     if (item.type !== "Container") continue;
-    for (const { resources } of [...spec.containers, ...(spec.initContainers ?? [])]) {
+    for (const { resources } of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
       problems.push(...broken(item, askedBy(resources as Resources | undefined)));
     }
   }

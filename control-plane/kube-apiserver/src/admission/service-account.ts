@@ -38,7 +38,7 @@ function mountToken(spec: MutablePodSpec, random: Random): void {
   const existing = (spec.volumes ?? []).find((volume) => String(volume["name"]).startsWith("kube-api-access-"));
   const name = existing === undefined ? `kube-api-access-${randomSuffix(random)}` : String(existing["name"]);
   let isNeeded = false;
-  for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
+  for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
     const mounts = (container["volumeMounts"] ?? []) as Record<string, unknown>[];
     if (mounts.some((mount) => mount["mountPath"] === TOKEN_MOUNT_PATH)) continue;
     container["volumeMounts"] = [...mounts, { name, readOnly: true, mountPath: TOKEN_MOUNT_PATH }];

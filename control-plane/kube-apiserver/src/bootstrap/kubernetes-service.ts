@@ -70,8 +70,6 @@ export async function publishKubernetesService(options: KubernetesServiceOptions
       spec: {
         type: "ClusterIP",
         clusterIP: options.serviceIp,
-        clusterIPs: [options.serviceIp],
-        ipFamilies: [isIPv6(options.serviceIp) ? "IPv6" : "IPv4"],
         ipFamilyPolicy: "SingleStack",
         sessionAffinity: "None",
         internalTrafficPolicy: "Cluster",

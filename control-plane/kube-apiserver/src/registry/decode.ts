@@ -22,8 +22,8 @@ export function decodeAs(
 ): Draft {
   if (!isObject(value)) throw badRequest(`the object provided is unrecognized (must be of type ${type.kind})`);
   const expected = versionName(type);
-  const apiVersion = value.apiVersion === undefined || value.apiVersion === "" ? expected : value.apiVersion;
-  const kind = value.kind === undefined || value.kind === "" ? type.kind : value.kind;
+  const apiVersion = (value.apiVersion ?? "") === "" ? expected : value.apiVersion;
+  const kind = (value.kind ?? "") === "" ? type.kind : value.kind;
   const fail = (why: string): never => {
     if (refuse !== undefined) throw refuse(why);
     const version = textOf(apiVersion).replace(/^.*\//, "");

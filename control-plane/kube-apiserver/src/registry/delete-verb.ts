@@ -97,6 +97,8 @@ const finalizersOf = (draft: ApiDraft): readonly string[] => (draft.metadata.fin
 
 /** The garbage collector's two finalizers, as the request wants them. */
 function settleFinalizers(core: ResourceCore, draft: ApiDraft, options: Options): void {
+  // Nothing hangs on what is never collected.
+  if (core.definition.defaultPropagation === "Unsupported") return;
   const before = finalizersOf(draft);
   const after = before.filter((name) => name !== ORPHAN && name !== FOREGROUND);
   if (wantsOrphans(core, before, options)) after.push(ORPHAN);

@@ -150,7 +150,8 @@ export function applyTo(core: ResourceCore, old: ApiObject | undefined, config: 
     { ...request, force },
     mayTake === undefined ? undefined : (fields) => intersectSets(fields, mayTake),
   );
-  if (applied.type === "conflict") throw applyConflict(applied.conflicts);
+  if (applied.type === "conflict")
+    throw applyConflict(subresource === "scale" ? applied.conflicts.map(asOfScale) : applied.conflicts);
   const object = { ...(applied.object ?? live) };
   const metadata = { ...(object.metadata as Draft | undefined) };
   object.metadata = metadata;
@@ -199,6 +200,12 @@ function sorted(value: unknown): unknown {
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([key, member]) => [key, sorted(member)]));
 }
+
+/** A Scale has no versions but its own. */
+const asOfScale = (conflict: ApplyConflict): ApplyConflict => ({
+  ...conflict,
+  owner: { ...conflict.owner, apiVersion: "autoscaling/v1" },
+});
 
 /** The 409 answer, with one cause for each field. */
 function applyConflict(conflicts: readonly ApplyConflict[]): StatusError {

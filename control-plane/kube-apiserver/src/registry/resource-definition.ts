@@ -80,5 +80,5 @@ export interface ResourceDefinition {
   /** Whether a change of metadata alone raises the generation. Absent: it does not. */
   countsMetadata?(draft: ApiDraft, old: ApiObject): boolean;
   /** Default propagation when a delete says none. Absent: "Background". */
-  readonly defaultPropagation?: "Background" | "Orphan";
+  readonly defaultPropagation?: "Background" | "Orphan" | "Unsupported";
 }

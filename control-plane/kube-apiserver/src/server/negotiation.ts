@@ -64,6 +64,8 @@ export interface Offer {
   readonly protobuf: boolean;
   /** Tables and metadata are offered for objects and lists, not for Status, reviews or discovery. */
   readonly transforms: boolean;
+  /** Watches are offered where there are lists. */
+  readonly streams?: boolean;
 }
 
 const acceptedTypes = (offer: Offer): string[] =>
@@ -93,7 +95,9 @@ function refusal(header: string, offer: Offer): Error {
     const media = MEDIA[type];
     return media !== undefined && (media !== "protobuf" || offer.protobuf);
   });
-  return isKnown ? notAcceptable(types) : noRepresentation(types);
+  if (isKnown) return notAcceptable(types);
+  const streams = offer.streams === true ? types.filter((type) => type !== CONTENT_TYPES.yaml) : [];
+  return noRepresentation([...types, ...streams.map((type) => `${type};stream=watch`)]);
 }
 
 /** 406 of the layer that knows content types only. */

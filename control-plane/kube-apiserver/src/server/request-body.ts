@@ -65,8 +65,33 @@ const PLACES: readonly (readonly [RegExp, string])[] = [
 const unrecognized = (kind: string, why: string, body: Buffer): StatusError =>
   badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${quoted(body)})`);
 
+const DEEPEST = 10_000;
+
+/** The bracket that goes one level too deep; only long texts can have one. */
+function tooDeepAt(body: Buffer): string | undefined {
+  if (body.length < 2 * DEEPEST) return undefined;
+  let depth = 0;
+  let isInString = false;
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i];
+    if (isInString) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) isInString = false;
+    } else if (byte === 0x22) isInString = true;
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > DEEPEST) return byte === 0x5b ? "[" : "{";
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return undefined;
+}
+
 /** Parses JSON text; failures are 400. `kind`: what was expected, for the message. */
 export function parseJsonBody(body: Buffer, kind: string): unknown {
+  const bracket = tooDeepAt(body);
+  if (bracket !== undefined) {
+    const why = `couldn't get version/kind; json parse error: invalid character '${bracket}' exceeded max depth`;
+    throw unrecognized(kind, why, body);
+  }
   try {
     return JSON.parse(body.toString("utf8"));
   } catch (error) {
@@ -148,9 +173,13 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
       body,
     );
   if (!isObject(value)) throw cannot(Array.isArray(value) ? "array" : typeof value, TYPED_VALUE);
-  for (const member of ["kind", "apiVersion"] as const) {
-    const given = value[member];
-    if (given !== undefined && given !== null && typeof given !== "string")
+  for (const [member, given] of Object.entries(value)) {
+    if (
+      (member === "kind" || member === "apiVersion") &&
+      given !== undefined &&
+      given !== null &&
+      typeof given !== "string"
+    )
       throw cannot(jsonTypeOf(given), `struct field .${member} of type string`);
   }
   return value;

@@ -142,7 +142,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
 
   function formatOf(request: ApiRequest, resource: CatalogResource): Format {
     const accept = request.exchange.header("accept");
-    return negotiate(accept, { protobuf: codecs.protobuf !== undefined && !resource.isCustom, transforms: true });
+    const protobuf = codecs.protobuf !== undefined && !resource.isCustom;
+    return negotiate(accept, { protobuf, transforms: true, streams: request.info.verb === "list" });
   }
 
   function encodeOptions(request: ApiRequest, resource: CatalogResource, format: Format): EncodeOptions {
@@ -501,7 +502,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       }
       // What is created only, in a namespace, has no collection across all of them.
       if (resource.namespaced && !isInNamespace && !resource.verbs.includes("list")) throw unknownPath();
-      if (info.subresource === "" || resource.subresources.has(info.subresource)) warnOfDeprecation(request, resource);
+      const asked = info.subresource === "" ? resource : resource.subresources.get(info.subresource);
+      if (asked?.verbs.includes(info.verb) === true) warnOfDeprecation(request, resource);
       const handler = registry.resource(info.group, info.version, info.resource);
       if (info.subresource !== "") return serveSubresource(request, resource, handler);
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);

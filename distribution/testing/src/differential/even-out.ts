@@ -27,6 +27,7 @@ function evenText(text: string): string {
     .replaceAll(/(ResourceVersion in object meta: )\d+/g, "$1<version>")
     .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
     .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
+    .replaceAll(/(pod updates may not change fields other than [^{]*)[\s\S]*$/g, "$1<Go values>")
     .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-<suffix>")
     .replaceAll(/\b10\.96\.\d+\.\d+\b/g, "<cluster ip>")
     .replaceAll(/\bdiff-generated-[a-z0-9]{5}\b/g, "diff-generated-<suffix>")
@@ -60,7 +61,11 @@ function evenMember(key: string, value: unknown): unknown {
   if (key === "resourceVersion" && typeof value === "string" && /^\d+$/.test(value) && value !== "0")
     return "<version>";
   if (key === "continue" && typeof value === "string" && value !== "") return "<continue>";
-  if ((key === "nodePort" || key === "healthCheckNodePort") && typeof value === "number" && value >= 30_000)
+  if (
+    (key === "targetPort" || key === "nodePort" || key === "healthCheckNodePort") &&
+    typeof value === "number" &&
+    value >= 30_000
+  )
     return "<port>";
   if (key === "columnDefinitions" && Array.isArray(value))
     return value.map((column: object) => even({ ...column, description: "<prose>" }));

@@ -94,9 +94,28 @@ function accountNamed(name: string): object {
   return { apiVersion: "v1", kind: "ServiceAccount", metadata: { name } };
 }
 
+/** Kinds of which each sees what the other writes share a lane. */
+const SHARED_LANES: Readonly<Record<string, string>> = {
+  "events.k8s.io/v1/events": "v1/events",
+  "autoscaling/v1/horizontalpodautoscalers": "autoscaling/v2/horizontalpodautoscalers",
+  "networking.k8s.io/v1/servicecidrs": "v1/services",
+  "networking.k8s.io/v1/ipaddresses": "v1/services",
+  "v1/endpoints": "v1/services",
+  "discovery.k8s.io/v1/endpointslices": "v1/services",
+  "v1/limitranges": "v1/pods",
+  "v1/resourcequotas": "v1/pods",
+  "v1/persistentvolumeclaims": "v1/pods",
+  "v1/serviceaccounts": "v1/pods",
+  "node.k8s.io/v1/runtimeclasses": "v1/pods",
+  "scheduling.k8s.io/v1/priorityclasses": "v1/pods",
+};
+
+const laneOf = (seed: Seed): string => SHARED_LANES[kindOf(seed)] ?? kindOf(seed);
+
 const kindOf = (seed: Seed): string => seed.seed.slice(0, -nameOf(seed.object).length - 1);
 
-function write(args: Arguments, discovery: Discovery): Chapter[] {
+/** Chapters by what they write to: those about the same collection must not meet. The first lane is carried out before all others. */
+function write(args: Arguments, discovery: Discovery): Chapter[][] {
   const random = createSeededRandom(args.seed);
   const seeds = loadSeeds();
   const changes = loadChanges();
@@ -104,9 +123,15 @@ function write(args: Arguments, discovery: Discovery): Chapter[] {
     kindStory(seed, discovery.kinds.get(kindOf(seed)) ?? { subresources: [], verbs: [] }),
   );
   const mutations = seeds.map((seed) => mutationChapter(random, seed, changes, args.mutations));
-  const all = [...protocolChapters(discovery.paths), ...stories, ...mutations];
   const wanted = (chapter: Chapter): boolean => chapter.some(({ topic }) => topic.includes(args.only));
-  return [PREPARATION, ...all.filter(wanted)];
+  // What is asked of the protocol is asked with config maps.
+  const lanes = new Map<string, Chapter[]>([["v1/configmaps", protocolChapters(discovery.paths).filter(wanted)]]);
+  seeds.forEach((seed, i) => {
+    const lane = lanes.get(laneOf(seed)) ?? [];
+    lanes.set(laneOf(seed), lane);
+    lane.push(...[stories[i] ?? [], mutations[i] ?? []].filter(wanted));
+  });
+  return [[PREPARATION], ...lanes.values()];
 }
 
 async function main(args: Arguments): Promise<number> {

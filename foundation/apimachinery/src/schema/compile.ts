@@ -132,11 +132,23 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
   return objectOf;
 }
 
-const EVENT = /^io\.k8s\.api\.(core|events)\.v1\.Event$/;
+const EVENT = /^io\.k8s\.api\.(core|events)\.v1\.Event(Series)?$/;
+const CONDITION = /Condition$/;
+const TIMES_OF_CONDITIONS: ReadonlySet<string> = new Set([
+  "lastTransitionTime",
+  "lastUpdateTime",
+  "lastHeartbeatTime",
+  "lastProbeTime",
+]);
 
-/** The times of events are there even when there is none. */
-const isShownNull = (owner: string, name: string, type: SchemaNode): boolean =>
-  (type.kind === "time" || type.kind === "microTime") && name !== "creationTimestamp" && EVENT.test(owner);
+/** The times of events and of most conditions are there even when there is none. */
+function isShownNull(owner: string, name: string, type: SchemaNode): boolean {
+  if (type.kind !== "time" && type.kind !== "microTime") return false;
+  return (
+    (EVENT.test(owner) && name !== "creationTimestamp") ||
+    (CONDITION.test(owner) && TIMES_OF_CONDITIONS.has(name) && !owner.endsWith(".PodCondition"))
+  );
+}
 
 interface FieldFlags {
   readonly isRequired: boolean;

@@ -2,6 +2,7 @@ import { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime }
 import { badRequest, type StatusError } from "../errors/status-error.ts";
 import type { Draft } from "../json/json.ts";
 import { canonicalQuantity, QuantityError } from "../quantity/quantity.ts";
+import { goPathTo, goTypeOf } from "./go-names.ts";
 import { typeNameOf, type FieldSchema, type ObjectSchema, type SchemaNode } from "./schema-node.ts";
 
 /** JSON that the type cannot hold. */
@@ -48,6 +49,8 @@ class Decoder {
   /** Names and indexes from the root to the value at hand. */
   readonly #path: (string | number)[] = [];
   #owner = "";
+  /** The types whose members the names of the path are. */
+  readonly #owners: string[] = [];
 
   object(schema: ObjectSchema, value: unknown): Draft {
     if (typeof value !== "object" || value === null || Array.isArray(value)) this.#mismatch(value, schema);
@@ -82,6 +85,7 @@ class Decoder {
     const { type } = field;
     if (type.kind === "string" && typeof value === "string") return value;
     const path = this.#path;
+    this.#owners[path.length] = this.#owner;
     path.push(field.name);
     if (path.length > DEEPEST) throw new DecodeError("json: exceeded max depth");
     const decoded = this.value(type, value);
@@ -254,15 +258,37 @@ class Decoder {
   }
 
   #mismatch(value: unknown, node: SchemaNode): never {
-    const names = this.#path.filter((part) => typeof part === "string");
-    const what = jsonKind(value);
+    const names = this.#goPath();
+    const isNumber = node.kind === "integer" || node.kind === "intOrString";
+    const what = isNumber && typeof value === "number" ? `number ${value}` : jsonKind(value);
     if (names.length === 0) {
       throw new DecodeError(`json: cannot unmarshal ${what} into Go value of type ${typeNameOf(node)}`);
     }
     const owner = this.#owner.slice(this.#owner.lastIndexOf(".") + 1);
     throw new DecodeError(
-      `json: cannot unmarshal ${what} into Go struct field ${owner}.${names.join(".")} of type ${typeNameOf(node)}`,
+      `json: cannot unmarshal ${what} into Go struct field ${owner}.${names.join(".")} of type ${this.#goType(node)}`,
     );
+  }
+
+  /** The names on the way, with those of structures that JSON does not show. */
+  #goPath(): string[] {
+    const names: string[] = [];
+    this.#path.forEach((part, i) => {
+      if (typeof part !== "string") return;
+      const embedded = goPathTo(this.#owners[i] ?? "", part);
+      names.push(embedded === undefined ? part : `${embedded}.${part}`);
+    });
+    return names;
+  }
+
+  #goType(node: SchemaNode): string {
+    if (node.kind === "intOrString") return "int32";
+    const path = this.#path;
+    const at = path.findLastIndex((part) => typeof part === "string");
+    const type = goTypeOf(this.#owners[at] ?? "", String(path[at]));
+    if (type === undefined) return typeNameOf(node);
+    // An item of the list, not the list.
+    return at < path.length - 1 ? type.replace(/^\[\]/, "") : type;
   }
 }
 
@@ -287,12 +313,11 @@ export function fieldPath(parts: readonly (string | number)[]): string {
 function jsonKind(value: unknown): string {
   if (Array.isArray(value)) return "array";
   switch (typeof value) {
-    case "number":
-      return Number.isInteger(value) && Math.abs(value) < 2147483648 ? "number" : `number ${value}`;
     case "boolean":
       return "bool";
+    case "number":
     case "string":
-      return "string";
+      return typeof value;
     default:
       return value === null ? "null" : "object";
   }

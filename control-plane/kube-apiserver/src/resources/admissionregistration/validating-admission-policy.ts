@@ -12,7 +12,7 @@ import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { cIdentifier, dns1123Subdomain, qualifiedName } from "../validation/names.ts";
 import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { ADMISSION_NAMES, validateMatchConditions, validateRule } from "../validation/webhook.ts";
 import { freshStatus } from "../validation/workload.ts";
 
@@ -131,7 +131,7 @@ export const validatingAdmissionPolicy: ResourceDefinition = {
   prepareForCreate: freshStatus({}),
   validate,
   update: { prepare: keepStatus },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };
 
 export const validatingAdmissionPolicyBinding: ResourceDefinition = {

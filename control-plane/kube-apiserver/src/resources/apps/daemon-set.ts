@@ -10,7 +10,7 @@ import {
 } from "../validation/field-values.ts";
 import { validateImmutable } from "../validation/object-meta.ts";
 import { defaultPodTemplate, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepAllButStatus, keepStatus } from "../validation/status.ts";
 import { isEmptySelector, validateLabelSelector } from "../validation/label-selector.ts";
 import { validateWorkloadTemplate } from "../validation/workload.ts";
 
@@ -117,5 +117,12 @@ export const daemonSet: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: {
+    status: {
+      prepare(draft, old) {
+        keepAllButStatus(draft, old);
+        setTemplateGeneration(draft, templateGeneration(old));
+      },
+    },
+  },
 };

@@ -17,7 +17,7 @@ import {
 } from "../validation/field-values.ts";
 import { validateImmutable } from "../validation/object-meta.ts";
 import { defaultPodTemplate, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepAllButStatus, keepMetadata, keepStatus } from "../validation/status.ts";
 import { freshStatus, validateWorkloadSelector, validateWorkloadTemplate } from "../validation/workload.ts";
 
 function validateStrategy(errors: FieldError[], path: string, strategy: Decoded<DeploymentSpec>["strategy"]): void {
@@ -114,6 +114,13 @@ export const deployment: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: {
+    status: {
+      prepare(draft, old) {
+        keepAllButStatus(draft, old);
+        keepMetadata(draft, old, ["labels"]);
+      },
+    },
+  },
   countsMetadata: ({ metadata }, old) => !equalJson(metadata["annotations"] ?? {}, old.metadata["annotations"] ?? {}),
 };

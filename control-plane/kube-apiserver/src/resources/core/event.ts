@@ -29,6 +29,7 @@ export const event: ResourceDefinition = {
     return errors;
   },
   allowCreateOnUpdate: true,
+  defaultPropagation: "Unsupported",
   selectableFields: {
     "involvedObject.kind": (o) => text(as<Event>(o).involvedObject?.kind),
     "involvedObject.namespace": (o) => text(as<Event>(o).involvedObject?.namespace),

@@ -7,7 +7,7 @@ import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepAllButStatus, keepMetadata, keepStatus } from "../validation/status.ts";
 import { quantityNanos } from "../validation/quantity.ts";
 
 const MAX_GRACE = 2_147_483_647;
@@ -196,7 +196,16 @@ export const pod: ResourceDefinition = {
   validate,
   update: { prepare: keepStatus, validate: validateUpdate },
   subresources: {
-    status: statusUpdate,
+    status: {
+      prepare(draft, old) {
+        keepAllButStatus(draft, old);
+        keepMetadata(draft, old, ["ownerReferences"]);
+        const before = as<Pod>(old).status;
+        setDefault(draft, "status", {});
+        const status = objectIn(draft, "status");
+        if (status !== undefined && before?.qosClass !== undefined) setDefault(status, "qosClass", before.qosClass);
+      },
+    },
     ephemeralcontainers: {
       prepare: (draft, old) =>
         keepSpecExcept(draft, old, (from, to) => {

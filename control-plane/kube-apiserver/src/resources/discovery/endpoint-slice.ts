@@ -86,8 +86,7 @@ export const endpointSlice: ResourceDefinition = {
     return errors;
   },
   // Whatever changes is worth looking at again: labels say which service a slice belongs to.
-  countsMetadata: ({ metadata }, old) =>
-    !equalJson({ ...metadata, generation: old.metadata["generation"] }, old.metadata),
+  countsMetadata: ({ metadata }, old) => !equalJson(metadata["labels"] ?? {}, old.metadata["labels"] ?? {}),
   update: {
     validate(object, old) {
       const errors: FieldError[] = [];

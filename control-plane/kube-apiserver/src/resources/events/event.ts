@@ -70,6 +70,7 @@ export const eventsEvent: ResourceDefinition = {
     },
   },
   allowCreateOnUpdate: true,
+  defaultPropagation: "Unsupported",
   selectableFields: {
     "regarding.kind": (o) => text(as<Event>(o).regarding?.kind),
     "regarding.namespace": (o) => text(as<Event>(o).regarding?.namespace),

@@ -11,7 +11,7 @@ import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { dns1123Label, dns1123Subdomain } from "../validation/names.ts";
 import { objectIn, setDefault, setDefaultNumber } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 const MAX_PRECEDENCE = 10_000;
@@ -168,5 +168,5 @@ export const flowSchema: ResourceDefinition = {
     return errors;
   },
   update: { prepare: keepStatus },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };

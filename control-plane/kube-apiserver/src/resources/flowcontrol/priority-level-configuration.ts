@@ -4,7 +4,7 @@ import type { ApiObject, ResourceDefinition } from "../../registry/resource-defi
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { nonNegative } from "../validation/field-values.ts";
 import { objectIn, setDefault, setDefaultNumber } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 const MAX_QUEUES = 10_000_000;
@@ -106,5 +106,5 @@ export const priorityLevelConfiguration: ResourceDefinition = {
   prepareForCreate: freshStatus({}),
   validate,
   update: { prepare: keepStatus },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };

@@ -2,7 +2,7 @@ import type { ServiceCIDR } from "@coracle/api/networking/v1";
 import { equalJson, invalidValue, isCidr, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as } from "../validation/decoded.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 function validate(object: ApiObject): FieldError[] {
@@ -51,5 +51,5 @@ export const serviceCidr: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };

@@ -4,7 +4,7 @@ import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as } from "../validation/decoded.ts";
 import { validateAnnotations, validateImmutable, validateLabels } from "../validation/object-meta.ts";
 import { objectIn, setDefault } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 import { defaultClaimSpec, validateClaimSpecOf } from "./claim-spec.ts";
 
@@ -33,7 +33,7 @@ export const resourceClaim: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };
 
 export const resourceClaimTemplate: ResourceDefinition = {

@@ -1,5 +1,5 @@
 import type { CSIDriver } from "@coracle/api/storage/v1";
-import { duplicate, invalidValue, notSupported, type FieldError } from "@coracle/apimachinery";
+import { duplicate, equalJson, invalidValue, notSupported, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { oneOf } from "../validation/field-values.ts";
@@ -66,7 +66,10 @@ export const csiDriver: ResourceDefinition = {
     return errors;
   },
   update: {
-    warnings: tokenWarnings,
+    warnings: (object, old) =>
+      equalJson(as<CSIDriver>(object).spec?.tokenRequests ?? [], as<CSIDriver>(old).spec?.tokenRequests ?? [])
+        ? []
+        : tokenWarnings(object),
     validate(object, old) {
       const errors: FieldError[] = [];
       for (const field of ["attachRequired", "volumeLifecycleModes"] as const)

@@ -5,7 +5,7 @@ import { as, text } from "../validation/decoded.ts";
 import { pushInvalid } from "../validation/field-values.ts";
 import { dns1123Subdomain } from "../validation/names.ts";
 import { validateImmutable } from "../validation/object-meta.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { validateDriverName } from "../validation/volumes.ts";
 import { freshStatus } from "../validation/workload.ts";
 
@@ -46,5 +46,5 @@ export const volumeAttachment: ResourceDefinition = {
       return errors;
     },
   },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };

@@ -28,5 +28,23 @@ export function keepAllButStatus(draft: ApiDraft, old: ApiObject): void {
   }
 }
 
+/** Brings back members of the metadata that a way of writing may not change. */
+export function keepMetadata(draft: ApiDraft, old: ApiObject, members: readonly string[]): void {
+  for (const member of members) {
+    if (old.metadata[member] === undefined) delete draft.metadata[member];
+    else draft.metadata[member] = old.metadata[member];
+  }
+}
+
+const METADATA_BESIDE_STATUS = ["labels", "annotations", "finalizers", "ownerReferences"] as const;
+
+/** The same, for kinds where nothing but the status can be written. */
+export const onlyStatusUpdate: UpdateStrategy = {
+  prepare(draft, old) {
+    keepAllButStatus(draft, old);
+    keepMetadata(draft, old, METADATA_BESIDE_STATUS);
+  },
+};
+
 /** The status subresource of a kind without rules of its own. */
 export const statusUpdate: UpdateStrategy = { prepare: keepAllButStatus };
