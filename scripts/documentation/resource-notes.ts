@@ -59,10 +59,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     note: "expressions are checked, not evaluated",
   },
   "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": { state: "stored" },
-  "apiextensions.k8s.io/v1/customresourcedefinitions": {
-    state: "stored",
-    note: "definitions are checked; custom resources are not served",
-  },
+  "apiextensions.k8s.io/v1/customresourcedefinitions": { state: "works", by: ["kube-apiserver"] },
   "apiregistration.k8s.io/v1/apiservices": { state: "works", by: ["kube-apiserver"] },
   "apps/v1/controllerrevisions": { state: "works", by: ["daemonset-controller", "statefulset-controller"] },
   "apps/v1/daemonsets": { state: "works", by: ["daemonset-controller"] },
