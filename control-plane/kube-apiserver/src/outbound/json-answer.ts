@@ -72,7 +72,8 @@ export function jsonFaultOf(text: string): string {
   while (" \t\r\n".includes(text[at] ?? "x")) at++;
   const literal = LITERALS[text[at] ?? ""];
   if (literal !== undefined) {
-    for (const [i, letter] of [...literal].entries()) {
+    for (let i = 0; i < literal.length; i++) {
+      const letter = literal.charAt(i);
       const found = text[at + i];
       if (found === undefined) return "unexpected end of JSON input";
       if (found !== letter) return `invalid character '${found}' in literal ${literal} (expecting '${letter}')`;

@@ -1,5 +1,5 @@
-import { cloneJson, equalJson, internalError, serviceUnavailable, statusError, timeout } from "@coracle/apimachinery";
-import type { Draft } from "@coracle/apimachinery";
+import { cloneJson, equalJson, internalError, serviceUnavailable, timeout } from "@coracle/apimachinery";
+import type { Draft, StatusError } from "@coracle/apimachinery";
 import type { AdmissionAttributes, Reinvocation } from "../../registry/registry.ts";
 import type { AdmissionPlugin } from "../plugin.ts";
 import { kindOf, withoutIdentity } from "./admission-request.ts";
@@ -141,9 +141,9 @@ export function mutatingWebhooks(port: WebhookPort, webhooks: () => readonly Com
 
 /** The webhook said no. */
 class Denied extends Error {
-  readonly status: ReturnType<typeof statusError>;
+  readonly status: StatusError;
 
-  constructor(status: ReturnType<typeof statusError>) {
+  constructor(status: StatusError) {
     super(status.message);
     this.status = status;
   }

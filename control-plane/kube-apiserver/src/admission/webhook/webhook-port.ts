@@ -15,6 +15,8 @@ export interface WebhookPort extends SelectionDeps {
   readonly logger: Logger;
 }
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** Passes on what a webhook says beside its verdict. */
 export function passOn(hook: CompiledWebhook, { context }: AdmissionAttributes, verdict: AdmissionVerdict): void {
   for (const [key, value] of verdict.auditAnnotations) context.annotate?.(`${hook.name}/${key}`, value);
@@ -54,7 +56,7 @@ export function settle(
     port.logger.warn("calling a webhook failed", { webhook: name, error: error.message });
     return { refusal: internalError(error.message) };
   }
-  const refusal = isStatusError(error) ? error : internalError(error instanceof Error ? error.message : String(error));
+  const refusal = isStatusError(error) ? error : internalError(messageOf(error));
   const code = outcome.isDenial === true ? refusal.code : 0;
   observe(true, code);
   port.metrics.observeRejection(
