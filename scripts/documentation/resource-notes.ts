@@ -52,8 +52,8 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     by: ["endpointslice-controller", "kube-proxy", "cluster-dns"],
     note: "LoadBalancer gets no address (no cloud controller); IPv4 only in the node",
   },
-  "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": { state: "stored", note: "no webhook is called" },
-  "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": { state: "stored", note: "no webhook is called" },
+  "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": { state: "works", by: ["kube-apiserver"] },
+  "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": { state: "works", by: ["kube-apiserver"] },
   "admissionregistration.k8s.io/v1/validatingadmissionpolicies": {
     state: "stored",
     note: "expressions are checked, not evaluated",
