@@ -1,4 +1,4 @@
-import { UsageError } from "@coracle/base";
+import { asksForHelp, HelpError, UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
@@ -137,7 +137,28 @@ const invalidValue = (name: string, text: string, why: string): UsageError =>
 
 /** Reads a command line. Throws a UsageError (exit code 2, one line) for what it does not know. */
 export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
-  const values = collect(argv);
+  if (asksForHelp(argv)) throw new HelpError(flagNames());
+  return interpret(collect(argv));
+}
+
+/** The names that are asked for when a command line is read. */
+function flagNames(): ReadonlySet<string> {
+  const names = new Set(IGNORED);
+  const recorder: Values = new Map();
+  recorder.get = (name) => {
+    names.add(name);
+    return undefined;
+  };
+  try {
+    interpret(recorder);
+  } catch (error) {
+    // What is required is missing, after everything was asked for.
+    if (!(error instanceof UsageError)) throw error;
+  }
+  return names;
+}
+
+function interpret(values: Values): ApiServerFlags {
   const take = (name: string, fallback: string): string => {
     const list = values.get(name);
     values.delete(name);

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { COMPONENTS, runComponent } from "./commands/component.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addDown } from "./commands/down.ts";
+import { addEnvtest } from "./commands/envtest.ts";
 import { addImage } from "./commands/image.ts";
 import { addKubeconfig } from "./commands/kubeconfig.ts";
 import { runKubectl } from "./commands/kubectl.ts";
@@ -22,7 +23,7 @@ function program(): Command {
       "after",
       `\nComponents alone, with upstream's flags:\n  ${COMPONENTS.join("\n  ")}\n\nkubectl for a running cluster:\n  coracle kubectl get pods -A`,
     );
-  for (const add of [addUp, addDown, addStatus, addDoctor, addKubeconfig, addImage]) add(root);
+  for (const add of [addUp, addDown, addStatus, addDoctor, addKubeconfig, addImage, addEnvtest]) add(root);
   return root;
 }
 

@@ -3,6 +3,21 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The command line asks what there is to ask; the message is the answer. */
+export class HelpError extends UsageError {
+  constructor(names: Iterable<string>) {
+    super(
+      `Flags:\n${[...names]
+        .toSorted()
+        .map((name) => `      --${name}\n`)
+        .join("")}`,
+    );
+  }
+}
+
+/** Whether a command line asks for help. */
+export const asksForHelp = (argv: readonly string[]): boolean => argv.includes("--help") || argv.includes("-h");
+
 /** One flag: its names on the command line (without dashes), its default, and how its text becomes a value. */
 export interface Flag<T> {
   readonly names: readonly string[];
@@ -83,6 +98,7 @@ export function parseFlags<F extends Readonly<Record<string, Flag<unknown>>>>(
     values[field] = definition.fallback;
     for (const name of definition.names) byName.set(name, [field, definition]);
   }
+  if (asksForHelp(argv)) throw new HelpError(byName.keys());
   for (let i = 0; i < argv.length; i++) {
     const match = /^--?([A-Za-z0-9-]+)(?:=(.*))?$/s.exec(argv[i] ?? "");
     if (match === null) throw new UsageError(`unexpected argument ${JSON.stringify(argv[i])}`);

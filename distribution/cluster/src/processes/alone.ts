@@ -1,5 +1,6 @@
 import {
   createLogger,
+  HelpError,
   systemClock,
   systemRandom,
   UsageError,
@@ -43,11 +44,15 @@ export async function runAloneComponent(
   }
 }
 
-/** Reads flags; wrong ones are told in one line, and the exit code is 2. */
+/** Reads flags; wrong ones are told in one line, and the exit code is 2. With `--help` all are named. */
 export function withFlags<F>(component: string, parse: () => F): F {
   try {
     return parse();
   } catch (error) {
+    if (error instanceof HelpError) {
+      process.stdout.write(error.message);
+      process.exit(0);
+    }
     if (!(error instanceof UsageError) && !(error instanceof Error)) throw error;
     process.stderr.write(`${component}: ${error.message}\n`);
     process.exit(2);
