@@ -82,7 +82,11 @@ export function createDiscoveryRoutes(
     if (found === undefined) {
       // A version that a known group does not have is told in the API's own form.
       const [, root, group = ""] = request.info.path.split("/");
-      const isKnown = root === "api" || catalog.groups.some(({ name }) => name === group);
+      const isKnown =
+        root === "api" ||
+        catalog.groups.some(
+          ({ name, versions }) => name === group && versions.some((v) => catalog.hasGroupVersion(name, v)),
+        );
       if (isKnown) throw statusError("NotFound", "the server could not find the requested resource", {});
       sendNotFoundPage(request);
     } else await sendBytes(request, 200, found.contentType, found.body);

@@ -35,6 +35,8 @@ export interface Backend {
 
 /** Why a backend could not be reached, in the words that users of a Kubernetes API server know. */
 export function dialErrorText(error: unknown, { host, port, tls, now }: Backend): string {
+  const isNoTls = error instanceof Error && error.message.includes("wrong version number");
+  if (isNoTls) return "tls: first record does not look like a TLS handshake";
   return describeFailure(error, { host, port, serverName: tls?.serverName ?? host, now }).message;
 }
 

@@ -1,5 +1,5 @@
 import type { Pod } from "@coracle/api/core/v1";
-import { badRequest } from "@coracle/apimachinery";
+import { badRequest, statusError } from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
 import { attributesOf, mustBeAllowed, type Authorizer } from "../authorization/authorizer.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
@@ -35,6 +35,7 @@ export interface ConnectorOptions {
 
 const isTrue = (value: string | null): boolean => value !== null && value.toLowerCase() !== "false" && value !== "0";
 const segment = encodeURIComponent;
+const PROXY_METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
 
 /** Subresources that are answered by a kubelet, a pod or a service rather than by this server. */
 export function createConnectors(options: ConnectorOptions): ReadonlyMap<string, Connector> {
@@ -77,7 +78,11 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
     }
     const path = `/containerLogs/${segment(namespace)}/${segment(name)}/${segment(container)}`;
     const backend = await kubelet(nodeName, query.size === 0 ? path : `${path}?${query.toString()}`);
-    await proxyRequest(request, backend, { turnsErrorsIntoStatus: true, contentType: "text/plain" });
+    await proxyRequest(request, backend, {
+      turnsErrorsIntoStatus: true,
+      contentType: "text/plain",
+      unreachable: (why) => statusError("", `Get "https://${hostOf(backend)}${backend.path}": ${why}`),
+    });
   };
 
   const stream =
@@ -113,6 +118,8 @@ export function createConnectors(options: ConnectorOptions): ReadonlyMap<string,
   /** A proxied request, upgraded or plain. */
   async function pass(request: ApiRequest, target: Omit<Backend, "path" | "now">): Promise<void> {
     const { exchange, info, auditId } = request;
+    if (!PROXY_METHODS.has(exchange.method))
+      throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const path = backendPath(exchange.path, info.rest);
     const query = exchange.query === "" ? "" : `?${exchange.query}`;
     const backend = { ...target, path: `${path === "" ? "/" : path}${query}`, now: clock.now() };

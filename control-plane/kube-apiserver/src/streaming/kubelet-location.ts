@@ -35,7 +35,7 @@ export async function kubeletOf(
     }
   }
   const known = addresses.map((one) => `{${one.type} ${one.address}}`).join(" ");
-  throw statusError("InternalError", `no preferred addresses found; known addresses: [${known}]`, {});
+  throw statusError("", `no preferred addresses found; known addresses: [${known}]`);
 }
 
 /** The pod that a connect request names. Throws 404. */

@@ -79,6 +79,7 @@ describe("the path behind /proxy", () => {
 describe("services by their endpoints", () => {
   const objects = new Map<string, object>([
     ["services/web", { spec: { ports: [{ name: "http", port: 80 }] } }],
+    ["services/bare", { spec: { ports: [{ port: 80 }] } }],
     ["services/none", { spec: { ports: [{ port: 80 }] } }],
     ["endpoints/none", { metadata: {} }],
     [
@@ -118,7 +119,8 @@ describe("services by their endpoints", () => {
     ["web", '503 no endpoints available for service "web"'],
     ["none:80", '503 no endpoints available for service "none"'],
     ["gone:80", '404 services "gone" not found'],
-    ["gone", '404 endpoints "gone" not found'],
+    ["gone", '404 services "gone" not found'],
+    ["bare", '404 endpoints "bare" not found'],
   ])("%s: %s", async (id, refusal) => {
     expect(await find(id)).toBe(refusal);
   });

@@ -4,6 +4,7 @@ import type { Endpoints, Service } from "@coracle/api/core/v1";
 import { badRequest, notFound, serviceUnavailable } from "@coracle/apimachinery";
 import type { Random } from "@coracle/base";
 import type { RegistryReader } from "../registry/registry-reader.ts";
+import { describeFailure } from "../outbound/outbound-error.ts";
 import { podNamed } from "./kubelet-location.ts";
 import { cleanPath } from "./proxied-links.ts";
 
@@ -63,8 +64,9 @@ export async function mustBeProxyable(host: string, isAllowed: AddressRule): Pro
   if (isIP(host) === 0) {
     try {
       addresses = (await lookup(host, { all: true })).map(({ address }) => address);
-    } catch {
-      throw badRequest(`lookup ${host}: no such host`);
+    } catch (error) {
+      const { message } = describeFailure(error, { host, port: 0, serverName: host, now: 0 });
+      throw badRequest(message.replace(/^dial tcp: /, ""));
     }
     if (addresses.length === 0) throw badRequest("no addresses for hostname");
   }
@@ -111,7 +113,10 @@ export async function serviceTarget(
     portName = found.name ?? "";
   }
   const endpoints = (await objects.get(core("endpoints"), namespace, name)) as unknown as Endpoints | undefined;
-  if (endpoints === undefined) throw notFound({ group: "", resource: "endpoints" }, name);
+  if (endpoints === undefined) {
+    const isThere = (await objects.get(core("services"), namespace, name)) !== undefined;
+    throw notFound({ group: "", resource: isThere ? "endpoints" : "services" }, name);
+  }
   const subsets = endpoints.subsets ?? [];
   if (subsets.length === 0) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
   for (const subset of fromRandom(subsets, random)) {

@@ -221,6 +221,10 @@ describe("requests through the proxy", () => {
     expect((await ask("GET", `${NAMESPACE}/pods/http:web:${port}/proxy/x`)).text).toBe("GET /x ");
   });
 
+  it("methods that are nobody's are refused", async () => {
+    expect((await ask("TRACE", "/a")).status).toBe(405);
+  });
+
   it("half an answer is seen to be half", async () => {
     await expect(ask("GET", "/cut")).rejects.toThrow();
   });
@@ -267,7 +271,7 @@ describe("what cannot be reached", () => {
     ["pods/unborn/proxy/", "400 address not allowed"],
     ["pods/ftp:web:21/proxy/", '400 invalid pod request "ftp:web:21"'],
     ["pods/gone/proxy/", '404 pods "gone" not found'],
-    ["services/gone/proxy/", '404 endpoints "gone" not found'],
+    ["services/gone/proxy/", '404 services "gone" not found'],
     ["services/a:b:c/proxy/", '400 invalid service request "a:b:c"'],
     ["pods/web/proxy/x?dryRun=All", "400 dryRun is not supported"],
   ])("%s", async (path, refusal) => {

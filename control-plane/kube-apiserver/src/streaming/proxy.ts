@@ -48,6 +48,8 @@ export interface ProxyOptions {
   readonly linkPrefix?: string;
   /** A redirect is answered with 502 instead of passed on. */
   readonly refusesRedirects?: boolean;
+  /** What is thrown when the backend cannot be reached, by the reason in words. Absent: 503. */
+  readonly unreachable?: (why: string) => Error;
   /** Ends the exchange with the backend. Absent: only the client's leaving does. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -117,6 +119,10 @@ async function ask(request: ApiRequest, backend: Backend, options: ProxyOptions)
       outgoing.on("error", (error) => reject(Object.assign(error, { wasReused: outgoing.reusedSocket })));
       void sendBody(body, outgoing);
     });
+  const unreachable = (error: unknown): Error => {
+    const why = dialErrorText(error, backend);
+    return options.unreachable?.(why) ?? serviceUnavailable(`error trying to reach service: ${why}`);
+  };
   try {
     return await once();
   } catch (error) {
@@ -127,15 +133,12 @@ async function ask(request: ApiRequest, backend: Backend, options: ProxyOptions)
       try {
         return await once();
       } catch (again) {
-        throw unreachable(again, backend);
+        throw unreachable(again);
       }
     }
-    throw unreachable(error, backend);
+    throw unreachable(error);
   }
 }
-
-const unreachable = (error: unknown, backend: Backend): StatusError =>
-  serviceUnavailable(`error trying to reach service: ${dialErrorText(error, backend)}`);
 
 function limitDialing(socket: Socket, backend: Backend): void {
   if (!socket.connecting) return;

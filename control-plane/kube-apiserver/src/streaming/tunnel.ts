@@ -15,9 +15,8 @@ import {
 const DIAL_TIMEOUT_MS = 30_000;
 const MAX_HEAD_BYTES = 1 << 20;
 
-/** Something between here and a backend broke: no Status of the API says it better than 500 with the words. */
-const failure = (message: string, cause?: unknown): Error =>
-  statusError("InternalError", message, {}, cause === undefined ? {} : { cause });
+/** Something between here and a backend broke: a failure without a reason of the API's own. */
+const failure = (message: string): Error => statusError("", message);
 
 /** Opens a connection, TLS included. Rejects with a StatusError. */
 export function dialBackend(backend: Backend): Promise<Duplex> {
