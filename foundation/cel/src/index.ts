@@ -27,6 +27,7 @@ export {
   type AuthorizationQuestion,
   type CelAuthorizer,
 } from "./library/authorizer.ts";
+export { JSON_PATCH } from "./library/formats.ts";
 export { escapeField, unescapeField } from "./schema/field-names.ts";
 export {
   ANY,
@@ -35,12 +36,14 @@ export {
   DOUBLE,
   DURATION,
   DYN,
+  describeType,
   formatType,
   INT,
   listType,
   mapType,
   NULL,
   objectType,
+  sameType,
   opaqueType,
   optionalType,
   STRING,

@@ -77,7 +77,7 @@ function show(value: CelValue): unknown {
   if (value instanceof CelDouble) return `double:${doubleText(value.value)}`;
   if (value instanceof CelBytes) return `bytes:${Buffer.from(value.value).toString("hex")}`;
   if (value instanceof CelDuration || value instanceof CelTimestamp)
-    return `${typeNameOf(value)}:${String(toText(value))}`;
+    return `${typeNameOf(value)}:${toText(value) as string}`;
   if (value instanceof CelTypeValue) return `type:${value.name}`;
   if (value instanceof CelOptional) return value.value === undefined ? "none" : { some: show(value.value) };
   if (value instanceof CelList) return Array.from({ length: value.size }, (_unused, index) => show(value.at(index)));

@@ -25,6 +25,7 @@ import { podNodeSelector } from "./pod-node-selector.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { podTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { podTopologyLabels } from "./pod-topology-labels.ts";
+import { validatingAdmissionPolicies } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
 import { rbacEscalation } from "./rbac-escalation.ts";
 import { resourceQuota } from "./resource-quota/resource-quota.ts";
@@ -153,6 +154,7 @@ const ORDER: readonly Entry[] = [
     isOnByDefault: true,
     make: (deps, configured) => mutatingAdmissionWebhook(deps, configured.MutatingAdmissionWebhook),
   },
+  { name: "ValidatingAdmissionPolicy", isOnByDefault: true, make: validatingAdmissionPolicies },
   {
     name: "ValidatingAdmissionWebhook",
     isOnByDefault: true,

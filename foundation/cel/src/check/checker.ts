@@ -241,7 +241,7 @@ class Checker {
       const [operand, field] = expr.args;
       expr.overloads = ["select_optional_field"];
       field!.type = STRING;
-      const name = field?.kind === "literal" ? String(field.value) : "";
+      const name = field?.kind === "literal" && typeof field.value === "string" ? field.value : "";
       return substitute(this.#known, this.#field(expr, operand!, name, true), false);
     }
     for (const arg of expr.args) this.check(arg);

@@ -145,11 +145,13 @@ function special(value: number): string | undefined {
   return value === -Infinity ? "-∞" : undefined;
 }
 
+const MOST_DIGITS = 100;
+
 /** As many digits as asked for; halves go to the even digit. */
 function exactFixed(value: number, precision: number): string {
   if (Math.abs(value) >= 1e21) return BigInt(value).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "");
   const digits = Math.min(precision, 60);
-  const exact = value.toFixed(100);
+  const exact = value.toFixed(MOST_DIGITS);
   const rest = exact.slice(exact.indexOf(".") + 1 + digits);
   const truncated = exact.slice(0, exact.indexOf(".") + 1 + digits).replace(/\.$/, "");
   const isHalf = /^50*$/.test(rest);
@@ -170,7 +172,9 @@ function scientific(value: number, width: number): string {
   if (named !== undefined) return named.padStart(width);
   const [mantissa = "", exponent = "0"] = value.toExponential(6).split("e");
   const size = Math.abs(Number(exponent)).toString().padStart(2, "0");
-  const superscript = [...size].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("");
+  const superscript = Array.from(size)
+    .map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)])
+    .join("");
   return `${mantissa}×10${Number(exponent) < 0 ? "⁻" : ""}${superscript}`.padStart(width);
 }
 

@@ -26,7 +26,7 @@ export function parseUrl(text: string): GoUrl | string {
 
 function parse(whole: string, text: string, viaRequest: boolean): GoUrl | string {
   const failed = (reason: string): string => `parse ${quote(whole)}: ${reason}`;
-  if ([...text].some((char) => char < " " || char === "\u007f"))
+  if (Array.from(text).some((char) => char < " " || char === "\u007f"))
     return failed("net/url: invalid control character in URL");
   if (text === "" && viaRequest) return failed("empty url");
   const base: GoUrl = { scheme: "", host: "", path: "", rawQuery: "", fragment: "", opaque: "", user: "" };

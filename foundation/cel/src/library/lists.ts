@@ -21,7 +21,7 @@ import {
   CelDuration,
   CelError,
   CelList,
-  CelMap,
+  type CelMap,
   CelUint,
   EntryMap,
   GrowingMap,

@@ -4,7 +4,7 @@ import { isZero } from "../values/convert.ts";
 import {
   ArrayList,
   CelError,
-  CelList,
+  type CelList,
   CelOptional,
   OPTIONAL_NONE,
   displayValue,

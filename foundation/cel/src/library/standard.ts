@@ -18,7 +18,7 @@ import { NO_SUCH_OVERLOAD } from "../values/compare.ts";
 import { toBool, toBytes, toDouble, toDuration, toInt, toText, toTimestamp, toUint } from "../values/convert.ts";
 import { wallClock } from "../values/time.ts";
 import {
-  CelDuration,
+  type CelDuration,
   CelError,
   CelTypeValue,
   normalInt,

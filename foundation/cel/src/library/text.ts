@@ -1,20 +1,20 @@
 import type { FunctionDeclaration } from "../check/environment.ts";
 import { DYN, INT, STRING, listType } from "../types/cel-type.ts";
-import { ArrayList, CelError, CelList, codePoints, displayValue, type CelValue } from "../values/value.ts";
+import { ArrayList, CelError, type CelList, codePoints, displayValue, type CelValue } from "../values/value.ts";
 import { define, member, overload } from "./define.ts";
 import { formatText } from "./format-text.ts";
 
 const OUT_OF_RANGE = (index: CelValue): CelError => new CelError(`index out of range: ${displayValue(index)}`);
 
 function charAt([text, index]: readonly CelValue[]): CelValue {
-  const points = [...(text as string)];
+  const points = Array.from(text as string);
   const at = Number(index);
   return at < 0 || at > points.length ? OUT_OF_RANGE(index!) : (points[at] ?? "");
 }
 
 function indexOf([text, part, offset = 0]: readonly CelValue[]): CelValue {
   if (part === "") return offset;
-  const points = [...(text as string)];
+  const points = Array.from(text as string);
   const from = Number(offset);
   if (from < 0) return OUT_OF_RANGE(offset);
   if (from >= points.length) return -1;
@@ -24,9 +24,9 @@ function indexOf([text, part, offset = 0]: readonly CelValue[]): CelValue {
 }
 
 function lastIndexOf([text, part, offset]: readonly CelValue[]): CelValue {
-  const points = [...(text as string)];
+  const points = Array.from(text as string);
   if (part === "") return offset ?? points.length;
-  const wanted = [...(part as string)];
+  const wanted = Array.from(part as string);
   if (offset === undefined && Buffer.byteLength(text as string) < Buffer.byteLength(part as string)) return -1;
   const last = offset === undefined ? points.length - 1 : Number(offset);
   if (last < 0) return OUT_OF_RANGE(offset ?? last);
@@ -42,7 +42,7 @@ function replace([text, old, fresh, limit = -1]: readonly CelValue[]): CelValue 
   if (left === 0) return text!;
   if (left < 0) left = Number.POSITIVE_INFINITY;
   if (old === "") {
-    const points = [...(text as string)];
+    const points = Array.from(text as string);
     let result = "";
     points.forEach((point, index) => {
       result += index < left ? `${fresh as string}${point}` : point;
@@ -57,13 +57,13 @@ function replace([text, old, fresh, limit = -1]: readonly CelValue[]): CelValue 
 function split([text, separator, limit = -1]: readonly CelValue[]): CelValue {
   const most = Number(limit);
   if (most === 0) return new ArrayList([]);
-  const parts = separator === "" ? [...(text as string)] : (text as string).split(separator as string);
+  const parts = separator === "" ? Array.from(text as string) : (text as string).split(separator as string);
   if (most < 0 || parts.length <= most) return new ArrayList(parts);
   return new ArrayList([...parts.slice(0, most - 1), parts.slice(most - 1).join(separator as string)]);
 }
 
 function substring([text, start, end]: readonly CelValue[]): CelValue {
-  const points = [...(text as string)];
+  const points = Array.from(text as string);
   if (end !== undefined && Number(start) > Number(end)) {
     return new CelError(`invalid substring range. start: ${displayValue(start!)}, end: ${displayValue(end)}`);
   }

@@ -1,3 +1,4 @@
+import { codePoints } from "../values/value.ts";
 import type { CelIssue, Source } from "./source.ts";
 
 export type TokenKind =
@@ -48,7 +49,7 @@ const DOUBLE_SIGNS = new Set(["==", "!=", "<=", ">=", "&&", "||"]);
 const SIGNS = new Set("[]{}().,-!?:+*/%<>");
 const SPACE = new Set([" ", "\t", "\r", "\n", "\f"]);
 const WORDS = new Set(["true", "false", "null", "in"]);
-const SIMPLE_ESCAPES = new Set([..."abfnrtv\"'\\?`"]);
+const SIMPLE_ESCAPES = new Set(Array.from("abfnrtv\"'\\?`"));
 
 /** All tokens of the source; characters that start none are reported and left out. */
 export function tokenize(source: Source, issues: CelIssue[]): Token[] {
@@ -73,7 +74,7 @@ export function tokenize(source: Source, issues: CelIssue[]): Token[] {
       continue;
     }
     tokens.push(token);
-    at += [...token.text].length;
+    at += codePoints(token.text);
   }
   tokens.push({ kind: "end", text: "<EOF>", at: source.length });
   return tokens;

@@ -25,7 +25,7 @@ export class Source {
         break;
       }
     }
-    this.#codePoints = plain ? undefined : [...text];
+    this.#codePoints = plain ? undefined : Array.from(text);
     const length = this.length;
     for (let index = 0; index < length; index++) if (this.at(index) === "\n") this.#lineStarts.push(index + 1);
   }
@@ -71,7 +71,7 @@ export class Source {
     const snippet = this.slice(start, end).replaceAll("\t", " ");
     if (Buffer.byteLength(snippet) > MAX_SNIPPET) return head;
     let marker = "";
-    const points = [...snippet];
+    const points = Array.from(snippet);
     for (let index = 0; index < column && index < points.length; index++) marker += isWide(points[index]) ? "．" : ".";
     marker += isWide(points[column]) ? "＾" : "^";
     return `${head}\n | ${snippet}\n | ${marker}`;

@@ -145,3 +145,8 @@ export function formatSignature(args: readonly CelType[], member: boolean): stri
     ? `${formatType(target)}.(${rest.map(formatType).join(", ")})`
     : `(${args.map(formatType).join(", ")})`;
 }
+
+/** The type by the names its values have at run time, as messages about results show it. */
+export function describeType(type: CelType): string {
+  return type.params.length === 0 ? type.name : `${type.name}(${type.params.map(describeType).join(", ")})`;
+}

@@ -131,11 +131,11 @@ function compareNumbers(a: Number64, b: Number64): number | undefined {
 function compareDoubleInteger(double: number, integer: number | bigint | CelUint): number {
   if (integer instanceof CelUint) {
     if (double < 0) return -1;
-    if (double > 18446744073709551615) return 1;
+    if (double > 2 ** 64) return 1;
     return compareDoubles(double, Number(integer.value));
   }
-  if (double < -9223372036854775808) return -1;
-  if (double > 9223372036854775807) return 1;
+  if (double < -(2 ** 63)) return -1;
+  if (double > 2 ** 63) return 1;
   return compareDoubles(double, Number(integer));
 }
 

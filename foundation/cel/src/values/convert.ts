@@ -44,8 +44,7 @@ export function toInt(value: CelValue): CelValue {
   if (value instanceof CelUint) return value.value > INT_MAX ? INT_OVERFLOW : normalInt(value.value);
   if (value instanceof CelDouble) {
     const { value: double } = value;
-    if (!Number.isFinite(double) || double <= -9223372036854775808 || double >= 9223372036854775807)
-      return INT_OVERFLOW;
+    if (!Number.isFinite(double) || double <= -(2 ** 63) || double >= 2 ** 63) return INT_OVERFLOW;
     return normalInt(BigInt(Math.trunc(double)));
   }
   if (value instanceof CelTimestamp) return normalInt(floorDivide(value.nanos, SECOND));
@@ -64,7 +63,7 @@ export function toUint(value: CelValue): CelValue {
   }
   if (value instanceof CelDouble) {
     const { value: double } = value;
-    if (!Number.isFinite(double) || double < 0 || double >= 18446744073709551615) return UINT_OVERFLOW;
+    if (!Number.isFinite(double) || double < 0 || double >= 2 ** 64) return UINT_OVERFLOW;
     return new CelUint(BigInt(Math.trunc(double)));
   }
   return failed(value, "uint");

@@ -98,26 +98,33 @@ function namespaceType(declare: Declarations): Known {
 }
 
 let shared: CelEnvironment | undefined;
+let base: CelEnvironment | undefined;
+
+/** What every expression about admission knows: `object`, `oldObject`, `request`, `namespaceObject`. */
+export function admissionEnvironmentWithoutAuthorizer(): CelEnvironment {
+  if (base !== undefined) return base;
+  const declare = new Declarations();
+  const request = requestType(declare);
+  const namespaceObject = namespaceType(declare);
+  base = createCelEnvironment({
+    variables: {
+      object: { type: DYN, shape: DYNAMIC },
+      oldObject: { type: DYN, shape: DYNAMIC },
+      request,
+      namespaceObject,
+    },
+    objects: declare.objects,
+  });
+  return base;
+}
 
 /**
  * What expressions about admission know: `object`, `oldObject`, `request`, `namespaceObject`, `authorizer`. Made when
  * the first expression is met.
  */
 export function admissionEnvironment(): CelEnvironment {
-  if (shared !== undefined) return shared;
-  const declare = new Declarations();
-  const request = requestType(declare);
-  const namespaceObject = namespaceType(declare);
-  shared = createCelEnvironment({
-    variables: {
-      object: { type: DYN, shape: DYNAMIC },
-      oldObject: { type: DYN, shape: DYNAMIC },
-      request,
-      namespaceObject,
-      authorizer: AUTHORIZER,
-      "authorizer.requestResource": RESOURCE_CHECK,
-    },
-    objects: declare.objects,
+  shared ??= admissionEnvironmentWithoutAuthorizer().extend({
+    variables: { authorizer: AUTHORIZER, "authorizer.requestResource": RESOURCE_CHECK },
   });
   return shared;
 }
