@@ -6,6 +6,7 @@ import type { RegistryExtension } from "../registry/create-registry.ts";
 import type { ResourceHandler } from "../registry/registry.ts";
 import type { ObjectStorage, StorageWatcher } from "../storage/object-storage.ts";
 import { ResourceStorage } from "../storage/resource-storage.ts";
+import { admissionVersionsOf } from "./admission-versions.ts";
 import { createConverter, type ConversionCaller, type Converter } from "./conversion-review.ts";
 import { ConvertedView } from "./converted-view.ts";
 import { compileVersion } from "./custom-schemas.ts";
@@ -105,6 +106,7 @@ export class ServedDefinition {
         storage,
         etcdPrefix: this.#prefix,
         parts: extension.parts,
+        versions: admissionVersionsOf(crd, this.#converterOf(crd)),
       });
       const watchers = known?.watchers ?? new Set<StorageWatcher>();
       after.set(version.name, { schema, storage, watchers, handler: withWatchers(inner, watchers) });

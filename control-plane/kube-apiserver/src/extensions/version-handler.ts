@@ -8,7 +8,7 @@ import { deleteCollection, deleteObject } from "../registry/delete-verb.ts";
 import { getObject, objectSubresource } from "../registry/generic-handler.ts";
 import { listObjects, watchObjects } from "../registry/list-verb.ts";
 import { patchObject } from "../registry/patch-verb.ts";
-import type { AdmissionChain, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
+import type { AdmissionVersions, AdmissionChain, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
 import type { ResourceEntry } from "../registry/resource-catalog.ts";
 import type { ResourceCore } from "../registry/resource-core.ts";
 import type { SchemaPort } from "../registry/schema-port.ts";
@@ -100,6 +100,7 @@ export function createVersionHandler(options: {
   readonly storage: ObjectStorage;
   readonly etcdPrefix: string;
   readonly parts: CoreParts;
+  readonly versions?: AdmissionVersions;
 }): ResourceHandler {
   const { crd, version, schema, storage, etcdPrefix, parts } = options;
   const entry = entryOf(crd, catalogResourceOf(crd, version), etcdPrefix);
@@ -115,6 +116,7 @@ export function createVersionHandler(options: {
     hooks: {},
     ttlSeconds: undefined,
     keepsItemTypes: true,
+    versions: options.versions,
   };
   const way: UpdateWay = { subresource: "", strategy: definition.update ?? {} };
   const subresources = new Map<string, SubresourceHandler>();

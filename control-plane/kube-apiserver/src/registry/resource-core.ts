@@ -1,7 +1,7 @@
 import type { Clock, Logger, Random } from "@coracle/base";
 import type { Draft, Json } from "@coracle/apimachinery";
 import type { ObjectStorage, StoredObject } from "../storage/object-storage.ts";
-import type { AdmissionChain, AdmissionOperation, Answer, RequestContext } from "./registry.ts";
+import type { AdmissionChain, AdmissionOperation, Answer, RequestContext, AdmissionVersions } from "./registry.ts";
 import type { ResourceEntry } from "./resource-catalog.ts";
 import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
@@ -38,6 +38,8 @@ export interface ResourceCore {
   readonly ttlSeconds: number | undefined;
   /** Items of lists say their type, each: custom resources. */
   readonly keepsItemTypes?: boolean;
+  /** The resource's other versions. Absent: those that the API tables know. */
+  readonly versions?: AdmissionVersions | undefined;
   /** Waits until everything up to a revision can be read; false when it took too long. */
   waitForRevision(revision: number): Promise<boolean>;
   /** Of a store with other writers: waits until everything that is committed now can be read. */

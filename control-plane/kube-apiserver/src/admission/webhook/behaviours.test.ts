@@ -353,6 +353,7 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
         names,
         versions: [
           { name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", properties } } },
+          { name: "v2", served: true, storage: false, schema: { openAPIV3Schema: { type: "object", properties } } },
         ],
       },
     });
@@ -371,6 +372,17 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
     expect(answer.json["unknown"]).toBeUndefined();
     const refused = await server.ask("POST", NOTES, { ...note, metadata: { name: "two" }, text: "bad" });
     expect(refused.status).toBe(400);
+    // Who knows the second version is asked about the first in the second.
+    hooks.judge = () => ({ allowed: true });
+    hooks.reviews.length = 0;
+    await configure("Validating", "second", { rules: [rule("example.com", "v2", "notes")] });
+    await learns();
+    await server.ask("POST", NOTES, { ...note, metadata: { name: "three" } });
+    expect(hooks.reviews.at(-1)).toMatchObject({
+      kind: { group: "example.com", version: "v2", kind: "Note" },
+      requestKind: { group: "example.com", version: "v1", kind: "Note" },
+      object: { apiVersion: "example.com/v2", text: "good" },
+    });
     await server.ask("DELETE", `${CRDS}/notes.example.com`);
   });
 
