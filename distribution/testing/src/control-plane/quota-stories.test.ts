@@ -1,3 +1,4 @@
+import { CustomResourceDefinition } from "@coracle/api/apiextensions/v1";
 import { ReplicaSet } from "@coracle/api/apps/v1";
 import {
   ConfigMap,
@@ -215,6 +216,47 @@ describe("quotas of namespaces", () => {
     await plane.until("counted", async () => (await used())["count/secrets"] === "0");
     const { status } = await plane.admin.get(ResourceQuota, { namespace, name: "q" });
     expect(status?.hard).toEqual({ configmaps: "9", "count/secrets": "3" });
+  });
+
+  it("custom kinds are counted from when they are served, also by quotas from before", async () => {
+    const namespace = `quota-${++count}`;
+    const name = "count/widgets.quota.example.com";
+    await plane.admin.create(Namespace, { metadata: { name: namespace }, spec: {} });
+    await plane.admin.create(ResourceQuota, {
+      metadata: { name: "q", namespace },
+      spec: { hard: { [name]: "1", configmaps: "9" } },
+    });
+    const used = async (): Promise<Amounts> =>
+      ((await plane.admin.get(ResourceQuota, { namespace, name: "q" })).status?.used ?? {}) as Amounts;
+    await plane.until("what is served is counted", async () => (await used())["configmaps"] !== undefined);
+    expect(Object.keys(await used())).toEqual(["configmaps"]);
+    const definition: CustomResourceDefinition = {
+      metadata: { name: "widgets.quota.example.com" },
+      spec: {
+        group: "quota.example.com",
+        scope: "Namespaced",
+        names: { plural: "widgets", kind: "Widget" },
+        versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+      },
+    };
+    await plane.admin.create(CustomResourceDefinition, definition);
+    await plane.until("the new kind is counted", async () => (await used())[name] === "0", { limitMs: 90_000 });
+    const path = `/apis/quota.example.com/v1/namespaces/${namespace}/widgets`;
+    const make = async (widget: string): Promise<string | undefined> =>
+      refusalOf(() =>
+        plane.admin.raw("POST", path, {
+          apiVersion: "quota.example.com/v1",
+          kind: "Widget",
+          metadata: { name: widget },
+        }),
+      );
+    expect(await make("one")).toBeUndefined();
+    expect((await used())[name]).toBe("1");
+    expect(await make("two")).toBe(
+      `403 widgets.quota.example.com "two" is forbidden: exceeded quota: q, requested: ${name}=1, used: ${name}=1, limited: ${name}=1`,
+    );
+    await plane.admin.raw("DELETE", `${path}/one`);
+    await plane.until("given back", async () => (await used())[name] === "0");
   });
 
   it("defaults of a LimitRange are set before the quota asks", async () => {
