@@ -95,8 +95,19 @@ function typeOf(crd: CustomResourceDefinition, version: CustomResourceDefinition
   return out;
 }
 
-/** The served versions of a definition, as the OpenAPI documents describe them. */
+const described = new WeakMap<CustomResourceDefinition, readonly OpenApiResource[]>();
+
+/** The served versions of a definition, as the OpenAPI documents describe them. The same for the same definition. */
 export function openApiResourcesOf(crd: CustomResourceDefinition): readonly OpenApiResource[] {
+  let resources = described.get(crd);
+  if (resources === undefined) {
+    resources = describeVersions(crd);
+    described.set(crd, resources);
+  }
+  return resources;
+}
+
+function describeVersions(crd: CustomResourceDefinition): readonly OpenApiResource[] {
   return crd.spec.versions
     .filter(({ served }) => served)
     .map((version) => {

@@ -1,6 +1,5 @@
 import type { LineTable } from "../tables.ts";
 import { OBJECT_META_DESCRIPTIONS } from "./meta-descriptions.ts";
-import { customList, customType } from "./custom-type.ts";
 import { isCustom, type OpenApiResource } from "./openapi-resource.ts";
 import { reference, writePath, type Form, type Json, type Operation } from "./operation.ts";
 import { operationsOf } from "./resource-operations.ts";
@@ -28,8 +27,8 @@ export function indexTypeNames(schema: LineTable, resources: readonly OpenApiRes
     for (const { group, version, kind } of list) names.set(`${group}/${version}/${kind}`, name);
   }
   for (const resource of resources) {
-    const { group, version, kind, listKind, schema: custom, types } = resource;
-    if (custom === undefined && types === undefined) continue;
+    const { group, version, kind, listKind, types } = resource;
+    if (types === undefined) continue;
     names.set(`${group}/${version}/${kind}`, customTypeName(group, version, kind));
     if (listKind) names.set(`${group}/${version}/${listKind}`, customTypeName(group, version, listKind));
   }
@@ -145,15 +144,14 @@ class Builder {
     const custom = new Map<string, unknown>();
     for (const resource of resources) {
       const { group, version, kind, listKind, types } = resource;
-      if (resource.schema === undefined && types === undefined) continue;
+      if (types === undefined) continue;
       const name = customTypeName(group, version, kind);
       const gvk = { group, kind, version };
-      const type =
-        types === undefined ? customType(this.#form, resource.schema ?? {}, gvk) : withGvk(types[this.#form], gvk);
+      const type = withGvk(types[this.#form], gvk);
       custom.set(name, type);
       if (listKind) {
         const listGvk = { group, kind: listKind, version };
-        const list = types === undefined ? customList(name, listGvk) : withGvk(types.list, listGvk);
+        const list = withGvk(types.list, listGvk);
         custom.set(customTypeName(group, version, listKind), list);
       }
     }

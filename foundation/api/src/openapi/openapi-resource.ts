@@ -16,14 +16,12 @@ export interface OpenApiResource {
       { readonly group: string; readonly version: string; readonly kind: string; readonly verbs: readonly string[] }
     >
   >;
-  /** The type of a custom resource in OpenAPI v3 form; absent for built-in kinds, whose type the tables have. */
-  readonly schema?: object;
-  /** The whole types of a custom resource, in place of `schema`; references name definitions. */
+  /** The types of a custom resource, whose references name definitions; absent for built-in kinds, which the tables have. */
   readonly types?: { readonly v2: object; readonly v3: object; readonly list: object };
 }
 
 /** Whether the resource is one that users have defined. */
-export const isCustom = ({ schema, types }: OpenApiResource): boolean => schema !== undefined || types !== undefined;
+export const isCustom = ({ types }: OpenApiResource): boolean => types !== undefined;
 
 /** The built-in resources that are served unless told otherwise. */
 export function builtInOpenApiResources(): readonly OpenApiResource[] {

@@ -46,6 +46,10 @@ describe("OpenAPI documents", () => {
   });
 
   it("describes custom resources, and follows their changes", () => {
+    const type = {
+      type: "object",
+      properties: { spec: { type: "object", properties: { size: { enum: ["s", "m"] } } } },
+    };
     const widget = {
       group: "example.com",
       version: "v1",
@@ -54,7 +58,7 @@ describe("OpenAPI documents", () => {
       plural: "widgets",
       namespaced: true,
       verbs: ["get", "list", "create"],
-      schema: { type: "object", properties: { spec: { type: "object", properties: { size: { enum: ["s", "m"] } } } } },
+      types: { v2: { type: "object" }, v3: type, list: { type: "object" } },
     };
     let custom = [widget];
     const withCustom = createOpenApi({ custom: () => custom });
@@ -65,6 +69,13 @@ describe("OpenAPI documents", () => {
     });
     expect(danglingReferences(before, schemas, "#/components/schemas/")).toEqual([]);
     expect(String(withCustom.v3Index().bytes)).toContain("example.com");
+    expect(String(withCustom.v2().bytes)).toContain("com.example.v1.Widget");
+    expect(JSON.parse(String(withCustom.v2().bytes))).toHaveProperty(["paths", "/api/v1/pods"]);
+    const kept = withCustom.v3("apis/example.com/v1");
+    custom = [widget, { ...widget, group: "other.com" }];
+    withCustom.refresh();
+    expect(withCustom.v3("apis/example.com/v1"), "what did not change is not built again").toBe(kept);
+    expect(String(withCustom.v2().bytes)).toContain("com.other.v1.Widget");
     custom = [];
     withCustom.refresh();
     expect(withCustom.v3("apis/example.com/v1")).toBeUndefined();

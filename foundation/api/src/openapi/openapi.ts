@@ -37,25 +37,27 @@ export function createOpenApi(
   let builtIn = options.resources;
   const documents = new Map<string, OpenApiDocument>();
   const hashes = new Map<string, string>();
+  /** What each hash was made from. */
+  const sources = new Map<string, readonly OpenApiResource[]>();
   let v2: OpenApiDocument | undefined;
   let v2Protobuf: OpenApiDocument | undefined;
   let index: OpenApiDocument | undefined;
 
-  const all = (): readonly OpenApiResource[] => [
-    ...(builtIn ??= builtInOpenApiResources()),
-    ...(options.custom?.() ?? []),
-  ];
+  const builtInResources = (): readonly OpenApiResource[] => (builtIn ??= builtInOpenApiResources());
+  const all = (): readonly OpenApiResource[] => [...builtInResources(), ...(options.custom?.() ?? [])];
   // The table's text is not kept between documents: they are asked for rarely.
-  const build = (form: "v2" | "v3", parts: DocumentParts): Buffer => {
+  const json = (form: "v2" | "v3", parts: DocumentParts): JsonMap => {
     const schema: LineTable = openLineTable("schema");
-    return Buffer.from(JSON.stringify(buildDocument(form, parts, schema, indexTypeNames(schema, all()))));
+    return buildDocument(form, parts, schema, indexTypeNames(schema, all()));
   };
   // The hash is of what the document is made from, so that the index does not build every document.
   const sourceHash = (path: string): string => {
     let hash = hashes.get(path);
     if (hash === undefined) {
-      hash = hashOf(JSON.stringify([SOURCE, path, partsAt(path, all())]));
+      const parts = partsAt(path, all());
+      hash = hashOf(JSON.stringify([SOURCE, path, parts]));
       hashes.set(path, hash);
+      sources.set(path, parts?.resources ?? []);
     }
     return hash;
   };
@@ -64,14 +66,25 @@ export function createOpenApi(
     if (document === undefined) {
       const parts = partsAt(path, all());
       if (parts === undefined) return undefined;
-      document = { bytes: build("v3", parts), hash: sourceHash(path) };
+      document = { bytes: Buffer.from(JSON.stringify(json("v3", parts))), hash: sourceHash(path) };
       documents.set(path, document);
     }
     return document;
   };
+  // What is built in is written once; custom resources are joined to it.
+  let standing: StandingV2 | undefined;
+  const builtInV2 = (): StandingV2 => (standing ??= standingV2(json("v2", allParts(builtInResources()))));
+  const customV2 = (): V2Pieces => {
+    const custom = options.custom?.() ?? [];
+    if (custom.length === 0) return NOTHING;
+    const { paths, definitions } = json("v2", { resources: custom, versions: [], server: [] }) as unknown as V2Pieces;
+    const { names } = builtInV2();
+    const own = Object.entries(definitions).filter(([name]) => !names.has(name));
+    return { paths, definitions: Object.fromEntries(own) };
+  };
   const wholeV2 = (): OpenApiDocument => {
     if (v2 !== undefined) return v2;
-    const bytes = build("v2", allParts(all()));
+    const bytes = joinV2(builtInV2(), customV2());
     return (v2 = { bytes, hash: hashOf(bytes) });
   };
 
@@ -79,8 +92,10 @@ export function createOpenApi(
     v2: wholeV2,
     v2Protobuf() {
       if (v2Protobuf === undefined) {
-        const { bytes } = wholeV2();
-        const encoded = encodeOpenApiV2(JSON.parse(bytes.toString("utf8")) as Readonly<Record<string, unknown>>);
+        // Messages that follow each other are read as one.
+        const pieces = builtInV2();
+        pieces.protobuf ??= encodeOpenApiV2(JSON.parse(joinV2(pieces, NOTHING).toString("utf8")) as JsonMap);
+        const encoded = Buffer.concat([pieces.protobuf, encodeOpenApiV2({ ...customV2() })]);
         v2Protobuf = { bytes: encoded, hash: hashOf(encoded) };
       }
       return v2Protobuf;
@@ -99,12 +114,57 @@ export function createOpenApi(
       v2 = undefined;
       v2Protobuf = undefined;
       index = undefined;
-      // Built-in resources do not change: what is told of them stays.
-      const builtInPaths = new Set(documentPaths(builtIn ?? []));
-      for (const path of documents.keys()) if (!builtInPaths.has(path)) documents.delete(path);
-      for (const path of hashes.keys()) if (!builtInPaths.has(path)) hashes.delete(path);
+      // What is made of the same resources as before stays.
+      for (const [path, known] of sources) {
+        const now = partsAt(path, all())?.resources ?? [];
+        if (now.length === known.length && now.every((resource, i) => resource === known[i])) continue;
+        documents.delete(path);
+        hashes.delete(path);
+        sources.delete(path);
+      }
     },
   };
+}
+
+type JsonMap = Readonly<Record<string, unknown>>;
+
+interface V2Pieces {
+  readonly paths: JsonMap;
+  readonly definitions: JsonMap;
+}
+
+const NOTHING: V2Pieces = { paths: {}, definitions: {} };
+
+/** The second version's document without custom resources, as text that others can be put into. */
+interface StandingV2 {
+  readonly head: string;
+  readonly paths: string;
+  readonly definitions: string;
+  readonly names: ReadonlySet<string>;
+  protobuf?: Buffer;
+}
+
+/** A JSON object without its braces. */
+const membersOf = (value: object): string => JSON.stringify(value).slice(1, -1);
+
+function standingV2(document: JsonMap): StandingV2 {
+  const { paths, definitions, ...rest } = document as unknown as V2Pieces;
+  return {
+    head: membersOf(rest),
+    paths: membersOf(paths),
+    definitions: membersOf(definitions),
+    names: new Set(Object.keys(definitions)),
+  };
+}
+
+function joinV2(standing: StandingV2, more: V2Pieces): Buffer {
+  const join = (text: string, object: object): string => {
+    const members = membersOf(object);
+    return members === "" ? text : `${text},${members}`;
+  };
+  const paths = join(standing.paths, more.paths);
+  const definitions = join(standing.definitions, more.definitions);
+  return Buffer.from(`{${standing.head},"paths":{${paths}},"definitions":{${definitions}}}`);
 }
 
 /** Raised when the same resources are described in another way. */
