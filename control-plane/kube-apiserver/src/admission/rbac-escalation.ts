@@ -1,13 +1,39 @@
-import { forbidden, notFound } from "@coracle/apimachinery";
+import { equalJson, forbidden, isObject, notFound, type Json } from "@coracle/apimachinery";
 import type { PolicyRule, RoleRef } from "@coracle/api/rbac/v1";
 import { MASTERS_GROUP } from "../authentication/user.ts";
 import type { AuthorizationAttributes, Authorizer } from "../authorization/authorizer.ts";
 import { printRule, uncovered } from "../authorization/policy-rule.ts";
 import type { RbacAuthorizer } from "../authorization/rbac.ts";
 import type { AdmissionAttributes } from "../registry/registry.ts";
+import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
+
+const FULL_AUTHORITY: readonly PolicyRule[] = [
+  { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },
+  { verbs: ["*"], nonResourceURLs: ["*"] },
+];
+
+function hasAggregationRule(object: ApiObject | ApiDraft | undefined): boolean {
+  const rule = object?.["aggregationRule"];
+  return isObject(rule) && Array.isArray(rule["clusterRoleSelectors"]) && rule["clusterRoleSelectors"].length > 0;
+}
+
+/** Whether a change touches only what the garbage collector must be able to change. */
+function isForCollectorOnly(before: ApiObject, after: ApiObject | ApiDraft): boolean {
+  const rest = (object: ApiObject | ApiDraft): unknown => {
+    const {
+      ownerReferences: _,
+      finalizers: __,
+      managedFields: ___,
+      resourceVersion: ____,
+      ...metadata
+    } = object.metadata;
+    return { ...object, metadata };
+  };
+  return equalJson(rest(before) as Json, rest(after) as Json);
+}
 
 /** What is missing, one line each, in order; what is missing of one resource stands in one line. */
 function printRules(rules: readonly PolicyRule[]): string {
@@ -81,11 +107,10 @@ export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorize
       const { object, resource } = attributes;
       if (index === undefined || object === undefined) return;
       if (attributes.context.user.groups.includes(MASTERS_GROUP)) return;
+      if (attributes.oldObject !== undefined && isForCollectorOnly(attributes.oldObject, object)) return;
       let wanted: readonly PolicyRule[];
       if (resource === "roles" || resource === "clusterroles") {
-        const old = attributes.oldObject?.["rules"];
         wanted = (object["rules"] ?? []) as readonly PolicyRule[];
-        if (old !== undefined && JSON.stringify(old) === JSON.stringify(wanted)) return;
         if (await may(attributes, "escalate", resource, attributes.name)) return;
       } else {
         const { roleRef } = object as unknown as { readonly roleRef: RoleRef };
@@ -100,6 +125,12 @@ export function rbacEscalation(authorizer: Authorizer, rbac: () => RbacAuthorize
       }
       const refusal = refuse(attributes, index, wanted);
       if (refusal !== undefined) throw refusal;
+      // What an aggregation rule gathers can be anything.
+      const gathers = hasAggregationRule(object) || hasAggregationRule(attributes.oldObject);
+      if (gathers && refuse(attributes, index, FULL_AUTHORITY) !== undefined) {
+        const why = "must have cluster-admin privileges to use the aggregationRule";
+        throw forbidden({ group: GROUP, resource }, attributes.name, why);
+      }
     },
   };
 }

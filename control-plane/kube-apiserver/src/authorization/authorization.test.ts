@@ -377,7 +377,7 @@ describe("ABAC", () => {
     let state = 12_345;
     const next = (limit: number): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) % limit;
     for (let i = 0; i < 5000; i++) {
-      const text = [...seeds[next(seeds.length)]!];
+      const text = Array.from(seeds[next(seeds.length)]!);
       for (let j = 0; j <= next(4); j++) text[next(text.length + 1)] = String.fromCodePoint(next(0x300) + 1);
       try {
         expect(Array.isArray(parsePolicyFile(text.join(""), "f"))).toBe(true);

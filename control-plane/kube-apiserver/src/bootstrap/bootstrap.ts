@@ -1,4 +1,4 @@
-import { isAlreadyExists, isConflict, type Draft, type JsonObject } from "@coracle/apimachinery";
+import { equalJson, isAlreadyExists, isConflict, type Draft, type JsonObject } from "@coracle/apimachinery";
 import type { PolicyRule, Subject } from "@coracle/api/rbac/v1";
 import { uncovered } from "../authorization/policy-rule.ts";
 import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts";
@@ -43,32 +43,58 @@ async function ensure(objects: RegistryReader, ref: ResourceRef, namespace: stri
   }
 }
 
-/** What a policy object lacks of what it ought to grant; undefined when nothing. */
-function mended(existing: ApiObject, wanted: PolicyObject): Draft | undefined {
-  if (
-    (existing.metadata["annotations"] as JsonObject | undefined)?.["rbac.authorization.kubernetes.io/autoupdate"] !==
-    "true"
-  ) {
-    return undefined;
+const AUTO_UPDATE = "rbac.authorization.kubernetes.io/autoupdate";
+
+interface AggregationRule {
+  readonly clusterRoleSelectors?: readonly JsonObject[];
+}
+
+/** What is there and what ought to be, where what is there wins. */
+function mergedTexts(existing: unknown, wanted: unknown): JsonObject {
+  return { ...(wanted as JsonObject | undefined), ...(existing as JsonObject | undefined) };
+}
+
+/** A role with what it lacks of what it ought to grant. */
+function mendRole(draft: Draft, existing: ApiObject, wanted: JsonObject): void {
+  const wantedRule = wanted["aggregationRule"] as AggregationRule | undefined;
+  const existingRule = existing["aggregationRule"] as unknown as AggregationRule | undefined;
+  if (wantedRule !== undefined) {
+    const have = existingRule?.clusterRoleSelectors ?? [];
+    const missing = (wantedRule.clusterRoleSelectors ?? []).filter(
+      (selector) => !have.some((known) => equalJson(known, selector)),
+    );
+    if (missing.length > 0) draft["aggregationRule"] = { clusterRoleSelectors: [...have, ...missing] };
+    // What such a role gathers is the controller's business.
+    return;
   }
-  const draft = structuredClone(existing) as unknown as Draft;
-  if (wanted.plural === "clusterroles" || wanted.plural === "roles") {
-    if (existing["aggregationRule"] !== undefined) return undefined;
-    const have = (existing["rules"] as unknown as PolicyRule[] | undefined) ?? [];
-    const missing = uncovered(have, wanted.object["rules"] as unknown as PolicyRule[]);
-    if (missing.length === 0) return undefined;
-    draft["rules"] = [...have, ...missing];
-    return draft;
-  }
+  const have = (existing["rules"] as unknown as PolicyRule[] | null | undefined) ?? [];
+  const missing = uncovered(have, wanted["rules"] as unknown as PolicyRule[]);
+  if (missing.length > 0) draft["rules"] = [...have, ...missing];
+}
+
+/** A binding with the subjects it lacks. */
+function mendBinding(draft: Draft, existing: ApiObject, wanted: JsonObject): void {
   const key = (subject: Subject): string => `${subject.kind} ${subject.namespace ?? ""} ${subject.name}`;
-  const have = (existing["subjects"] as unknown as Subject[] | undefined) ?? [];
+  const have = (existing["subjects"] as unknown as Subject[] | null | undefined) ?? [];
   const known = new Set(have.map(key));
-  const missing = ((wanted.object["subjects"] as unknown as Subject[] | undefined) ?? []).filter(
-    (s) => !known.has(key(s)),
-  );
-  if (missing.length === 0) return undefined;
-  draft["subjects"] = [...have, ...missing];
-  return draft;
+  const missing = ((wanted["subjects"] as unknown as Subject[] | undefined) ?? []).filter((s) => !known.has(key(s)));
+  if (missing.length > 0) draft["subjects"] = [...have, ...missing];
+}
+
+/** A policy object with what it lacks of what it ought to be; undefined when nothing, or when it is not to be touched. */
+function mended(existing: ApiObject, { plural, object: wanted }: PolicyObject): Draft | undefined {
+  const { metadata } = existing;
+  const given = wanted["metadata"] as JsonObject;
+  if ((metadata["annotations"] as JsonObject | undefined)?.[AUTO_UPDATE] === "false") return undefined;
+  const draft = structuredClone(existing) as unknown as Draft;
+  draft["metadata"] = {
+    ...(draft["metadata"] as JsonObject),
+    labels: mergedTexts(metadata["labels"], given["labels"]),
+    annotations: mergedTexts(metadata["annotations"], given["annotations"]),
+  };
+  if (plural === "clusterroles" || plural === "roles") mendRole(draft, existing, wanted);
+  else mendBinding(draft, existing, wanted);
+  return equalJson(draft, existing) ? undefined : draft;
 }
 
 async function reconcile(objects: RegistryReader, wanted: PolicyObject): Promise<void> {
