@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { parseYamlDocument } from "@coracle/api";
 import type { ClientIdentity } from "./target.ts";
 
 interface AuthInfo {
@@ -29,8 +30,7 @@ export type IdentityResolver = (hostPort: string) => ClientIdentity | undefined;
 /** YAML is loaded only for what is not JSON. */
 export async function parseYamlOrJson(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) return JSON.parse(text) as unknown;
-  const yaml = await import("yaml");
-  return yaml.parse(text) as unknown;
+  return await parseYamlDocument(text);
 }
 
 /**

@@ -1,3 +1,5 @@
+import { parseYamlDocument } from "@coracle/api";
+
 /** What is expected of a member of an answer. */
 export type ExpectedType = "string" | "bool" | "int32" | "bytes" | "object" | "stringMap" | "strings";
 
@@ -119,16 +121,10 @@ export async function readAnswer(text: string): Promise<Record<string, unknown>>
     value = JSON.parse(text);
   } catch (error) {
     if (text.trimStart().startsWith("{")) throw fail(jsonFaultOf(text), error);
-    const yaml = await import("yaml");
     try {
-      value = yaml.parse(text);
+      value = await parseYamlDocument(text);
     } catch (fault) {
-      throw new Error(
-        `couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: ${(fault as Error).message.split("\n", 1)[0]}`,
-        {
-          cause: fault,
-        },
-      );
+      throw fail((fault as Error).message.split("\n", 1)[0] ?? "", fault);
     }
   }
   if (value === null || value === undefined) return {};

@@ -386,6 +386,28 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
     await server.ask("DELETE", `${CRDS}/notes.example.com`);
   });
 
+  it("may wish for another number of replicas", async () => {
+    const DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments";
+    const template = { metadata: { labels: { app: "x" } }, spec: { containers: [{ name: "c", image: "i:1" }] } };
+    const spec = { replicas: 1, selector: { matchLabels: { app: "x" } }, template };
+    await server.ask("POST", DEPLOYMENTS, { metadata: { name: "web" }, spec });
+    hooks.judge = () => add("/spec/replicas", 5);
+    await configure("Mutating", "scales", { rules: [rule("apps", "v1", "deployments/scale")] });
+    await learns();
+    const answer = await server.ask("PATCH", `${DEPLOYMENTS}/web/scale`, { spec: { replicas: 2 } });
+    expect(answer.json["spec"]).toEqual({ replicas: 5 });
+    expect((await server.ask("GET", `${DEPLOYMENTS}/web`)).json).toMatchObject({ spec: { replicas: 5 } });
+  });
+
+  it("may say who owns what, as long as it can be read", async () => {
+    await post("owned");
+    hooks.judge = () => ({ allowed: true, ...patchOf({ op: "remove", path: "/metadata/managedFields" }) });
+    await configure("Mutating", "owners");
+    await learns();
+    const answer = await server.ask("PATCH", `${MAPS}/owned`, { data: { b: "2" } });
+    expect((answer.json["metadata"] as { managedFields?: unknown }).managedFields).toBeUndefined();
+  });
+
   it("are counted", async () => {
     hooks.judge = () => ({ allowed: false, status: { code: 403 } });
     await configure("Validating", "counted");
