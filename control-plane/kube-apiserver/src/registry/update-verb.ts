@@ -28,8 +28,13 @@ export interface UpdateWay {
   readonly strategy: UpdateStrategy;
   /** Whether the kind's rules for the whole object apply. Absent: for the object itself only. */
   readonly validatesAsMain?: boolean;
-  /** What admission sees instead of the object: another kind (Scale). It cannot change the object then. */
-  readonly admissionView?: { readonly kind: string; of(object: ApiObject): ApiObject };
+  /** What admission sees instead of the object: another kind (Scale). */
+  readonly admissionView?: {
+    readonly kind: string;
+    of(object: ApiObject): ApiObject;
+    /** Takes over what admission made of the view. */
+    take?(draft: ApiDraft, view: ApiObject): void;
+  };
 }
 
 /** The object itself. */
@@ -132,7 +137,6 @@ async function updateOnce(
   checkVersion(core, draft, old, plan);
   if (plan.isTracked !== true)
     trackWrite(core, draft, old, { manager: query.fieldManager, subresource: way.subresource });
-  const { managedFields } = draft.metadata;
   const { validatesAsMain = way.subresource === "" } = way;
   const call = {
     operation: "UPDATE",
@@ -147,6 +151,8 @@ async function updateOnce(
     ...(view === undefined ? {} : { kind: view.kind }),
   } as const;
   await admit(core, "admit", call);
+  if (view?.take !== undefined) view.take(draft, call.object as ApiObject);
+  const { managedFields } = draft.metadata;
   keepOldMeta(draft, old);
   if (managedFields === undefined) delete draft.metadata.managedFields;
   else draft.metadata.managedFields = managedFields;

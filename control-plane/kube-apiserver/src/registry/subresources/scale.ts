@@ -65,6 +65,14 @@ function scaleAnswer(answer: Answer, shape: ScaleShape): Answer {
   return answerObject(shape.of(answer.type === "stored" ? answer.stored.object : (answer.object as ApiObject)));
 }
 
+/** A webhook may wish for another number. */
+const takeScale =
+  (shape: ScaleShape) =>
+  (draft: ApiDraft, { spec }: ApiObject): void => {
+    const { replicas } = (spec ?? {}) as { readonly replicas?: unknown };
+    shape.set(draft, typeof replicas === "number" ? replicas : 0);
+  };
+
 /** The `scale` subresource of kinds with `spec.replicas` and `status.replicas`, or of another shape. */
 export function createScaleSubresource(
   core: ResourceCore,
@@ -76,7 +84,7 @@ export function createScaleSubresource(
     subresource: "scale",
     strategy: main,
     validatesAsMain: true,
-    admissionView: { kind: "Scale", of: (object) => shape.of(object) },
+    admissionView: { kind: "Scale", of: (object) => shape.of(object), take: takeScale(shape) },
   };
   const current = (namespace: string, name: string): ApiObject => {
     const found = core.storage.get(namespace, name);
