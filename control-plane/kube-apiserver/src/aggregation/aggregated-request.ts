@@ -44,10 +44,12 @@ export async function passToRemote(
   try {
     const at = await options.resolve(service.namespace, service.name, service.port);
     const { exchange } = request;
+    const hostHeader = hostOf({ ...at, isTls: true });
+    request.query.sort();
     backend = {
       ...at,
       isTls: true,
-      path: exchange.query === "" ? exchange.path : `${exchange.path}?${exchange.query}`,
+      path: exchange.query === "" ? exchange.path : `${exchange.path}?${request.query.toString()}`,
       tls: {
         ...options.identity(),
         ca: remote.skipsVerification ? undefined : remote.ca,
@@ -55,8 +57,13 @@ export async function passToRemote(
         serverName: `${service.name}.${service.namespace}.svc`,
       },
       agent: options.agentFor(remote),
-      hostHeader: hostOf({ ...at, isTls: true }),
-      headers: { "audit-id": request.auditId, ...frontProxyHeaders(request.user) },
+      hostHeader,
+      headers: {
+        "audit-id": request.auditId,
+        "x-forwarded-host": hostHeader,
+        "x-forwarded-proto": "https",
+        ...frontProxyHeaders(request.user),
+      },
       now: clock.now(),
     };
   } catch {
@@ -75,7 +82,12 @@ export async function passToRemote(
   try {
     if (request.exchange.upgrade !== undefined) return await tunnelUpgrade(request, backend);
     const { refusesRedirects } = options;
-    await proxyRequest(request, backend, { linkPrefix: "", refusesRedirects, signal: link.signal });
+    await proxyRequest(request, backend, {
+      linkPrefix: "",
+      linkOrigin: `https://${hostOf(backend)}`,
+      refusesRedirects,
+      signal: link.signal,
+    });
   } catch (error) {
     if (request.exchange.isStarted) throw error;
     if (isLate && limitMs === REQUEST_TIMEOUT_MS)

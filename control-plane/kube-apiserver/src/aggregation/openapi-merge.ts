@@ -58,7 +58,7 @@ export function underPrefix(document: SpecValue, prefix: string): Specification 
   };
   walkReferences(paths, follow);
   const definitions = Object.fromEntries(Object.entries(all).filter(([name]) => used.has(name)));
-  return { paths, definitions };
+  return { ...(isObject(document["info"]) ? { info: document["info"] } : {}), paths, definitions };
 }
 
 const withoutKinds = (definition: SpecValue): SpecValue => {
@@ -111,7 +111,7 @@ export function mergeSpecification(target: Specification, source: Specification)
 }
 
 /** A v2 document in the form of v3, for servers that do not publish any. */
-export function asVersion3({ paths, definitions }: Specification): SpecObject {
+export function asVersion3({ paths, definitions, info }: Specification): SpecObject {
   const convert = (value: SpecValue): SpecValue => {
     if (Array.isArray(value)) return (value as readonly SpecValue[]).map(convert);
     if (!isObject(value)) return value;
@@ -171,7 +171,7 @@ export function asVersion3({ paths, definitions }: Specification): SpecObject {
       : item;
   return {
     openapi: "3.0.0",
-    info: { title: "", version: "" },
+    info: info ?? { title: "", version: "" },
     paths: Object.fromEntries(Object.entries(paths).map(([path, item]) => [path, pathOf(item)])),
     components: { schemas: convert(definitions) },
   };

@@ -40,6 +40,11 @@ describe("links through a proxy", () => {
     expect(proxiedUrl(from, PAGE)).toBe(to);
   });
 
+  it("links of a page that has an origin name it", () => {
+    const page: ProxiedPage = { prefix: "", origin: "https://api.default.svc", hosts: [] };
+    expect(withProxiedLinks('<a href="/x?y">', page)).toBe('<a href="https://api.default.svc/x?y">');
+  });
+
   it.each([
     ["/", "/"],
     ["//a/./b//", "/a/b/"],

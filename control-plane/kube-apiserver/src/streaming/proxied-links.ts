@@ -36,6 +36,8 @@ const TEXT_ELEMENTS = new Set(["script", "style", "textarea", "title", "iframe",
 export interface ProxiedPage {
   /** Path of this server that stands for the backend's root. */
   readonly prefix: string;
+  /** What goes before the path; absent: nothing, so that links lead to whatever host the page was fetched from. */
+  readonly origin?: string | undefined;
   /** Hosts that mean the backend itself: its address, and the host that the client asked for. */
   readonly hosts: readonly string[];
 }
@@ -53,7 +55,7 @@ export function cleanPath(path: string): string {
 }
 
 /** A URL that the backend names, seen through the proxy. Relative ones and those of other hosts stay what they are. */
-export function proxiedUrl(url: string, { prefix, hosts }: ProxiedPage): string {
+export function proxiedUrl(url: string, { prefix, hosts, origin: own }: ProxiedPage): string {
   const [, scheme = "", host, path = "", rest = ""] = /^([a-z][a-z0-9+.-]*:)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/i.exec(
     url,
   )!;
@@ -61,7 +63,12 @@ export function proxiedUrl(url: string, { prefix, hosts }: ProxiedPage): string 
   const isElsewhere = host !== undefined && host !== "" && !hosts.includes(host.toLowerCase());
   if (isElsewhere || !path.startsWith("/")) return url;
   // A page that knows the client's own host goes on naming it.
-  const origin = host !== undefined && host !== "" && host.toLowerCase() === hosts[1] ? `${scheme}//${host}` : "";
+  const origin =
+    own !== undefined
+      ? own
+      : host !== undefined && host !== "" && host.toLowerCase() === hosts[1]
+        ? `${scheme}//${host}`
+        : "";
   const led = path.startsWith(prefix) ? path : prefix + cleanPath(path);
   return `${origin}${led}${rest}`;
 }

@@ -46,6 +46,8 @@ export interface ProxyOptions {
   readonly contentType?: string;
   /** Path of this server that stands for the backend's root: its pages' links and redirects are led through it. */
   readonly linkPrefix?: string;
+  /** What goes before the path of such links. */
+  readonly linkOrigin?: string;
   /** A redirect is answered with 502 instead of passed on. */
   readonly refusesRedirects?: boolean;
   /** What is thrown when the backend cannot be reached, by the reason in words. Absent: 503. */
@@ -215,6 +217,7 @@ export async function proxyRequest(request: ApiRequest, backend: Backend, option
     const host = request.exchange.header("host") ?? request.exchange.header(":authority") ?? "";
     const page: ProxiedPage = {
       prefix: linkPrefix,
+      origin: options.linkOrigin,
       hosts: [hostOf(backend), (backend.hostHeader ?? host).toLowerCase()],
     };
     if (location !== undefined) headers["location"] = proxiedUrl(location, page);
