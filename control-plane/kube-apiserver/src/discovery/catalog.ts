@@ -56,6 +56,8 @@ export interface CatalogGroup {
   readonly name: string;
   /** Best first. */
   readonly versions: readonly string[];
+  /** Nothing in it is built in. */
+  readonly isCustom?: boolean;
 }
 
 /** What the server serves. Changes when custom resources come and go; `revision` then rises. */

@@ -76,5 +76,5 @@ function withCustom(
     return { ...group, versions: [...group.versions, ...[...more].filter((one) => !own.has(one)).sort(compare)] };
   });
   const added = [...versions].sort(([a], [b]) => (a < b ? -1 : 1));
-  return [...extended, ...added.map(([name, list]) => ({ name, versions: [...list].sort(compare) }))];
+  return [...extended, ...added.map(([name, list]) => ({ name, versions: [...list].sort(compare), isCustom: true }))];
 }

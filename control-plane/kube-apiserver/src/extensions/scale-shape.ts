@@ -28,6 +28,7 @@ export function createScaleShape(scale: CustomResourceSubresourceScale): ScaleSh
   const seen = split(scale.statusReplicasPath);
   const selector = scale.labelSelectorPath === undefined ? undefined : split(scale.labelSelectorPath);
   return {
+    judgesNumber: true,
     check(old) {
       if (valueAt(old, wished) === undefined) {
         throw internalError(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`);

@@ -1,4 +1,4 @@
-import { cloneJson, forbidden, type Draft } from "@coracle/apimachinery";
+import { badRequest, cloneJson, forbidden, invalid, invalidValue, isObject, type Draft } from "@coracle/apimachinery";
 import type { CustomSchema } from "@coracle/apimachinery/structural";
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from "@coracle/api/apiextensions/v1";
 import type { CatalogResource, CatalogSubresource } from "../discovery/catalog.ts";
@@ -9,7 +9,7 @@ import { getObject, objectSubresource } from "../registry/generic-handler.ts";
 import { listObjects, watchObjects } from "../registry/list-verb.ts";
 import { patchObject } from "../registry/patch-verb.ts";
 import type { AdmissionVersions, AdmissionChain, ResourceHandler, SubresourceHandler } from "../registry/registry.ts";
-import type { ResourceEntry } from "../registry/resource-catalog.ts";
+import type { ResourceEntry, TypeName } from "../registry/resource-catalog.ts";
 import type { ResourceCore } from "../registry/resource-core.ts";
 import type { SchemaPort } from "../registry/schema-port.ts";
 import { createScaleSubresource } from "../registry/subresources/scale.ts";
@@ -39,6 +39,7 @@ function schemaPortOf(entry: ResourceEntry, schema: CustomSchema): SchemaPort {
     type.group === entry.group && type.kind === entry.kind;
   return {
     tellsRepeatedFirst: true,
+    checkType: (type, value) => (isOwn(type) ? checkType(type, value) : checkTableType(type, value)),
     decode(type, value) {
       if (!isOwn(type)) return tables.decode(type, value);
       const object = cloneJson(value);
@@ -46,6 +47,34 @@ function schemaPortOf(entry: ResourceEntry, schema: CustomSchema): SchemaPort {
     },
     mergeType: (type) => (isOwn(type) ? schema.mergeType : tables.mergeType?.(type)),
   };
+}
+
+/** Custom resources must say what they are. */
+function checkType({ group, version, kind }: TypeName, value: Draft): void {
+  const expected = `${group}/${version}`;
+  const given = typeof value.apiVersion === "string" ? value.apiVersion : "";
+  const text = JSON.stringify(value);
+  if (typeof value.kind !== "string" || value.kind === "") {
+    const start = text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)} ...` : text;
+    const why = `Object 'Kind' is missing in '${text}' (${start})`;
+    throw badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why}`);
+  }
+  if (given !== expected) {
+    throw badRequest(`the API version in the data (${given}) does not match the expected API version (${expected})`);
+  }
+  if (value.kind === kind) return;
+  const name = isObject(value.metadata) && typeof value.metadata.name === "string" ? value.metadata.name : "";
+  throw invalid({ group, kind: value.kind }, name, [invalidValue("kind", value.kind, `must be ${kind}`)]);
+}
+const QUOTED_LENGTH = 30;
+
+/** Scales and the like may leave their type out. */
+function checkTableType({ group, version, kind }: TypeName, value: Draft): void {
+  const { apiVersion = "", kind: given = "" } = value;
+  const isSame = (apiVersion === "" || apiVersion === `${group}/${version}`) && (given === "" || given === kind);
+  if (isSame) return;
+  const what = typeof given === "string" ? given : "";
+  throw badRequest(`${what} in version ${JSON.stringify(version)} cannot be handled as a ${kind}`);
 }
 
 /** One version of a definition as discovery shows it. */

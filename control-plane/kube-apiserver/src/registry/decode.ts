@@ -34,7 +34,8 @@ export function decodeAs(
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
     throw badRequest("couldn't get version/kind; json parse error: apiVersion and kind must be strings");
   }
-  if (apiVersion !== expected || kind !== type.kind) fail(otherType(schema, type, apiVersion, kind));
+  if (schema.checkType !== undefined) schema.checkType(type, value);
+  else if (apiVersion !== expected || kind !== type.kind) fail(otherType(schema, type, apiVersion, kind));
   let decoded: ReturnType<SchemaPort["decode"]>;
   try {
     decoded = schema.decode(type, value);

@@ -309,7 +309,7 @@ export async function deleteCollection(
   return answerObject({
     kind: core.entry.listKind ?? `${core.entry.kind}List`,
     apiVersion: core.entry.group === "" ? core.entry.version : `${core.entry.group}/${core.entry.version}`,
-    metadata: found.metadata,
+    metadata: core.keepsItemTypes === true ? { continue: "", ...found.metadata } : found.metadata,
     items: found.items.map(({ object }) => (core.keepsItemTypes === true ? object : withoutType(object))),
   });
 }

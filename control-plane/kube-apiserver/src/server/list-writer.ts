@@ -91,8 +91,11 @@ function* jsonPieces(head: Buffer, list: ListAnswer, type: Buffer): Generator<Bu
 }
 
 /** Answers a list. Plain JSON joins the kept bytes of the items; protobuf joins their kept messages. */
-export async function sendList(request: ApiRequest, list: ListAnswer, options: EncodeOptions): Promise<void> {
+export async function sendList(request: ApiRequest, answer: ListAnswer, options: EncodeOptions): Promise<void> {
   const { resource, format } = options;
+  // Lists of custom resources always say where they go on, if only that they do not.
+  const isPlain = resource.isCustom && format.as === "";
+  const list: ListAnswer = isPlain ? { ...answer, metadata: { continue: "", ...answer.metadata } } : answer;
   const apiVersion = resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;
   const contentType = CONTENT_TYPES[format.media];
   if (format.as === "" && format.media === "json" && !options.isPretty) {

@@ -10,7 +10,7 @@ import {
   type JsonObject,
 } from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
-import type { Catalog, CatalogResource } from "../discovery/catalog.ts";
+import type { Catalog, CatalogGroup, CatalogResource } from "../discovery/catalog.ts";
 import type {
   AdmissionAttributes,
   AdmissionChain,
@@ -348,6 +348,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   ): Promise<void> {
     const { info } = request;
     const entry = resource.subresources.get(info.subresource);
+    if (entry === undefined && resource.isCustom && info.rest === "") {
+      throw notFound({ group: info.group, resource: info.resource }, info.name);
+    }
     if (entry === undefined || (info.rest !== "" && info.subresource !== "proxy")) throw unknownPath();
     const connector = info.group === "" ? options.connectors.get(`${info.resource}/${info.subresource}`) : undefined;
     // What is proxied passes on methods that the API itself does not have.
@@ -490,8 +493,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     async serve(request) {
       const { info } = request;
       const resource = catalog.find(info.group, info.version, info.resource);
-      if (resource === undefined && !catalog.groups.some((group) => group.name === info.group))
-        return sendNotFoundPage(request);
+      const isOwnGroup = ({ name, isCustom }: CatalogGroup): boolean => name === info.group && isCustom !== true;
+      if (resource === undefined && !catalog.groups.some(isOwnGroup)) return sendNotFoundPage(request);
       if (resource === undefined) throw unknownPath();
       // What is behind a proxy may know other methods.
       if (METHOD_VERBS[info.verb] === undefined && info.subresource !== "proxy") throw notAllowed();

@@ -36,6 +36,8 @@ export interface ScaleShape {
   check?(old: ApiObject): void;
   /** Sets the wished number in a draft of its own. */
   set(draft: ApiDraft, replicas: number): void;
+  /** The kind's own rules refuse numbers below zero. */
+  readonly judgesNumber?: boolean;
   /** The part of an applied configuration that wishes for the number. */
   config(replicas: unknown): Draft;
 }
@@ -156,7 +158,7 @@ function applyScale(core: ResourceCore, old: ApiObject, scale: Draft, name: stri
     throw conflict(resourceOf(core), name, why);
   }
   const replicas = isObject(scale.spec) ? ((scale.spec.replicas as number | undefined) ?? 0) : 0;
-  if (replicas < 0) {
+  if (replicas < 0 && shape.judgesNumber !== true) {
     throw invalid(SCALE, name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
   }
   const draft = draftOf(core, old);
