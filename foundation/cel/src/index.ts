@@ -27,6 +27,7 @@ export {
   type AuthorizationQuestion,
   type CelAuthorizer,
 } from "./library/authorizer.ts";
+export { BIND_MACROS, type MacroTable } from "./syntax/macros.ts";
 export { JSON_PATCH } from "./library/formats.ts";
 export { escapeField, unescapeField } from "./schema/field-names.ts";
 export {

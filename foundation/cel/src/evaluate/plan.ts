@@ -195,7 +195,7 @@ class Planner {
     const call = implementationOf(declared, overload);
     const isRegex = REGEX_FUNCTIONS.has(expr.name) && args[1] instanceof ConstantStep;
     if (isRegex) {
-      const regex = compileRegex(String((args[1] as ConstantStep).value));
+      const regex = compileRegex((args[1] as ConstantStep).value as string);
       if (regex instanceof CelError) throw new PlanError(regex.message);
     }
     const step = new CallStep(args, call, cost, { stopsAtError: isRegex || args.length > 2 });

@@ -1,3 +1,4 @@
+import { systemClock } from "@coracle/base";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startUpstream } from "../webhook/upstream-fixture.ts";
 import { startOurs, type Reply, type ServerUnderTest } from "../webhook/webhook-fixture.ts";
@@ -69,7 +70,7 @@ const stories: Readonly<Record<string, Story>> = {
     message: denied("a must be two, not 1"),
   },
   "a computed message that fails leaves the message": {
-    policy: said("object.data.a == '2'", { message: "no", messageExpression: "object.data.zz" }),
+    policy: said("object.data.a == '2'", { message: "no", messageExpression: "string(object.data.zz)" }),
     status: 422,
     message: denied("no"),
   },
@@ -267,7 +268,7 @@ describe.each(subjects)("validating admission policies of %s", (name, start) => 
   const create = (path: string, body: Parts): Promise<Reply> => server.ask("POST", path, body);
   /** Upstream hears of policies a little later than their writer. */
   const settle = async (): Promise<void> => {
-    if (name === "upstream") await new Promise((resolve) => setTimeout(resolve, 1500));
+    if (name === "upstream") await systemClock.sleep(1500);
   };
 
   it.each(Object.entries(stories))(

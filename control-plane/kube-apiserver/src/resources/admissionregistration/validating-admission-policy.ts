@@ -5,15 +5,21 @@ import type {
   ValidatingAdmissionPolicySpec,
 } from "@coracle/api/admissionregistration/v1";
 import { duplicate, invalidValue, notSupported, required, type Draft, type FieldError } from "@coracle/apimachinery";
+import type { CelEnvironment, CelType } from "@coracle/cel";
+import {
+  compileExpression,
+  createPolicyEnvironment,
+  RESULTS,
+  type PolicyEnvironment,
+} from "../../admission/policy/policy-environment.ts";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
-import { celProblem, type CelDeclarations } from "../validation/cel-check.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { cIdentifier, dns1123Subdomain, qualifiedName } from "../validation/names.ts";
 import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
 import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
-import { ADMISSION_NAMES, validateMatchConditions, validateRule } from "../validation/webhook.ts";
+import { validateMatchConditions, validateRule } from "../validation/webhook.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
@@ -45,17 +51,23 @@ function validateExpression(
   errors: FieldError[],
   path: string,
   expression: string,
-  declared: CelDeclarations,
-): boolean {
-  const problem = celProblem(expression, declared);
+  environment: CelEnvironment,
+  results: readonly CelType[],
+): void {
+  const { problem } = compileExpression(environment, expression, results);
   if (problem !== undefined) errors.push(invalidValue(path, expression, problem));
-  return problem === undefined;
 }
 
 /** Variables can be used by what follows them; those that do not compile can be used all the same, empty ones not. */
-function validateVariables(errors: FieldError[], spec: Decoded<ValidatingAdmissionPolicySpec>): CelDeclarations {
-  const known = new Set<string>();
-  const declared: CelDeclarations = { ...ADMISSION_NAMES, variables: known };
+function validateVariables(errors: FieldError[], spec: Decoded<ValidatingAdmissionPolicySpec>): PolicyEnvironment {
+  const given = (spec.variables ?? []).map(({ name, expression }) => ({
+    name: text(name),
+    expression: text(expression).trim(),
+  }));
+  const environment = createPolicyEnvironment(
+    spec.paramKind !== undefined,
+    given.filter(({ expression }) => expression !== ""),
+  );
   spec.variables?.forEach((variable, i) => {
     const path = `spec.variables[${i}]`;
     const name = text(variable.name);
@@ -67,10 +79,10 @@ function validateVariables(errors: FieldError[], spec: Decoded<ValidatingAdmissi
       errors.push(required(`${path}.expression`, "expression is not specified"));
       return;
     }
-    validateExpression(errors, `${path}.expression`, expression, declared);
-    known.add(name);
+    const problem = environment.variables.get(name)?.problem;
+    if (problem !== undefined) errors.push(invalidValue(`${path}.expression`, expression, problem));
   });
-  return declared;
+  return environment;
 }
 
 function validate(object: ApiObject): FieldError[] {
@@ -83,8 +95,12 @@ function validate(object: ApiObject): FieldError[] {
   }
   if (spec.matchConstraints === undefined) errors.push(required("spec.matchConstraints"));
   else validateMatch(errors, "spec.matchConstraints", spec.matchConstraints, true);
-  validateMatchConditions(errors, "spec.matchConditions", spec.matchConditions, ADMISSION_NAMES);
-  const declared = validateVariables(errors, spec);
+  const conditions: FieldError[] = [];
+  const variables: FieldError[] = [];
+  const environment = validateVariables(variables, spec);
+  const withParams = createPolicyEnvironment(spec.paramKind !== undefined, []).full;
+  validateMatchConditions(conditions, "spec.matchConditions", spec.matchConditions, withParams);
+  errors.push(...conditions, ...variables);
   if ((spec.validations?.length ?? 0) + (spec.auditAnnotations?.length ?? 0) === 0) {
     errors.push(required("spec.validations", "validations or auditAnnotations must be non-empty; neither is present"));
     errors.push(
@@ -95,9 +111,15 @@ function validate(object: ApiObject): FieldError[] {
     const path = `spec.validations[${i}]`;
     const expression = text(validation.expression).trim();
     if (expression === "") errors.push(required(`${path}.expression`, "expression is not specified"));
-    else validateExpression(errors, `${path}.expression`, expression, declared);
+    else validateExpression(errors, `${path}.expression`, expression, environment.full, RESULTS.condition);
     if (text(validation.messageExpression) !== "")
-      validateExpression(errors, `${path}.messageExpression`, text(validation.messageExpression), declared);
+      validateExpression(
+        errors,
+        `${path}.messageExpression`,
+        text(validation.messageExpression),
+        environment.withoutAuthorizer,
+        RESULTS.message,
+      );
     if (validation.reason !== undefined && !REASONS.includes(validation.reason))
       errors.push(notSupported(`${path}.reason`, validation.reason, REASONS));
   });
@@ -111,7 +133,7 @@ function validate(object: ApiObject): FieldError[] {
     keys.add(key);
     const expression = text(annotation.valueExpression).trim();
     if (expression === "") errors.push(required(`${path}.valueExpression`, "valueExpression is not specified"));
-    else validateExpression(errors, `${path}.valueExpression`, expression, declared);
+    else validateExpression(errors, `${path}.valueExpression`, expression, environment.full, RESULTS.annotation);
   });
   return errors;
 }

@@ -1,9 +1,8 @@
 import type { CELDeviceSelector } from "@coracle/api/resource/v1";
-import { invalidValue, required, type FieldError } from "@coracle/apimachinery";
-import { celProblem, isLiteral } from "../validation/cel-check.ts";
+import { required, type FieldError } from "@coracle/apimachinery";
+import { validateDeviceExpression } from "../validation/expressions.ts";
 import { text, type Decoded } from "../validation/decoded.ts";
 
-const DEVICE = new Set(["driver", "attributes", "capacity", "allowMultipleAllocations"]);
 const MAX_LENGTH = 10_240;
 
 /** Expressions that choose devices. */
@@ -27,7 +26,6 @@ export function validateDeviceSelectors(
       });
       return;
     }
-    const problem = isLiteral(expression) ? "must evaluate to bool" : celProblem(expression, { device: DEVICE });
-    if (problem !== undefined) errors.push(invalidValue(`${at}.expression`, expression, problem));
+    validateDeviceExpression(errors, `${at}.expression`, expression);
   });
 }

@@ -5,7 +5,8 @@ import type {
   WebhookClientConfig,
 } from "@coracle/api/admissionregistration/v1";
 import { duplicate, invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
-import { celProblem, type CelDeclarations } from "./cel-check.ts";
+import type { CelEnvironment } from "@coracle/cel";
+import { conditionProblem } from "./expressions.ts";
 import { text, type Decoded } from "./decoded.ts";
 import { oneOf, pushInvalid } from "./field-values.ts";
 import { validateLabelSelector } from "./label-selector.ts";
@@ -14,16 +15,6 @@ import { dns1035Label, dns1123Subdomain, portNumber, qualifiedName } from "./nam
 const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES = ["*", "Cluster", "Namespaced"];
 const REVIEW_VERSIONS = ["v1", "v1beta1"];
-const WEBHOOK_NAMES: CelDeclarations = { object: true, oldObject: true, request: true, authorizer: true };
-/** What expressions of admission policies may begin with. */
-export const ADMISSION_NAMES: CelDeclarations = {
-  object: true,
-  oldObject: true,
-  request: true,
-  namespaceObject: true,
-  authorizer: true,
-  params: true,
-};
 
 function givenList(
   errors: FieldError[],
@@ -127,7 +118,7 @@ export function validateMatchConditions(
   errors: FieldError[],
   path: string,
   conditions: readonly Decoded<MatchCondition>[] | undefined,
-  declared: CelDeclarations,
+  environment?: CelEnvironment,
 ): void {
   if ((conditions?.length ?? 0) > 64)
     errors.push({
@@ -141,7 +132,7 @@ export function validateMatchConditions(
     const expression = text(condition.expression).trim();
     if (expression === "") errors.push(required(`${at}.expression`));
     else {
-      const problem = celProblem(expression, declared);
+      const problem = conditionProblem(expression, environment);
       if (problem !== undefined) errors.push(invalidValue(`${at}.expression`, condition.expression, problem));
     }
     const name = text(condition.name);
@@ -202,5 +193,5 @@ export function validateWebhook(
     oneOf(errors, `${path}.reinvocationPolicy`, hook.reinvocationPolicy, ["IfNeeded", "Never"]);
   validateClientConfig(errors, `${path}.clientConfig`, hook.clientConfig);
   validateReviewVersions(errors, `${path}.admissionReviewVersions`, hook.admissionReviewVersions);
-  validateMatchConditions(errors, `${path}.matchConditions`, hook.matchConditions, WEBHOOK_NAMES);
+  validateMatchConditions(errors, `${path}.matchConditions`, hook.matchConditions);
 }
