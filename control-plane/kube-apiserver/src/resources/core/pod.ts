@@ -1,6 +1,7 @@
 import type { Pod, PodSpec, Toleration } from "@coracle/api/core/v1";
 import { equalJson, forbiddenField, invalidValue, required, type Draft, type FieldError } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { prepareResize, validateResize } from "./pod-resize.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
@@ -8,7 +9,6 @@ import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
 import { keepAllButStatus, keepMetadata, keepStatus } from "../validation/status.ts";
-import { quantityNanos } from "../validation/quantity.ts";
 
 const MAX_GRACE = 2_147_483_647;
 
@@ -148,37 +148,6 @@ function keepSpecExcept(draft: ApiDraft, old: ApiObject, apply: (from: Draft, to
   draft["status"] = old["status"];
 }
 
-function resizePart(from: Draft, to: Draft): void {
-  for (const list of ["containers", "initContainers"]) {
-    const wanted = Array.isArray(from[list]) ? (from[list] as Draft[]) : [];
-    const kept = Array.isArray(to[list]) ? (to[list] as Draft[]) : [];
-    for (const container of kept) {
-      const match = wanted.find((c) => c["name"] === container["name"]);
-      if (match === undefined) continue;
-      container["resources"] = match["resources"];
-      if (match["resizePolicy"] !== undefined) container["resizePolicy"] = match["resizePolicy"];
-    }
-  }
-}
-
-function validateResize(object: ApiObject, before: ApiObject): FieldError[] {
-  const errors: FieldError[] = [];
-  const old = as<Pod>(before);
-  if (old.status?.qosClass !== undefined && qosClass(as<Pod>(object).spec ?? {}) !== old.status.qosClass)
-    errors.push(invalidValue("spec", old.status.qosClass, "Pod QOS Class may not change as a result of resizing"));
-  as<Pod>(object).spec?.containers?.forEach((container, i) => {
-    for (const name of Object.keys({ ...container.resources?.limits, ...container.resources?.requests })) {
-      const previous = old.spec?.containers?.[i]?.resources;
-      const changed = (["limits", "requests"] as const).some(
-        (kind) => quantityNanos(container.resources?.[kind]?.[name]) !== quantityNanos(previous?.[kind]?.[name]),
-      );
-      if (changed && name !== "cpu" && name !== "memory")
-        errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
-    }
-  });
-  return errors;
-}
-
 export const pod: ResourceDefinition = {
   group: "",
   version: "v1",
@@ -213,7 +182,7 @@ export const pod: ResourceDefinition = {
         }),
       validate: ephemeralUpdate,
     },
-    resize: { prepare: (draft, old) => keepSpecExcept(draft, old, resizePart), validate: validateResize },
+    resize: { prepare: prepareResize, validate: validateResize },
   },
   gracePeriodSeconds(object, asked) {
     const { spec, status } = as<Pod>(object);
