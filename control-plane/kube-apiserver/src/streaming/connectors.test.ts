@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { silentLogger, systemClock, systemRandom } from "@coracle/base";
 import { createMemoryStore, type Store } from "@coracle/etcd";
-import { openClusterPki, type ClusterPki } from "@coracle/pki";
+import { createAuthority, openClusterPki, type ClusterPki } from "@coracle/pki";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startApiServer, type RunningApiServer } from "../run-api-server.ts";
 
@@ -17,6 +17,7 @@ let store: Store;
 let server: RunningApiServer;
 let kubelet: Server;
 const sockets = new Set<Duplex>();
+let post: (method: string, path: string, body: object) => Promise<void>;
 /** Requests that reached the node, as `METHOD URL (CN of the client)`. */
 const seen: string[] = [];
 
@@ -69,7 +70,7 @@ beforeAll(async () => {
   });
   const { port } = kubelet.address() as AddressInfo;
   const admin = server.transport({ clientCertificate: pki.client("admin").cert });
-  const post = async (method: string, path: string, body: object): Promise<void> => {
+  post = async (method, path, body) => {
     const headers = { "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json" };
     const answer = await admin.request({ method, path, headers, body: Buffer.from(JSON.stringify(body)) });
     for await (const _ of answer.body);
@@ -208,6 +209,64 @@ describe("requests to a node", () => {
     });
     expect(echoed).toBe("hello");
     expect(seen.at(-1)).toBe("GET /exec/default/p/c?output=1&command=ls&command=-l (kube-apiserver-kubelet-client)");
+  });
+
+  it("a node that shows a certificate of another authority is told nothing", async () => {
+    const now = Date.now();
+    const validity = { notBefore: now - 86_400_000, notAfter: now + 86_400_000 };
+    const stranger = createAuthority({ subject: { commonName: "stranger" }, ...validity });
+    const certificate = stranger.issue({
+      subject: { commonName: "system:node:n2" },
+      usages: ["server"],
+      names: ["127.0.0.1"],
+      ...validity,
+    });
+    let requests = 0;
+    const impostor = createServer(certificate, () => (requests += 1));
+    impostor.on("upgrade", () => (requests += 1));
+    await new Promise<void>((resolve) => impostor.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = impostor.address() as AddressInfo;
+      await post("POST", "/api/v1/nodes", { metadata: { name: "n2" } });
+      await post("PATCH", "/api/v1/nodes/n2/status", {
+        status: {
+          addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+          daemonEndpoints: { kubeletEndpoint: { Port: port } },
+        },
+      });
+      await post("POST", "/api/v1/namespaces/default/pods", {
+        metadata: { name: "q" },
+        spec: { nodeName: "n2", containers: [{ name: "c", image: "i" }] },
+      });
+      const why = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+      const log = await read("/api/v1/namespaces/default/pods/q/log");
+      expect(log.status).toBe(500);
+      expect(JSON.parse(log.text)).toMatchObject({
+        message: `Get "https://127.0.0.1:${port}/containerLogs/default/q/c": ${why}`,
+      });
+      expect(JSON.parse((await read("/api/v1/nodes/n2/proxy/pods")).text)).toMatchObject({
+        message: `error trying to reach service: ${why}`,
+        code: 503,
+      });
+      const text = await new Promise<string>((resolve, reject) => {
+        const outgoing = ask(
+          "/api/v1/namespaces/default/pods/q/exec?command=ls&stdout=1",
+          pki.client("admin"),
+          UPGRADE,
+        );
+        outgoing.on("error", reject);
+        outgoing.on("response", (answer) => {
+          let all = "";
+          answer.on("data", (chunk: Buffer) => (all += chunk.toString()));
+          answer.on("end", () => resolve(all));
+        });
+        outgoing.end();
+      });
+      expect(JSON.parse(text)).toMatchObject({ message: `error dialing backend: ${why}`, code: 500 });
+      expect(requests).toBe(0);
+    } finally {
+      await new Promise((resolve) => impostor.close(resolve));
+    }
   });
 
   it("an upgrade is refused to whom may not", async () => {

@@ -2,7 +2,12 @@
  * The streaming protocols behind `kubectl exec`, `attach`, `cp` and `port-forward`: WebSocket and SPDY/3.1, server and client side.
  * Every buffer is bounded; back-pressure goes through to the process or the port at the other end.
  */
-export { acceptPortForwardTunnel, servePortForward, type PortForwardConnect, type PortForwardOptions } from "./port-forward.ts";
+export {
+  acceptPortForwardTunnel,
+  servePortForward,
+  type PortForwardConnect,
+  type PortForwardOptions,
+} from "./port-forward.ts";
 export {
   remoteCommandStreams,
   serveRemoteCommand,
