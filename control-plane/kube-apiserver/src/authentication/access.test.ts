@@ -1,5 +1,6 @@
 import { randomBytes, scryptSync } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { request } from "node:https";
 import { join } from "node:path";
 import { createAuthority } from "@coracle/pki";
@@ -478,4 +479,150 @@ it("metrics count who came in, under upstream's names", async () => {
   ]) {
     expect(text).toContain(line);
   }
+});
+
+describe("headers that are sent several times", () => {
+  it("are several values; a comma within one divides nothing", async () => {
+    await using server = await startAccessServer();
+    const { cert, key } = server.pki.client("admin");
+    const options = { host: "127.0.0.1", port: server.server.port, agent: false, ca: server.pki.ca.cert, cert, key };
+    const headers = {
+      "impersonate-user": "jane",
+      "impersonate-group": ["a, b", "c"],
+      "impersonate-extra-scopes": ["x", "y, z"],
+    };
+    const body = JSON.stringify({ kind: "SelfSubjectReview", apiVersion: "authentication.k8s.io/v1" });
+    const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    const expected = { username: "jane", groups: ["a, b", "c", AUTHENTICATED], extra: { scopes: ["x", "y, z"] } };
+    const overHttp1 = await new Promise<string>((resolve, reject) => {
+      const sent = { ...headers, "content-type": "application/json" };
+      request({ ...options, path, method: "POST", headers: sent }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => (text += part));
+        response.on("end", () => resolve(text));
+      })
+        .on("error", reject)
+        .end(body);
+    });
+    expect(JSON.parse(overHttp1)).toMatchObject({ status: { userInfo: expected } });
+    const session = connect(`https://127.0.0.1:${options.port}`, { ca: options.ca, cert, key });
+    try {
+      const stream = session.request({
+        ":path": path,
+        ":method": "POST",
+        "content-type": "application/json",
+        ...headers,
+      });
+      stream.setEncoding("utf8").end(body);
+      let text = "";
+      for await (const part of stream) text += String(part);
+      expect(JSON.parse(text)).toMatchObject({ status: { userInfo: expected } });
+    } finally {
+      session.close();
+    }
+  });
+});
+
+describe("certificates and clocks", () => {
+  it.each([
+    ["over", -7_200_000, -3_600_000],
+    ["yet to come", 3_600_000, 7_200_000],
+  ])("a certificate whose time is %s is 401, not a broken connection", async (_, from, to) => {
+    await using server = await startAccessServer();
+    const now = Date.now();
+    const late = server.pki.ca.issue({
+      subject: { commonName: "late", organizations: ["system:masters"] },
+      usages: ["client"],
+      notBefore: now + from,
+      notAfter: now + to,
+    });
+    const reply = await call(server.server.transport({ clientCertificate: late.cert }), "GET", "/api");
+    expect([reply.status, reply.json["message"]]).toEqual([401, "Unauthorized"]);
+  });
+
+  it("a certificate for servers is none for clients", async () => {
+    await using server = await startAccessServer();
+    const now = Date.now();
+    const valid = { notBefore: now - 1000, notAfter: now + 60_000 };
+    const wrong = server.pki.ca.issue({ subject: { commonName: "w" }, usages: ["server"], names: ["w"], ...valid });
+    expect(await whoAmI(server.server.transport({ clientCertificate: wrong.cert }))).toBe(401);
+  });
+
+  it("a service account's token is taken a minute before and after its time, for clocks differ", async () => {
+    await using server = await startAccessServer();
+    await call(server.admin, "POST", "/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "sa" } });
+    const { json } = await call(server.admin, "GET", "/api/v1/namespaces/default/serviceaccounts/sa");
+    const { uid } = json["metadata"] as { readonly uid: string };
+    const { parseSigningKey, signToken } = await import("./json-web-token.ts");
+    const now = Math.floor(Date.now() / 1000);
+    const make = (times: object): string =>
+      signToken(parseSigningKey(server.pki.serviceAccountKey), {
+        iss: "https://kubernetes.default.svc",
+        aud: ["https://kubernetes.default.svc"],
+        sub: "system:serviceaccount:default:sa",
+        "kubernetes.io": { namespace: "default", serviceaccount: { name: "sa", uid } },
+        ...times,
+      });
+    expect(await review(server, make({ exp: now - 30 }))).toMatchObject({ authenticated: true });
+    expect(await review(server, make({ exp: now + 60, nbf: now + 30 }))).toMatchObject({ authenticated: true });
+    const errors = [
+      [{ exp: now - 90 }, "service account token has expired"],
+      [{ exp: now + 600, nbf: now + 120 }, "service account token is not valid yet"],
+      [{ exp: now + 600, iat: now + 120 }, "service account token is issued in the future"],
+      [{ exp: "soon" }, "go-jose/go-jose/jwt: expected number value to unmarshal NumericDate"],
+    ] as const;
+    for (const [times, why] of errors) {
+      expect((await review(server, make(times)))["error"]).toBe(`[invalid bearer token, ${why}]`);
+    }
+  });
+});
+
+describe("whatever stands in a token or a file", () => {
+  let state = 4711;
+  const next = (limit: number): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) % limit;
+  const mutate = (text: string): string => {
+    const characters = Array.from(text);
+    for (let i = 0; i <= next(4); i++) {
+      const at = next(characters.length + 1);
+      if (next(3) === 0) characters.splice(at, next(5));
+      else characters.splice(at, next(2), String.fromCodePoint(next(0x120) + 1));
+    }
+    return characters.join("");
+  };
+
+  it("a mutated token is refused, and never a reason to fail", async () => {
+    const { parseSigningKey, parseVerificationKeys, parseToken, checkSignature, signToken } =
+      await import("./json-web-token.ts");
+    const authority = createAuthority({ subject: { commonName: "k" }, notBefore: 0, notAfter: Date.now() });
+    const keys = parseVerificationKeys(authority.cert);
+    const good = signToken(parseSigningKey(authority.key), { iss: "i", exp: 1, "kubernetes.io": { namespace: "n" } });
+    expect(() => checkSignature(good, parseToken(good)!.header, keys)).not.toThrow();
+    for (let i = 0; i < 3000; i++) {
+      const bad = mutate(good);
+      const parsed = parseToken(bad);
+      if (parsed === undefined || bad === good) continue;
+      expect(() => checkSignature(bad, parsed.header, keys)).toThrow(/invalid signature|cryptographic primitive/);
+    }
+  });
+
+  it("a mutated file of tokens or passwords is read, or refused with a word", async () => {
+    const { parseTokenFile } = await import("./static-token.ts");
+    const { parseBasicAuthFile, readBasicHeader } = await import("./basic-password.ts");
+    const tokens = 't1,ann,1,"a,b"\n"t""2",bob,2\r\n';
+    const passwords = `${hashed("x")},ann,1,"a,b"\n`;
+    for (let i = 0; i < 3000; i++) {
+      for (const read of [() => parseTokenFile(mutate(tokens)), () => parseBasicAuthFile(mutate(passwords))]) {
+        try {
+          expect(read()).toBeInstanceOf(Map);
+        } catch (error) {
+          expect((error as Error).message).toMatch(/column|quoted-field|record/);
+        }
+      }
+      try {
+        readBasicHeader(mutate("Basic YTpi"));
+      } catch (error) {
+        expect((error as Error).message).toBe("invalid authorization header");
+      }
+    }
+  });
 });

@@ -19,6 +19,7 @@ export interface RequestHeaderOptions {
 
 /** All values of a header, which may have been sent several times. */
 export function headerValues(exchange: Exchange, name: string): string[] {
+  if (exchange.headerValues !== undefined) return [...exchange.headerValues(name.toLowerCase())];
   const value = exchange.headers()[name.toLowerCase()];
   if (value === undefined) return [];
   // Node joins repeated headers of unknown name with ", ".

@@ -39,6 +39,8 @@ export interface Exchange {
   /** By lower-case name. */
   header(name: string): string | undefined;
   headers(): Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** All values of a header as they were sent, one for each time; absent: the transport does not tell them apart. */
+  headerValues?(name: string): readonly string[];
   /** The whole body; throws 413 as soon as it is longer. */
   readBody(limitBytes: number): Promise<Buffer>;
   /** The body as it comes, for proxying. */

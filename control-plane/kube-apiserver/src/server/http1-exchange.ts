@@ -61,6 +61,10 @@ export class Http1Exchange implements Exchange {
     return this.#request.headers;
   }
 
+  headerValues(name: string): readonly string[] {
+    return this.#request.headersDistinct[name] ?? [];
+  }
+
   readBody(limitBytes: number): Promise<Buffer> {
     return collectBody(this.#request, limitBytes, () => requestEntityTooLarge(limitBytes));
   }

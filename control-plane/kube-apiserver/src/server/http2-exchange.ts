@@ -11,9 +11,12 @@ export class Http2Exchange implements Exchange {
   readonly upgrade = undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
+  readonly #rawHeaders: readonly string[];
   #abort: AbortController | undefined;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer) {
+  /** `rawHeaders`: names and values in turn, as they were sent. */
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer, rawHeaders: readonly string[]) {
+    this.#rawHeaders = rawHeaders;
     this.#stream = stream;
     this.#headers = headers;
     this.peer = peer;
@@ -41,6 +44,11 @@ export class Http2Exchange implements Exchange {
 
   headers(): Readonly<Record<string, string | readonly string[] | undefined>> {
     return this.#headers;
+  }
+
+  headerValues(name: string): readonly string[] {
+    const raw = this.#rawHeaders;
+    return raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name);
   }
 
   readBody(limitBytes: number): Promise<Buffer> {

@@ -1,5 +1,11 @@
 import { X509Certificate } from "node:crypto";
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -98,11 +104,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       certificates: certificatesOf(socket as TLSSocket),
     });
   });
-  server.on("stream", (stream, headers) => {
+  // The headers as they were sent come too, though the types do not say so.
+  const onStream = (
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    _flags: number,
+    rawHeaders: readonly string[],
+  ): void => {
     const peer = stream.session === undefined ? undefined : peers.get(stream.session);
     if (peer === undefined) stream.destroy();
-    else handle(new Http2Exchange(stream, headers, peer));
-  });
+    else handle(new Http2Exchange(stream, headers, peer, rawHeaders));
+  };
+  server.on("stream", onStream as never);
   // Registered past the hook that would put the compatibility layer under every HTTP/2 request too.
   server.removeAllListeners("newListener");
   server.on("request", ((request: IncomingMessage, response: ServerResponse) => {
