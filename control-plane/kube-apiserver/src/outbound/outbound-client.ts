@@ -45,7 +45,7 @@ export interface OutboundTunnel {
 
 /**
  * The one way this server calls out. Connections are kept and shared between requests to equal targets; at most
- * `maxConnections` run to one target at a time, others wait for them. Failures are OutboundErrors.
+ * `maxCalls` calls of one target run at a time, others wait for them; what is sent on for a client is not held back. Failures are OutboundErrors.
  */
 export interface OutboundClient extends AsyncDisposable {
   /** Resolves when the head of the answer has come. */
@@ -62,10 +62,10 @@ export interface OutboundClient extends AsyncDisposable {
 export interface OutboundClientOptions {
   readonly clock: Clock;
   /** To one target at a time. */
-  readonly maxConnections?: number | undefined;
+  readonly maxCalls?: number | undefined;
 }
 
-const MAX_CONNECTIONS = 256;
+const MAX_CALLS = 256;
 const MAX_FREE_CONNECTIONS = 25;
 const IDLE_MS = 90_000;
 /** Of a whole answer. */
@@ -80,12 +80,15 @@ interface Pool {
   protocol: "unknown" | "http1" | "http2";
   session: ClientHttp2Session | undefined;
   lastUse: number;
+  /** Calls under way, and those that wait for one of them to end. */
+  active: number;
+  readonly waiting: Set<() => void>;
 }
 
 const MAX_POOLS = 64;
 
 export function createOutboundClient(options: OutboundClientOptions): OutboundClient {
-  const { clock, maxConnections = MAX_CONNECTIONS } = options;
+  const { clock, maxCalls = MAX_CALLS } = options;
   const pools = new Map<string, Pool>();
 
   function poolOf(target: OutboundTarget): Pool {
@@ -102,7 +105,7 @@ export function createOutboundClient(options: OutboundClientOptions): OutboundCl
   }
 
   function createPool(target: OutboundTarget): Pool {
-    const limits = { maxSockets: maxConnections, maxFreeSockets: MAX_FREE_CONNECTIONS, timeout: IDLE_MS };
+    const limits = { maxFreeSockets: MAX_FREE_CONNECTIONS, timeout: IDLE_MS };
     const agent = new Agent({ keepAlive: true, scheduling: "lifo", ...limits });
     const ready: Socket[] = [];
     agent.createConnection = (_options, done) => {
@@ -114,7 +117,15 @@ export function createOutboundClient(options: OutboundClientOptions): OutboundCl
       );
       return undefined;
     };
-    return { agent, ready, protocol: target.mayHttp2 ? "unknown" : "http1", session: undefined, lastUse: 0 };
+    return {
+      agent,
+      ready,
+      protocol: target.mayHttp2 ? "unknown" : "http1",
+      session: undefined,
+      lastUse: 0,
+      active: 0,
+      waiting: new Set(),
+    };
   }
 
   /** Configurations come and go: what was not used for longest makes room. */
@@ -139,6 +150,56 @@ export function createOutboundClient(options: OutboundClientOptions): OutboundCl
     const known = error instanceof OutboundError ? error : describeFailure(error);
     return new OutboundError(known.failure, `${url}: ${known.message}`, { cause: error });
   };
+
+  /** Waits for a place among the calls to a target. */
+  async function enter(pool: Pool, signal: AbortSignal): Promise<void> {
+    if (pool.active < maxCalls) {
+      pool.active++;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const link = onAbort(signal, () => {
+        pool.waiting.delete(take);
+        reject(signal.reason as Error);
+      });
+      const take = (): void => {
+        link[Symbol.dispose]();
+        resolve();
+      };
+      if (!signal.aborted) pool.waiting.add(take);
+    });
+  }
+
+  /** Hands the place on to who waits for longest. */
+  function leave(pool: Pool): void {
+    const [next] = pool.waiting;
+    if (next === undefined) pool.active--;
+    else {
+      pool.waiting.delete(next);
+      next();
+    }
+  }
+
+  async function readAll(target: OutboundTarget, request: OutboundRequest, maxBytes: number): Promise<OutboundAnswer> {
+    const response = await send(target, request);
+    const parts: Buffer[] = [];
+    let size = 0;
+    try {
+      for await (const part of response.body) {
+        size += part.length;
+        if (size > maxBytes) throw new OutboundError("tooLarge", `response is longer than ${maxBytes} bytes`);
+        parts.push(part);
+      }
+      request.signal?.throwIfAborted();
+    } catch (error) {
+      response.body.destroy();
+      if (error instanceof OutboundError && error.failure === "tooLarge") throw readFailure(error);
+      const failed = fail(target, request, error);
+      if (failed.failure !== "broken") throw failed;
+      throw readFailure(new OutboundError("broken", "unexpected EOF", { cause: error }));
+    }
+    return { status: response.status, headers: response.headers, body: Buffer.concat(parts, size) };
+  }
 
   async function send(target: OutboundTarget, request: OutboundRequest): Promise<OutboundResponse> {
     if (target.self !== undefined) return sendToSelf(target, request);
@@ -171,24 +232,18 @@ export function createOutboundClient(options: OutboundClientOptions): OutboundCl
           ? undefined
           : clock.after(timeoutMs, () => link.abort(new OutboundError("deadline", "context deadline exceeded")));
       const linked = { ...request, signal: link.signal };
-      const response = await send(target, linked);
-      const parts: Buffer[] = [];
-      let size = 0;
+      if (target.self !== undefined) return readAll(target, linked, maxBytes);
+      const pool = poolOf(target);
       try {
-        for await (const part of response.body) {
-          size += part.length;
-          if (size > maxBytes) throw new OutboundError("tooLarge", `response is longer than ${maxBytes} bytes`);
-          parts.push(part);
-        }
-        link.signal.throwIfAborted();
+        await enter(pool, link.signal);
       } catch (error) {
-        response.body.destroy();
-        if (error instanceof OutboundError && error.failure === "tooLarge") throw readFailure(error);
-        const failed = fail(target, linked, error);
-        if (failed.failure !== "broken") throw failed;
-        throw readFailure(new OutboundError("broken", "unexpected EOF", { cause: error }));
+        throw fail(target, linked, error);
       }
-      return { status: response.status, headers: response.headers, body: Buffer.concat(parts, size) };
+      try {
+        return await readAll(target, linked, maxBytes);
+      } finally {
+        leave(pool);
+      }
     },
     async upgrade(target, request) {
       try {

@@ -162,6 +162,40 @@ describe("outbound calls", () => {
     expect(await messageOf(call)).toContain("response is longer than 1000 bytes");
   });
 
+  it("keeps to its number of calls to one peer", async () => {
+    let running = 0;
+    let most = 0;
+    let meet: () => void = () => {};
+    const two = new Promise<void>((resolve) => (meet = resolve));
+    await using peer = await startPeer(async () => {
+      most = Math.max(most, ++running);
+      if (running === 2) meet();
+      await two;
+      running--;
+      return { body: "{}" };
+    });
+    await using client = createOutboundClient({ clock: systemClock, maxCalls: 2 });
+    const target = targetOf(CONFIG(peer.url), nowhere);
+    await Promise.all(Array.from({ length: 20 }, () => postObject(client, target, { body: {} })));
+    expect([peer.seen.length, most]).toEqual([20, 2]);
+  });
+
+  it("ends a call that waits for its turn, too", async () => {
+    const clock = createFakeClock();
+    let asked: () => void = () => {};
+    const arrived = new Promise<void>((resolve) => (asked = resolve));
+    await using peer = await startPeer(() => asked());
+    await using client = createOutboundClient({ clock, maxCalls: 1 });
+    const target = targetOf(CONFIG(peer.url), nowhere);
+    const calls = [2000, 1000].map((timeoutMs) => messageOf(postObject(client, target, { body: {}, timeoutMs })));
+    await arrived;
+    await clock.advance(1000);
+    expect(await calls[1]).toBe(`Post "${peer.url}/?timeout=1s": context deadline exceeded`);
+    await clock.advance(1000);
+    expect(await calls[0]).toBe(`Post "${peer.url}/?timeout=2s": context deadline exceeded`);
+    expect(peer.seen).toHaveLength(1);
+  });
+
   it("asks again on a new connection when the peer closed the idle one", async () => {
     await using peer = await startPeer((_seen, response) => {
       response.shouldKeepAlive = true;

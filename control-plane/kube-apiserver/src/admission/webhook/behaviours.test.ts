@@ -429,6 +429,32 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
 });
 
 describe("webhooks of ours alone", () => {
+  it("do not make the other plugins do their work twice", async () => {
+    await using server = await startOurs({ admission: { enable: ["AlwaysPullImages"], disable: [] } });
+    await using hooks = await startHookServer(() => add("/metadata/labels", { added: "yes" }));
+    await server.ask("POST", `${NS}/serviceaccounts`, { metadata: { name: "default" } });
+    const limits = [{ type: "Container", default: { cpu: "1" }, defaultRequest: { memory: "1Mi" } }];
+    await server.ask("POST", `${NS}/limitranges`, { metadata: { name: "limits" }, spec: { limits } });
+    const pod = (name: string): object => ({
+      metadata: { name },
+      spec: { containers: [{ name: "c", image: "i:1" }] },
+    });
+    const steady = (answer: { json: Record<string, unknown> }): unknown => {
+      const { spec, metadata } = answer.json as { spec: unknown; metadata: { annotations: unknown } };
+      const text = JSON.stringify({ spec, annotations: metadata.annotations });
+      return JSON.parse(text.replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-SUFFIX"));
+    };
+    const plain = await server.ask("POST", `${NS}/pods`, pod("plain"));
+    await server.ask(
+      "POST",
+      MUTATING,
+      configurationOf("Mutating", "labels", hooks.peer.url, { rules: [rule("", "v1", "pods")] }),
+    );
+    const twice = await server.ask("POST", `${NS}/pods`, pod("twice"));
+    expect([plain.status, twice.status]).toEqual([201, 201]);
+    expect(steady(twice)).toEqual(steady(plain));
+  });
+
   it("cannot fill the server's memory", async () => {
     await using server = await startOurs();
     await using hooks = await startHookServer(() => ({ raw: Buffer.alloc(33 * 1024 * 1024, 0x20) }));
