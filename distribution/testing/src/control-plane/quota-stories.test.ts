@@ -218,6 +218,26 @@ describe("quotas of namespaces", () => {
     expect(status?.hard).toEqual({ configmaps: "9", "count/secrets": "3" });
   });
 
+  it("a pod that is resized is charged for what it grows", async () => {
+    const { namespace, used } = await quota({ "requests.cpu": "1" });
+    await plane.admin.create(Pod, pod(namespace, { name: "a" }, "600m"));
+    const resize = async (cpu: string): Promise<string | undefined> =>
+      refusalOf(() =>
+        plane.admin.patch(
+          Pod,
+          { namespace, name: "a" },
+          "strategic",
+          { spec: { containers: [{ name: "c", resources: { requests: { cpu } } }] } },
+          { subresource: "resize" },
+        ),
+      );
+    expect(await resize("1100m")).toBe(
+      '403 pods "a" is forbidden: exceeded quota: q, requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1',
+    );
+    expect(await resize("900m")).toBeUndefined();
+    expect(await used()).toEqual({ "requests.cpu": "900m" });
+  });
+
   it("custom kinds are counted from when they are served, also by quotas from before", async () => {
     const namespace = `quota-${++count}`;
     const name = "count/widgets.quota.example.com";
