@@ -10,6 +10,7 @@ import {
 import { equalJson } from "../json/json.ts";
 import type { Correlation } from "./correlation.ts";
 import { formatCheck, isKnownFormat } from "./formats.ts";
+import { ownMember } from "./own-member.ts";
 import { compilePattern, patternProblem } from "./patterns.ts";
 import type { Bounds, StructuralNode } from "./structural-node.ts";
 
@@ -282,7 +283,7 @@ class Checker {
     }
     if (bounds === undefined) return;
     for (const name of bounds.required) {
-      if (object[name] !== undefined) continue;
+      if (ownMember(object, name) !== undefined) continue;
       this.#path.push(name);
       this.#add((field) => required(field));
       this.#path.pop();

@@ -1,4 +1,5 @@
 import { equalJson, isObject } from "../json/json.ts";
+import { ownMember } from "./own-member.ts";
 import type { StructuralNode } from "./structural-node.ts";
 
 /** A value beside what stood in its place before, as far as the schema tells which place that was. */
@@ -83,4 +84,6 @@ function itemsByKey(node: StructuralNode, items: readonly unknown[]): ReadonlyMa
 }
 
 const keyOf = (node: StructuralNode, item: Readonly<Record<string, unknown>>): string =>
-  JSON.stringify(node.listMapKeys.map((key) => item[key] ?? node.items?.properties.get(key)?.default ?? null));
+  JSON.stringify(
+    node.listMapKeys.map((key) => ownMember(item, key) ?? node.items?.properties.get(key)?.default ?? null),
+  );

@@ -12,6 +12,7 @@ export {
 export { compileSchema } from "./compile-schema.ts";
 export { Correlation } from "./correlation.ts";
 export { isKnownFormat } from "./formats.ts";
+export { ownMember } from "./own-member.ts";
 export { patternProblem } from "./patterns.ts";
 export type { ScalePaths } from "./scale-values.ts";
 export {

@@ -1,5 +1,6 @@
 import { duplicate, invalidValue, type FieldError } from "../errors/field-error.ts";
-import { isObject, type Draft } from "../json/json.ts";
+import { isObject } from "../json/json.ts";
+import { ownMember } from "./own-member.ts";
 import { sortedJson } from "./sorted-json.ts";
 import type { StructuralNode } from "./structural-node.ts";
 
@@ -55,9 +56,9 @@ function checkMap(node: StructuralNode, items: readonly unknown[], at: string, e
   }
   if (items.length <= 1) return;
   const keys = items.map((item) => {
-    const key: Draft = {};
-    if (isObject(item)) for (const name of node.listMapKeys) if (item[name] !== undefined) key[name] = item[name];
-    return key;
+    if (!isObject(item)) return {};
+    const known = node.listMapKeys.filter((name) => ownMember(item, name) !== undefined);
+    return Object.fromEntries(known.map((name) => [name, ownMember(item, name)]));
   });
   for (const i of repeated(keys.map(identityOf))) errors.push(duplicate(`${at}[${i}]`, sortedJson(keys[i])));
 }

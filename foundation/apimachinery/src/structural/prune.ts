@@ -1,4 +1,5 @@
 import { cloneJson, isObject, type Draft } from "../json/json.ts";
+import { ownMember, setOwn } from "./own-member.ts";
 import type { StructuralNode } from "./structural-node.ts";
 
 /** Members of every resource, its schema's or not. */
@@ -95,14 +96,14 @@ export function applyDefaults(node: StructuralNode, value: unknown): void {
   }
   if (!isObject(value)) return;
   for (const [name, property] of node.defaulted) {
-    const present = value[name];
+    const present = ownMember(value, name);
     if (present === undefined || (present === null && !property.nullable))
       setOwn(value, name, cloneJson(property.default));
   }
   const { additional } = node;
   if (additional === undefined) {
     for (const [name, property] of node.propertiesWithDefaults) {
-      const present = value[name];
+      const present = ownMember(value, name);
       if (typeof present === "object" && present !== null) applyDefaults(property, present);
     }
     return;
@@ -122,10 +123,4 @@ function defaultItems(node: StructuralNode, items: unknown[]): void {
     if (items[i] === null && !below.nullable && below.hasDefault) items[i] = cloneJson(below.default);
     if (below.hasDefaultsBelow) applyDefaults(below, items[i]);
   }
-}
-
-/** Plain assignment would make a prototype of a member of that name. */
-function setOwn(target: Draft, key: string, value: unknown): void {
-  if (key !== "__proto__") target[key] = value;
-  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }

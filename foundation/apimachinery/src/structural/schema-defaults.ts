@@ -3,6 +3,7 @@ import { cloneJson, equalJson, isObject, type Draft } from "../json/json.ts";
 import { DecodeError } from "../schema/decode.ts";
 import { checkValue } from "./check-value.ts";
 import { checkEmbedded, checkResource, coerceEmbedded, decodeMetadata } from "./embedded-resources.ts";
+import { ownMember, setOwn } from "./own-member.ts";
 import { isMetaField, pruneValue } from "./prune.ts";
 import { childPath, keyPath } from "./schema-path.ts";
 import { sortedJson } from "./sorted-json.ts";
@@ -95,8 +96,9 @@ function restoreNulls(before: unknown, after: unknown): void {
   if (Array.isArray(before) && Array.isArray(after)) before.forEach((item, i) => restoreNulls(item, after[i]));
   else if (isObject(before) && isObject(after))
     for (const key of Object.keys(before)) {
-      if (before[key] === null && after[key] === undefined) after[key] = null;
-      else restoreNulls(before[key], after[key]);
+      const left = ownMember(after, key);
+      if (before[key] === null && left === undefined) setOwn(after, key, null);
+      else restoreNulls(before[key], left);
     }
 }
 

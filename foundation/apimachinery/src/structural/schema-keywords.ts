@@ -9,6 +9,7 @@ import {
 import { isObject, type Draft } from "../json/json.ts";
 import type { SchemaCheckOptions } from "./check-schema.ts";
 import { compileSchema } from "./compile-schema.ts";
+import { ownMember } from "./own-member.ts";
 import { isMetaField } from "./prune.ts";
 import { childPath, followPath, keyPath } from "./schema-path.ts";
 import { costText, RULE_COST_LIMIT, type CheckedRule, type RuleCosts } from "./schema-rules.ts";
@@ -247,7 +248,7 @@ class KeywordChecker {
     const properties = isObject(items["properties"]) ? items["properties"] : {};
     const seen = new Set<string>();
     for (const key of keys) {
-      const property = properties[key];
+      const property = ownMember(properties, key);
       if (!isObject(property)) this.#push(invalidValue(keysAt, keys, "entries must all be names of item properties"));
       else if (property["type"] === "array" || property["type"] === "object")
         this.#push(
@@ -374,7 +375,7 @@ export function checkListKeys(schema: Draft, path: string): FieldError[] {
   const mandatory = new Set(textsOf(items["required"]));
   const properties = isObject(items["properties"]) ? items["properties"] : {};
   for (const key of textsOf(schema[LIST_KEYS])) {
-    const property = properties[key];
+    const property = ownMember(properties, key);
     if (!isObject(property)) continue;
     const at = keyPath(childPath(itemsAt, "properties"), key);
     const why = `this property is in ${LIST_KEYS}, so it`;

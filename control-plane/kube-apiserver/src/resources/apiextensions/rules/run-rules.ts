@@ -8,7 +8,13 @@ import {
   required,
   type FieldError,
 } from "@coracle/apimachinery";
-import type { CompiledRules, Correlation, RulePort, StructuralNode } from "@coracle/apimachinery/structural";
+import {
+  ownMember,
+  type CompiledRules,
+  type Correlation,
+  type RulePort,
+  type StructuralNode,
+} from "@coracle/apimachinery/structural";
 import { compileRules, type CompiledRule, type NodeRules } from "./compile-rules.ts";
 import { shapeOf } from "./declared-type.ts";
 
@@ -89,7 +95,14 @@ export class RuleRun {
       // What the type is called now was never called otherwise: old objects are brought into this version.
       const isFixed = past.above === undefined && (key === "apiVersion" || key === "kind");
       const next = isFixed ? NO_PAST : inner(past, past.here?.key(key));
-      this.#node(below, below.isEmbeddedResource, at, object[key], olds?.[key], next);
+      this.#node(
+        below,
+        below.isEmbeddedResource,
+        at,
+        object[key],
+        olds === undefined ? undefined : ownMember(olds, key),
+        next,
+      );
     }
   }
 
@@ -257,7 +270,7 @@ function errorFor(reason: string, at: string, node: StructuralNode, value: unkno
 }
 
 const keyOf = (node: StructuralNode, item: Readonly<Record<string, unknown>>): string =>
-  JSON.stringify(node.listMapKeys.map((key) => item[key] ?? null));
+  JSON.stringify(node.listMapKeys.map((key) => ownMember(item, key) ?? null));
 
 function oldItems(node: StructuralNode, items: readonly unknown[]): ReadonlyMap<string, unknown> {
   const out = new Map<string, unknown>();
