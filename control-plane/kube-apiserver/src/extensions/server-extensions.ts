@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { OpenApiResource } from "@coracle/api";
-import type { Clock, Logger, Random } from "@coracle/base";
+import type { Clock, Logger } from "@coracle/base";
 import type { ExtensibleCatalog } from "../discovery/extensible-catalog.ts";
-import { resolveByClusterIp, type ServiceResolver } from "../outbound/service-resolver.ts";
+import type { OutboundClient } from "../outbound/outbound-client.ts";
+import type { TargetDeps } from "../outbound/target.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -17,9 +18,8 @@ export interface ServerParts {
   readonly catalog: ExtensibleCatalog;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly random: Random;
-  /** Where conversion webhooks' Services lead. Absent: to their cluster addresses. */
-  readonly resolveService?: ServiceResolver | undefined;
+  /** How conversion webhooks are called. */
+  readonly outbound: { readonly client: OutboundClient; readonly targets: TargetDeps };
 }
 
 /** Serves custom resources until disposed; resolves when all that are established are served. */
@@ -27,23 +27,17 @@ export async function openServerExtensions(
   parts: ServerParts,
   published: ((resources: readonly OpenApiResource[]) => void) | undefined,
 ): Promise<AsyncDisposable> {
-  const { registry, objects, clock } = parts;
+  const { registry, outbound } = parts;
   const { extension } = registry;
   if (extension === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  const caller = createConversionCaller(clock, { resolve: parts.resolveService ?? resolveByClusterIp(objects) });
   const resources = openCustomResources({
     ...parts,
     extension,
-    callWebhook: (definition, config, review) => caller.call(definition, config, review),
+    callWebhook: createConversionCaller(outbound.client, outbound.targets),
     newUid: () => randomUUID(),
     loadRules,
     published,
   });
   await resources.ready;
-  return {
-    async [Symbol.asyncDispose]() {
-      await resources[Symbol.asyncDispose]();
-      await caller[Symbol.asyncDispose]();
-    },
-  };
+  return resources;
 }

@@ -334,7 +334,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   });
   await rbac?.synced;
   await aggregator.start();
-  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, random }, (types) => {
+  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, outbound }, (types) => {
     deps.publishTypes?.(types);
     aggregator.catalogChanged();
   });
