@@ -49,7 +49,7 @@ export function isPassing(error: unknown): boolean {
   return PASSING_REASONS.has(reason ?? "") || (details?.retryAfterSeconds ?? 0) > 0;
 }
 
-/** Reads the kubeconfig once; certificates and tokens in files are read when they are used. */
+/** Reads the kubeconfig and the certificates it names once; tokens in files are read when they are used. */
 export async function loadKubeconfigWebhook(options: KubeconfigWebhookOptions): Promise<KubeconfigWebhook> {
   const { client, file, clock, random, retry = DEFAULT_RETRY } = options;
   const config = await loadKubeconfig(file);

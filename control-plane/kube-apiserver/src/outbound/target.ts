@@ -3,7 +3,7 @@ import type { Transport } from "@coracle/client";
 import { hostPort } from "./outbound-error.ts";
 import type { Address, ServiceResolver } from "./service-resolver.ts";
 
-/** How this server proves itself to one peer. Read when a connection or a request is made: files may be renewed. */
+/** How this server proves itself to one peer. */
 export interface ClientIdentity {
   /** PEM. */
   readonly cert?: string | Buffer | undefined;

@@ -399,6 +399,17 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
     expect((await server.ask("GET", `${DEPLOYMENTS}/web`)).json).toMatchObject({ spec: { replicas: 5 } });
   });
 
+  it("may change what a review asks", async () => {
+    hooks.judge = () => add("/spec/nonResourceAttributes/path", "/changed");
+    const rules = [rule("authorization.k8s.io", "v1", "selfsubjectaccessreviews")];
+    await configure("Mutating", "reviews", { rules });
+    await learns();
+    const answer = await server.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
+      spec: { nonResourceAttributes: { path: "/", verb: "get" } },
+    });
+    expect(answer.json["spec"]).toEqual({ nonResourceAttributes: { path: "/changed", verb: "get" } });
+  });
+
   it("may say who owns what, as long as it can be read", async () => {
     await post("owned");
     hooks.judge = () => ({ allowed: true, ...patchOf({ op: "remove", path: "/metadata/managedFields" }) });
