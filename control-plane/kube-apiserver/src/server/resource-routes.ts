@@ -447,6 +447,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const { dryRun } = writeQuery(request, "CreateOptions");
     const body = await readObject(request, kind, codecs);
     settleRepeatedFields(request, kind);
+    const asked = { metadata: {}, ...body, ...typeOf(resource.subresources.get(info.subresource) ?? resource) };
+    const before = JSON.stringify(asked);
     const attributes: AdmissionAttributes = {
       operation: "CREATE",
       group: info.group,
@@ -456,7 +458,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       subresource: info.subresource,
       namespace: info.namespace,
       name: info.name,
-      object: { metadata: {}, ...body, ...typeOf(resource.subresources.get(info.subresource) ?? resource) } as ApiDraft,
+      object: asked as ApiDraft,
       oldObject: undefined,
       options: undefined,
       isDryRun: dryRun,
@@ -464,7 +466,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     };
     await options.admission.admit(attributes);
     await options.admission.validate(attributes);
-    const object = await virtual(request, body, { namespace: info.namespace, name: info.name, dryRun });
+    // What a webhook made of the question is what is answered.
+    const question = JSON.stringify(asked) === before ? body : asked;
+    const object = await virtual(request, question, { namespace: info.namespace, name: info.name, dryRun });
     await sendAnswer(request, resource, { ...format, as: "" }, { type: "object", object, created: true });
   }
 
