@@ -65,6 +65,7 @@ export function createBearerTokenAuthenticator(
   tokens: TokenAuthenticator,
   apiAudiences: readonly string[],
   clock: Clock,
+  onLookUp: (isKept: boolean) => void = () => {},
 ): Authenticator {
   const kept = new Map<string, TokenVerdict>();
   const asked = new Map<string, Promise<UserInfo>>();
@@ -88,7 +89,9 @@ export function createBearerTokenAuthenticator(
       if (token === undefined) return undefined;
       const key = createHash("sha256").update(token).digest("base64");
       const verdict = kept.get(key);
-      if (verdict !== undefined && clock.now() < verdict.keepUntil) return verdict.user;
+      const isKept = verdict !== undefined && clock.now() < verdict.keepUntil;
+      onLookUp(isKept);
+      if (isKept) return verdict.user;
       // Many requests with one token at once are one question.
       let pending = asked.get(key);
       if (pending === undefined) {

@@ -77,7 +77,8 @@ async function impersonate(request: ApiRequest, authorizer: Authorizer, name: st
     groups = ["system:serviceaccounts", `system:serviceaccounts:${account.namespace}`];
   }
   const last = name === ANONYMOUS_USER ? UNAUTHENTICATED_GROUP : AUTHENTICATED_GROUP;
-  if (!groups.includes(AUTHENTICATED_GROUP) && !groups.includes(UNAUTHENTICATED_GROUP)) groups = [...groups, last];
+  const isKnown = name !== ANONYMOUS_USER && groups.includes(AUTHENTICATED_GROUP);
+  if (!isKnown && !groups.includes(UNAUTHENTICATED_GROUP)) groups = [...groups, last];
   const user: UserInfo = {
     name,
     groups,

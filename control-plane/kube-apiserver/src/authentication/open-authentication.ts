@@ -187,7 +187,11 @@ export async function openAuthentication(
     cleanup.use(watchFile({ path: basicAuthFile, logger, initial: text, onChange }));
     authenticators.push(basic);
   }
-  authenticators.push(createBearerTokenAuthenticator(tokens, apiAudiences, clock));
+  authenticators.push(
+    createBearerTokenAuthenticator(tokens, apiAudiences, clock, (isKept) => {
+      metrics.count("authentication_token_cache_request_total", { status: isKept ? "hit" : "miss" });
+    }),
+  );
 
   const onRefused = (failures: readonly unknown[]): void =>
     logger.debug("unable to authenticate the request", {

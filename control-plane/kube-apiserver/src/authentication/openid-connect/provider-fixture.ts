@@ -67,7 +67,8 @@ export async function startRealProvider(
   key: ProviderKeyPair,
   claimsOf: (account: string) => Readonly<Record<string, unknown>>,
 ): Promise<RealProvider> {
-  const { default: Provider } = (await import("oidc-provider" as string)) as ProviderModule;
+  // @ts-expect-error -- the package comes without types
+  const { default: Provider } = (await import("oidc-provider")) as ProviderModule;
   const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
   const authority = createAuthority({ subject: { commonName: "provider" }, ...valid });
   const { cert, key: tlsKey } = authority.issue({
