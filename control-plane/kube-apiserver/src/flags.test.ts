@@ -35,6 +35,12 @@ describe("the command line", () => {
     [["--secure-port=x"], 'invalid argument "x" for "--secure-port" flag: not a number'],
     [["--secure-port"], "flag needs an argument: --secure-port"],
     [["--authorization-mode=Maybe"], 'authorization-mode "Maybe" is not a valid mode'],
+    [["--enable-admission-plugins=PodSecurity,Nobody"], 'enable-admission-plugins plugin "Nobody" is unknown'],
+    [["--disable-admission-plugins=RBACEscalation"], 'disable-admission-plugins plugin "RBACEscalation" is unknown'],
+    [
+      ["--enable-admission-plugins=PodSecurity,Priority", "--disable-admission-plugins=PodSecurity"],
+      "[PodSecurity] in enable-admission-plugins and disable-admission-plugins overlapped",
+    ],
     [["serve"], 'unknown command "serve"'],
   ])("%j is refused in one line", (argv, message) => {
     expect(() => parseApiServerFlags([...NEEDED, ...argv])).toThrow(new UsageError(message));
