@@ -215,6 +215,11 @@ export function createOutboundClient(options: OutboundClientOptions): OutboundCl
         }
         pool.protocol = "http1";
         pool.ready.push(probe);
+        const answer = sendHttp1(pool.agent, target, request);
+        // Another connection had become free meanwhile: this one would only grow old.
+        const unused = pool.ready.indexOf(probe);
+        if (unused !== -1) pool.ready.splice(unused, 1)[0]?.destroy();
+        return await answer;
       }
       return await sendHttp1(pool.agent, target, request);
     } catch (error) {
