@@ -530,6 +530,25 @@ describe("discovery", () => {
     expect(again.status).toBe(304);
   });
 
+  it("OpenAPI documents may be kept by who names the hash of the index; an old hash leads to the new one", async () => {
+    const index = (await call(admin, "GET", "/openapi/v3")).json as {
+      readonly paths: Readonly<Record<string, { readonly serverRelativeURL: string }>>;
+    };
+    const url = index.paths["apis/apps/v1"]?.serverRelativeURL ?? "";
+    const kept = await call(admin, "GET", url);
+    expect(kept.headers["cache-control"]).toBe("public, immutable");
+    expect(kept.headers["expires"]).toMatch(/ UTC$/);
+    expect(url).toContain(String(kept.headers["etag"]).replaceAll('"', ""));
+    expect((await call(admin, "GET", url, undefined, { "if-none-match": String(kept.headers["etag"]) })).status).toBe(
+      304,
+    );
+    const old = await call(admin, "GET", "/openapi/v3/apis/apps/v1?hash=OLD");
+    expect([old.status, old.headers["location"]]).toEqual([301, url]);
+    expect((await call(admin, "GET", "/openapi/v3/apis/apps/v1")).headers["cache-control"]).toBe("no-cache, private");
+    expect((await call(admin, "GET", "/openapi/v3/version")).json).toHaveProperty(["paths", "/version/"]);
+    expect((await call(admin, "GET", "/openapi/v3/nothing")).status).toBe(404);
+  });
+
   it("publishes OpenAPI, the signing keys and metrics", async () => {
     expect((await call(admin, "GET", "/openapi/v3")).json).toHaveProperty(["paths", "api/v1"]);
     expect((await call(admin, "GET", "/openid/v1/jwks", undefined, { accept: "*/*" })).json).toMatchObject({
