@@ -20,6 +20,7 @@ import {
   admit,
   answerObject,
   answerStored,
+  kindInErrors,
   resourceOf,
   strategyContext,
   warn,
@@ -106,7 +107,8 @@ function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<ty
   );
   errors.push(...(core.definition.validate?.(object, strategy) ?? []));
   errors.push(...(core.definition.validateNew?.(object, errors) ?? []));
-  if (errors.length > 0) throw invalid(core.entry, (object.metadata.name as string | undefined) ?? "", errors);
+  if (errors.length > 0)
+    throw invalid(kindInErrors(core.entry), (object.metadata.name as string | undefined) ?? "", errors);
 }
 
 /** The kind's rule for names. */

@@ -61,7 +61,18 @@ const CHECKS: Readonly<Record<string, readonly MetadataCheck[]>> = {
 };
 
 const FINALIZER_NAME = /^metadata\.finalizers\[\d+\]$/;
+const CHANGEABLE = /^metadata\.(labels|annotations|ownerReferences|managedFields)\b/;
 const isOfSingleFinalizer = ({ field }: FieldError): boolean => FINALIZER_NAME.test(field);
+
+const CHANGE_CHECKED_FIRST: ReadonlySet<string> = new Set([
+  "apps/daemonsets",
+  "networking.k8s.io/ingressclasses",
+  "storage.k8s.io/volumeattributesclasses",
+]);
+
+/** Whether the kind looks at what may not change before it looks at the object as such. */
+export const checksChangeFirst = (type: { readonly group: string; readonly plural: string }): boolean =>
+  CHANGE_CHECKED_FIRST.has(`${type.group}/${type.plural}`);
 
 /** A stored name was good once; newer rules do not lock its owner out. */
 const anyName = (): string[] => [];
@@ -75,7 +86,8 @@ export function checkUpdatedMetadata(
   hasFreeFinalizers = false,
 ): FieldError[] {
   const whole = validateObjectMeta(meta, type.namespaced, anyName, "metadata", hasFreeFinalizers);
-  const change = validateObjectMetaUpdate(meta, old);
+  // What may be changed at all is looked at with what may not.
+  const change = [...validateObjectMetaUpdate(meta, old), ...whole.filter(({ field }) => CHANGEABLE.test(field))];
   if (whole.length === 0 && change.length === 0) return [];
   const names = whole.filter(isOfSingleFinalizer);
   const wholePlain = whole.filter((error) => !isOfSingleFinalizer(error));

@@ -2,7 +2,7 @@ import type { Clock, Logger, Random } from "@coracle/base";
 import type { Draft, Json } from "@coracle/apimachinery";
 import type { ObjectStorage, StoredObject } from "../storage/object-storage.ts";
 import type { AdmissionChain, AdmissionOperation, Answer, RequestContext, AdmissionVersions } from "./registry.ts";
-import type { ResourceEntry } from "./resource-catalog.ts";
+import type { ResourceEntry, TypeName } from "./resource-catalog.ts";
 import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
 
@@ -88,6 +88,12 @@ export function admit(core: ResourceCore, half: "admit" | "validate", call: Admi
   const type = { group, version, resource: plural, kind: call.kind ?? kind };
   return core.admission[half]({ ...call, ...type, reading: core });
 }
+
+/** Events of both groups are one kind where they are refused. */
+export const kindInErrors = ({ group, kind }: TypeName): { readonly group: string; readonly kind: string } => ({
+  group: group === "events.k8s.io" ? "" : group,
+  kind,
+});
 
 /** Adds warnings for the Warning header, each once. */
 export function warn(context: RequestContext, texts: readonly string[] | undefined): void {

@@ -5,13 +5,14 @@ import { textOf } from "./json-text.ts";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, settleNamespace } from "./decode.ts";
 import { trackWrite } from "./field-ownership.ts";
-import { checkUpdatedMetadata } from "./metadata-checks.ts";
+import { checksChangeFirst, checkUpdatedMetadata } from "./metadata-checks.ts";
 import { keepOldMeta } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
   admit,
   answerObject,
   answerStored,
+  kindInErrors,
   resourceOf,
   strategyContext,
   warn,
@@ -259,9 +260,10 @@ function checkUpdate(
     old.metadata as ObjectMeta,
     core.definition.hasFreeFinalizers,
   );
-  if (validatesAsMain) errors.push(...(core.definition.validate?.(object, strategy) ?? []));
-  errors.push(...(way.strategy.validate?.(object, old, strategy) ?? []));
-  if (errors.length > 0) throw invalid(core.entry, textOf(object.metadata.name), errors);
+  const asObject = validatesAsMain ? (core.definition.validate?.(object, strategy) ?? []) : [];
+  const asChange = way.strategy.validate?.(object, old, strategy) ?? [];
+  errors.push(...(checksChangeFirst(core.entry) ? [...asChange, ...asObject] : [...asObject, ...asChange]));
+  if (errors.length > 0) throw invalid(kindInErrors(core.entry), textOf(object.metadata.name), errors);
 }
 
 /** The generation counts the changes of what is wished for: everything but metadata and status. */

@@ -108,9 +108,7 @@ export function noRepresentation(types: readonly string[]): Error {
 /** Refuses a client that wants none of the types that a document comes in. */
 export function refuseUnlessAccepted(header: string | undefined, types: readonly string[]): void {
   if (header === undefined || header === "") return;
-  const isWanted = parseAccept(header).some(
-    ({ type, parameters }) => (type === "*/*" || types.includes(type)) && parameters["as"] === undefined,
-  );
+  const isWanted = parseAccept(header).some(({ type }) => type === "*/*" || types.includes(type));
   if (!isWanted) throw noRepresentation(types);
 }
 

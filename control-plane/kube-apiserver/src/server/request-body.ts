@@ -9,6 +9,7 @@ import {
   type StatusError,
 } from "@coracle/apimachinery";
 import { yamlDuplicates } from "@coracle/api";
+import type { PatchKind } from "../registry/registry.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { bodyMediaType, CONTENT_TYPES, type MediaType } from "./negotiation.ts";
 import type { WireCodecs } from "./wire-codec.ts";
@@ -233,7 +234,8 @@ function checkDeleteOptionsType(options: unknown): void {
 }
 
 /** A patch's body: JSON, or YAML for apply. */
-export async function readPatch(request: ApiRequest, isYaml: boolean, codecs: WireCodecs): Promise<unknown> {
+export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: WireCodecs): Promise<unknown> {
+  const isYaml = kind === "apply";
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
   if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
@@ -242,7 +244,8 @@ export async function readPatch(request: ApiRequest, isYaml: boolean, codecs: Wi
     value = JSON.parse(body.toString("utf8"));
   } catch (error) {
     if (isYaml) return readApply(request, body, codecs);
-    throw badRequest(`error decoding patch: ${jsonFault(error, body.toString("utf8"))}`);
+    const fault = jsonFault(error, body.toString("utf8"));
+    throw badRequest(kind === "strategic" ? fault : `error decoding patch: ${fault}`);
   }
   await notePatchedTwice(request, isYaml, body);
   return value;

@@ -194,7 +194,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     kind: PatchKind,
   ): Promise<Json> {
     try {
-      return (await readPatch(request, kind === "apply", codecs)) as Json;
+      return (await readPatch(request, kind, codecs)) as Json;
     } catch (error) {
       if (kind !== "apply" && isStatusError(error, "BadRequest"))
         await target.get?.(request, namespaceOf(resource, request.info), request.info.name, {

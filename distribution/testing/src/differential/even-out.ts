@@ -16,22 +16,27 @@ const NEAR_MS = 3 * 3_600_000;
 
 /** Text without what no two servers share. */
 function evenText(text: string): string {
-  return text
-    .replaceAll(UUID, "<uid>")
-    .replaceAll(TIME, (time) =>
-      Math.abs(Date.parse(time.replace(" ", "T").replace(/ .*$/, "Z")) - Date.now()) < NEAR_MS ? "<time>" : time,
-    )
-    .replaceAll(/(resource version: )\d+/gi, "$1<version>")
-    .replaceAll(/(current: )\d+/g, "$1<version>")
-    .replaceAll(/(match the ResourceVersion in record \()\d+/g, "$1<version>")
-    .replaceAll(/(ResourceVersion in object meta: )\d+/g, "$1<version>")
-    .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
-    .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
-    .replaceAll(/(pod updates may not change fields other than [^{]*)[\s\S]*$/g, "$1<Go values>")
-    .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-<suffix>")
-    .replaceAll(/\b10\.96\.\d+\.\d+\b/g, "<cluster ip>")
-    .replaceAll(/\bdiff-generated-[a-z0-9]{5}\b/g, "diff-generated-<suffix>")
-    .replaceAll(/"resourceVersion": ?"\d+"/g, '"resourceVersion":"<version>"');
+  return (
+    text
+      .replaceAll(UUID, "<uid>")
+      .replaceAll(TIME, (time) =>
+        Math.abs(Date.parse(time.replace(" ", "T").replace(/ .*$/, "Z")) - Date.now()) < NEAR_MS ? "<time>" : time,
+      )
+      .replaceAll(/(resource version: )\d+/gi, "$1<version>")
+      .replaceAll(/(current: )\d+/g, "$1<version>")
+      .replaceAll(/(match the ResourceVersion in record \()\d+/g, "$1<version>")
+      .replaceAll(/(ResourceVersion in object meta: )\d+/g, "$1<version>")
+      .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
+      .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
+      // What changed, as Go prints its own structures.
+      .replaceAll(/(may not change fields other than [^\n{]*|for bound claims|are forbidden)\n[\s\S]*$/g, "$1")
+      .replaceAll(/\b(\d+):3[0-2]\d\d\d\/(TCP|UDP|SCTP)/g, "$1:<port>/$2")
+      .replaceAll(/((?:nodePort|healthCheckNodePort): )3[0-2]\d\d\d\b/g, "$1<port>")
+      .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-<suffix>")
+      .replaceAll(/\b10\.96\.\d+\.\d+\b/g, "<cluster ip>")
+      .replaceAll(/\bdiff-generated-[a-z0-9]{5}\b/g, "diff-generated-<suffix>")
+      .replaceAll(/"resourceVersion": ?"\d+"/g, '"resourceVersion":"<version>"')
+  );
 }
 
 /** What tells one build of a server from another. */
@@ -45,15 +50,68 @@ const BUILD_MEMBERS: readonly string[] = [
   "platform",
 ];
 
-/** A whole object in a message: its members stand in no order that matters. */
+/**
+ * Objects in messages: upstream prints some in Go's own form, with members that are empty and names that no API has. They are
+ * compared by what they say.
+ */
 function evenQuoted(text: string): string {
-  return text.replaceAll(/Invalid value: ("\{(?:[^"\\]|\\.)*")/g, (whole, quoted: string) => {
-    try {
-      return `Invalid value: ${JSON.stringify(even(JSON.parse(JSON.parse(quoted) as string)))}`;
-    } catch {
-      return whole;
-    }
-  });
+  return text
+    .replaceAll(/Invalid value: ("\{(?:[^"\\]|\\.)*")/g, (whole, quoted: string) => {
+      try {
+        return `Invalid value: ${JSON.stringify(even(JSON.parse(JSON.parse(quoted) as string)))}`;
+      } catch {
+        return whole;
+      }
+    })
+    .replaceAll(
+      /(Invalid value|Unsupported value): (\{.*?\}|\[.*?\]|null)(?=: )/g,
+      (whole, what: string, dump: string) => {
+        try {
+          return `${what}: ${JSON.stringify(substance(JSON.parse(dump)) ?? {})}`;
+        } catch {
+          return whole;
+        }
+      },
+    );
+}
+
+/** What a value says, whatever its members are called in upper or lower case; undefined for nothing. */
+function substance(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map((item: unknown) => substance(item) ?? {});
+    return items.length === 0 ? undefined : items;
+  }
+  if (value === null || value === "" || value === 0 || value === false) return undefined;
+  if (typeof value !== "object") return value;
+  const members = Object.entries(value)
+    .map(([key, member]) => [key.toLowerCase(), substance(member)] as const)
+    .filter(([, member]) => member !== undefined)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return members.length === 0 ? undefined : Object.fromEntries(members);
+}
+
+interface ManagedBy {
+  readonly manager?: string;
+}
+
+/** What a server's own controllers write, at their own time. */
+const OWN_CONTROLLERS = /^(api-priority-and-fairness|kube-apiserver)/;
+const KINDS_WITH_CONTROLLERS: ReadonlySet<unknown> = new Set([
+  "FlowSchema",
+  "PriorityLevelConfiguration",
+  "CustomResourceDefinition",
+  "APIService",
+  "ServiceCIDR",
+]);
+
+/** The object without what the server's own controllers say of it. */
+function withoutOwnStatus(value: object): object {
+  const { kind } = value as { kind?: unknown };
+  if (typeof kind === "string" && KINDS_WITH_CONTROLLERS.has(kind)) return { ...value, status: undefined };
+  if (typeof kind !== "string" || !kind.endsWith("List") || !KINDS_WITH_CONTROLLERS.has(kind.slice(0, -4)))
+    return value;
+  const { items } = value as { items?: readonly object[] };
+  return { ...value, items: items?.map((item) => ({ ...item, status: undefined })) };
 }
 
 function evenMember(key: string, value: unknown): unknown {
@@ -69,16 +127,22 @@ function evenMember(key: string, value: unknown): unknown {
     return "<port>";
   if (key === "columnDefinitions" && Array.isArray(value))
     return value.map((column: object) => even({ ...column, description: "<prose>" }));
+  // Those of one second stand in no order.
+  if (key === "managedFields" && Array.isArray(value))
+    return value
+      .filter((entry: ManagedBy) => !OWN_CONTROLLERS.test(entry.manager ?? ""))
+      .map(even)
+      .toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
   if (key === "cells" && Array.isArray(value))
     return value.map((cell) => (typeof cell === "string" && AGE.test(cell) ? "<age>" : even(cell)));
   return even(value);
 }
 
 function even(value: unknown): unknown {
-  if (typeof value === "string") return evenText(value.includes("Invalid value") ? evenQuoted(value) : value);
+  if (typeof value === "string") return evenText(/ported value|nvalid value/.test(value) ? evenQuoted(value) : value);
   if (Array.isArray(value)) return value.map(even);
   if (value === null || typeof value !== "object") return value;
-  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const members = Object.entries(withoutOwnStatus(value)).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([key, member]) => [evenText(key), evenMember(key, member)]));
 }
 

@@ -18,12 +18,16 @@ export interface Decoded {
   readonly unknownFields: readonly string[];
 }
 
+/** A value of the wrong form: decoding goes on to see whether there is a fault that counts for more. */
+class FormError extends DecodeError {}
+
 const DEEPEST = 10_000;
 
 /** Reads one object of the type. Throws DecodeError. */
 export function decodeObject(schema: ObjectSchema, value: unknown): Decoded {
   const decoder = new Decoder();
   const object = decoder.object(schema, value);
+  if (decoder.wrongForm !== undefined) throw decoder.wrongForm;
   return { object, unknownFields: decoder.unknown };
 }
 
@@ -46,6 +50,8 @@ export function cannotBeHandled(
 
 class Decoder {
   readonly unknown: string[] = [];
+  /** The first value of a form that its member cannot hold. Values that are no time, say, are complained of at once. */
+  wrongForm: FormError | undefined;
   /** Names and indexes from the root to the value at hand. */
   readonly #path: (string | number)[] = [];
   #owner = "";
@@ -88,9 +94,24 @@ class Decoder {
     this.#owners[path.length] = this.#owner;
     path.push(field.name);
     if (path.length > DEEPEST) throw new DecodeError("json: exceeded max depth");
-    const decoded = this.value(type, value);
+    const decoded = this.#attempt(type, value);
     path.pop();
     return decoded;
+  }
+
+  /** The value, or undefined where its form is wrong. */
+  #attempt(node: SchemaNode, value: unknown): unknown {
+    const owner = this.#owner;
+    const depth = this.#path.length;
+    try {
+      return this.value(node, value);
+    } catch (error) {
+      if (!(error instanceof FormError)) throw error;
+      this.wrongForm ??= error;
+      this.#owner = owner;
+      this.#path.length = depth;
+      return undefined;
+    }
   }
 
   value(node: SchemaNode, value: unknown): unknown {
@@ -118,9 +139,9 @@ class Decoder {
       case "bytes":
         return this.#bytes(value, node);
       case "time":
-        return formatTime(this.#time(value).seconds);
+        return formatTime(this.#time(value, "").seconds);
       case "microTime":
-        return formatMicroTime(this.#time(value));
+        return formatMicroTime(this.#time(value, ".000000"));
       case "duration":
         return this.#duration(value);
       case "schemaOr":
@@ -147,7 +168,7 @@ class Decoder {
         continue;
       }
       path.push(i);
-      out[i] = item === null ? this.#zero(items) : this.value(items, item);
+      out[i] = item === null ? this.#zero(items) : this.#attempt(items, item);
       path.pop();
     }
     return out;
@@ -165,7 +186,7 @@ class Decoder {
         // Complaints about a plain value name the map, those about what is inside a value its key, too.
         const isNested = !PLAIN_VALUES.has(values.kind);
         if (isNested) path.push(key);
-        decoded = member === null ? this.#zero(values) : this.value(values, member);
+        decoded = member === null ? this.#zero(values) : this.#attempt(values, member);
         if (isNested) path.pop();
       }
       if (key === "__proto__") {
@@ -216,13 +237,13 @@ class Decoder {
     return text;
   }
 
-  #time(value: unknown): { seconds: number; nanos: number } {
+  #time(value: unknown, fraction: string): { seconds: number; nanos: number } {
     const time = typeof value === "string" ? parseTime(value) : undefined;
     if (time !== undefined) return time;
     if (typeof value !== "string")
-      throw new DecodeError(`json: cannot unmarshal ${jsonKind(value)} into Go value of type string`);
+      throw new DecodeError(this.#wrongForm(value, { kind: "string" }).replace(/of type \S+$/, "of type string"));
     throw new DecodeError(
-      `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`,
+      `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05${fraction}Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`,
     );
   }
 
@@ -258,16 +279,18 @@ class Decoder {
   }
 
   #mismatch(value: unknown, node: SchemaNode): never {
+    throw new FormError(this.#wrongForm(value, node));
+  }
+
+  #wrongForm(value: unknown, node: SchemaNode): string {
     const names = this.#goPath();
     const isNumber = node.kind === "integer" || node.kind === "intOrString";
     const what = isNumber && typeof value === "number" ? `number ${value}` : jsonKind(value);
     if (names.length === 0) {
-      throw new DecodeError(`json: cannot unmarshal ${what} into Go value of type ${typeNameOf(node)}`);
+      return `json: cannot unmarshal ${what} into Go value of type ${typeNameOf(node)}`;
     }
     const owner = this.#owner.slice(this.#owner.lastIndexOf(".") + 1);
-    throw new DecodeError(
-      `json: cannot unmarshal ${what} into Go struct field ${owner}.${names.join(".")} of type ${this.#goType(node)}`,
-    );
+    return `json: cannot unmarshal ${what} into Go struct field ${owner}.${names.join(".")} of type ${this.#goType(node)}`;
   }
 
   /** The names on the way, with those of structures that JSON does not show. */

@@ -229,7 +229,7 @@ function forbiddenDots(value: string): string[] {
 /** Names of ports of containers and services. */
 export function isPortName(value: string): string[] {
   const errors: string[] = [];
-  if (value.length > 15) errors.push(maxLengthMessage(15));
+  if (value.length > 15) errors.push("must be no more than 15 characters");
   if (!/^[-a-z0-9]+$/.test(value)) {
     errors.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   }

@@ -161,7 +161,7 @@ function validateFinalizers(finalizers: readonly string[], field: string, areFre
     errors.push(invalidValue(`${field}[${i}]`, finalizer, why));
   });
   if (finalizers.includes("orphan") && finalizers.includes("foregroundDeletion")) {
-    errors.push(invalidValue(field, finalizers, "finalizers orphan and foregroundDeletion cannot be both set"));
+    errors.push(invalidValue(field, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
   }
   return errors;
 }

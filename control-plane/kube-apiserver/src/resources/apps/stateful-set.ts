@@ -79,7 +79,7 @@ function validate(object: ApiObject, isNew: boolean): FieldError[] {
   const retention = spec.persistentVolumeClaimRetentionPolicy;
   if (retention !== undefined) {
     for (const when of ["whenDeleted", "whenScaled"] as const)
-      oneOf(errors, `spec.persistentVolumeClaimRetentionPolicy.${when}`, retention[when], ["Delete", "Retain"]);
+      oneOf(errors, `spec.persistentVolumeClaimRetentionPolicy.${when}`, retention[when], ["Retain", "Delete"]);
   }
   nonNegative(errors, "spec.replicas", spec.replicas);
   nonNegative(errors, "spec.minReadySeconds", spec.minReadySeconds);

@@ -51,7 +51,7 @@ function validateReference(
 
 function validateIdentifier(errors: FieldError[], path: string, metric: Decoded<MetricIdentifier> | undefined): void {
   const name = text(metric?.name);
-  if (name === "") errors.push(required(`${path}.name`));
+  if (name === "") errors.push(required(`${path}.name`, "must specify a metric name"));
   else pushInvalid(errors, `${path}.name`, name, pathSegmentName(name, false));
   validateLabelSelector(errors, `${path}.selector`, metric?.selector);
 }

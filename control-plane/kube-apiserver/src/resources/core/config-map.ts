@@ -26,7 +26,7 @@ export const configMap: ResourceDefinition = {
       pushInvalid(errors, `binaryData[${key}]`, key, configMapKey(key));
       size += Buffer.byteLength(binaryData[key] ?? "", "base64");
     }
-    if (size > MAX_BYTES) errors.push(tooLong("", MAX_BYTES));
+    if (size > MAX_BYTES) errors.push(tooLong("[]", MAX_BYTES));
     return errors;
   },
   update: {

@@ -3,7 +3,7 @@ import { invalidValue, isObject, type Draft, type FieldError } from "@coracle/ap
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { nameIsDns1123Label, qualifiedName } from "../validation/names.ts";
-import { objectIn, setDefault } from "../validation/pod-defaults.ts";
+import { objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
 
 const NAME_LABEL = "kubernetes.io/metadata.name";
@@ -33,6 +33,9 @@ export const namespace: ResourceDefinition = {
   plural: "namespaces",
   kind: "Namespace",
   defaults(draft) {
+    setDefault(draft, "status", {});
+    const status = objectIn(draft, "status");
+    if (status !== undefined) setDefaultText(status, "phase", "Active");
     const name = isObject(draft.metadata) ? draft.metadata["name"] : undefined;
     if (typeof name !== "string" || name === "") return;
     setDefault(draft.metadata, "labels", {});

@@ -86,7 +86,7 @@ function validate(object: ApiObject): FieldError[] {
   const capacity = spec.capacity ?? {};
   if (Object.keys(capacity).length === 0) errors.push(required("spec.capacity"));
   if (capacity["storage"] === undefined || Object.keys(capacity).length > 1)
-    errors.push(notSupported("spec.capacity", capacity, ["storage"]));
+    errors.push(notSupported("spec.capacity", Object.keys(capacity).length === 0 ? null : capacity, ["storage"]));
   for (const [name, value] of Object.entries(capacity)) {
     validatePositiveQuantity(errors, `spec.capacity[${name}]`, value);
   }
@@ -170,7 +170,13 @@ export const persistentVolume: ResourceDefinition = {
       prepare(draft, old, { clock }) {
         keepAllButStatus(draft, old);
         const status = objectIn(draft, "status");
-        if (status !== undefined && status["phase"] !== as<PersistentVolume>(old).status?.phase)
+        const before = as<PersistentVolume>(old).status;
+        if (status === undefined) return;
+        const isTold = status["lastPhaseTransitionTime"] !== undefined;
+        if (status["phase"] === before?.phase) {
+          if (!isTold && before?.lastPhaseTransitionTime !== undefined)
+            status["lastPhaseTransitionTime"] = before.lastPhaseTransitionTime;
+        } else if (!isTold || status["lastPhaseTransitionTime"] === before?.lastPhaseTransitionTime)
           status["lastPhaseTransitionTime"] = formatTime(clock.now());
       },
     },

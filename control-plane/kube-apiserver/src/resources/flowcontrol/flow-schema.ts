@@ -79,9 +79,10 @@ function validateVerbs(
   verbs: readonly string[] | undefined,
   supported: readonly string[],
 ): void {
-  validateWildcardList(errors, path, verbs);
+  if (verbs === undefined || verbs.length === 0) errors.push(required(path, "verbs must contain at least one value"));
+  else validateWildcardList(errors, path, verbs);
   const unknown = (verbs ?? []).filter((verb) => !supported.includes(verb));
-  if (unknown.length > 0) errors.push(notSupported(path, verbs, supported));
+  if (unknown.length > 0) errors.push(notSupported(path, verbs, RESOURCE_VERBS.slice(0, -1)));
 }
 
 function validateResourceRule(errors: FieldError[], path: string, rule: Decoded<ResourcePolicyRule>): void {

@@ -7,7 +7,7 @@ import { validateLabelSelector } from "../validation/label-selector.ts";
 import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
 
 function validatePort(errors: FieldError[], path: string, port: Decoded<NetworkPolicyPort>): void {
-  if (port.protocol !== undefined) oneOf(errors, `${path}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+  if (port.protocol !== undefined) oneOf(errors, `${path}.protocol`, port.protocol, ["TCP", "UDP", "SCTP"]);
   if (port.port !== undefined) {
     portNumberOrName(errors, `${path}.port`, port.port);
     if (typeof port.port === "number" && port.endPort !== undefined) {
@@ -84,7 +84,7 @@ function validate(object: ApiObject): FieldError[] {
   const types = spec.policyTypes ?? [];
   if (types.length > 2)
     errors.push(invalidValue("spec.policyTypes", types, "may not specify more than two policyTypes"));
-  else types.forEach((type, i) => oneOf(errors, `spec.policyTypes[${i}]`, type, ["Egress", "Ingress"]));
+  else types.forEach((type, i) => oneOf(errors, `spec.policyTypes[${i}]`, type, ["Ingress", "Egress"]));
   return errors;
 }
 

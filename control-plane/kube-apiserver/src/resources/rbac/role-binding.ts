@@ -54,7 +54,7 @@ function validateSubject(errors: FieldError[], path: string, subject: Decoded<Su
       if (group !== GROUP) errors.push(notSupported(`${path}.apiGroup`, group, [GROUP]));
       break;
     default:
-      errors.push(notSupported(`${path}.kind`, text(subject.kind), ["Group", "ServiceAccount", "User"]));
+      errors.push(notSupported(`${path}.kind`, text(subject.kind), ["ServiceAccount", "User", "Group"]));
   }
 }
 
@@ -80,7 +80,7 @@ export const roleBinding: ResourceDefinition = {
   allowCreateOnUpdate: true,
   defaults,
   validateName: pathSegmentName,
-  validate: (object) => validateBinding(object, ["ClusterRole", "Role"], true),
+  validate: (object) => validateBinding(object, ["Role", "ClusterRole"], true),
   update: { validate: validateUpdate },
 };
 

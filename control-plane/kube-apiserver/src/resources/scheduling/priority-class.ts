@@ -35,7 +35,7 @@ export const priorityClass: ResourceDefinition = {
     const policy = text(value.preemptionPolicy);
     if (policy === "") errors.push(required("preemptionPolicy"));
     else if ((object.metadata["resourceVersion"] ?? "") === "")
-      oneOf(errors, "preemptionPolicy", policy, ["Never", "PreemptLowerPriority"]);
+      oneOf(errors, "preemptionPolicy", policy, ["PreemptLowerPriority", "Never"]);
     return errors;
   },
   update: {

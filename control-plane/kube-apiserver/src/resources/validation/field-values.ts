@@ -59,7 +59,7 @@ export function nonNegativeIntOrPercent(errors: FieldError[], path: string, valu
         invalidValue(
           path,
           value,
-          "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+          "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
         ),
       );
   } else nonNegative(errors, path, value);

@@ -40,13 +40,20 @@ function validateFailureRule(
   rule: Decoded<PodFailurePolicyRule>,
   spec: Decoded<JobSpec>,
 ): void {
-  requiredOneOf(errors, `${path}.action`, rule.action, ["Count", "FailIndex", "FailJob", "Ignore"]);
+  const actions = ["Count", "FailIndex", "FailJob", "Ignore"];
+  requiredOneOf(
+    errors,
+    `${path}.action`,
+    rule.action,
+    actions,
+    `valid values: [${actions.map((action) => `"${action}"`).join(" ")}]`,
+  );
   if (rule.action === "FailIndex" && spec.backoffLimitPerIndex === undefined)
     errors.push(invalidValue(`${path}.action`, rule.action, "requires the backoffLimitPerIndex to be set"));
   const codes = rule.onExitCodes;
   if (codes !== undefined) {
     const at = `${path}.onExitCodes`;
-    requiredOneOf(errors, `${at}.operator`, codes.operator, ["In", "NotIn"]);
+    requiredOneOf(errors, `${at}.operator`, codes.operator, ["In", "NotIn"], `valid values: ["In" "NotIn"]`);
     if (codes.containerName !== undefined) {
       const names = [...(spec.template?.spec?.containers ?? []), ...(spec.template?.spec?.initContainers ?? [])];
       if (!names.some((c) => c.name === codes.containerName))
@@ -59,7 +66,7 @@ function validateFailureRule(
         );
     }
     const values = codes.values ?? [];
-    if (values.length === 0) errors.push(invalidValue(`${at}.values`, values, "at least one value is required"));
+    if (values.length === 0) errors.push(invalidValue(`${at}.values`, codes.values, "at least one value is required"));
     else if (values.length > 255) errors.push(tooMany(`${at}.values`, values.length, 255));
     const seen = new Set<number>();
     let sorted = true;
@@ -80,9 +87,17 @@ function validateFailureRule(
     requiredOneOf(errors, `${at}.status`, condition.status, ["False", "True", "Unknown"]);
   });
   if (codes !== undefined && conditions.length > 0)
-    errors.push(invalidValue(path, rule, "specifying both OnExitCodes and OnPodConditions is not supported"));
+    errors.push({
+      type: "FieldValueInvalid",
+      field: path,
+      message: "Invalid value: specifying both OnExitCodes and OnPodConditions is not supported",
+    });
   if (codes === undefined && conditions.length === 0)
-    errors.push(invalidValue(path, rule, "specifying one of OnExitCodes and OnPodConditions is required"));
+    errors.push({
+      type: "FieldValueInvalid",
+      field: path,
+      message: "Invalid value: specifying one of OnExitCodes and OnPodConditions is required",
+    });
 }
 
 function validatePolicies(errors: FieldError[], path: string, spec: Decoded<JobSpec>): void {
@@ -132,7 +147,7 @@ function validatePolicies(errors: FieldError[], path: string, spec: Decoded<JobS
 function validateIndexed(errors: FieldError[], path: string, spec: Decoded<JobSpec>): void {
   if (spec.completionMode === undefined) return;
   if (spec.completionMode !== "NonIndexed" && spec.completionMode !== "Indexed")
-    errors.push(notSupported(`${path}.completionMode`, spec.completionMode, ["Indexed", "NonIndexed"]));
+    errors.push(notSupported(`${path}.completionMode`, spec.completionMode, ["NonIndexed", "Indexed"]));
   if (spec.completionMode !== "Indexed") return;
   if (spec.completions === undefined) errors.push(required(`${path}.completions`, "when completion mode is Indexed"));
   if ((spec.parallelism ?? 0) > MAX_PARALLEL_INDEXED)

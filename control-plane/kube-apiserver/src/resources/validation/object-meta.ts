@@ -22,6 +22,7 @@ export function validateAnnotations(errors: FieldError[], path: string, annotati
 /** One field may not change. */
 export function validateImmutable(errors: FieldError[], path: string, value: unknown, old: unknown): boolean {
   if (equalJson(value, old)) return true;
-  errors.push(invalidValue(path, value, "field is immutable"));
+  // Text that is gone is empty text.
+  errors.push(invalidValue(path, value === undefined && typeof old === "string" ? "" : value, "field is immutable"));
   return false;
 }

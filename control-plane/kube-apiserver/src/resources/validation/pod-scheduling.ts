@@ -21,7 +21,7 @@ import { oneOf, pushInvalid } from "./field-values.ts";
 import { isEmptySelector, validateLabelSelector } from "./label-selector.ts";
 import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from "./names.ts";
 
-const EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
+const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 function validateNodeRequirement(
   errors: FieldError[],
