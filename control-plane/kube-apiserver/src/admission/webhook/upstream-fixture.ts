@@ -112,21 +112,22 @@ export async function startUpstream(binary: string, flags: readonly string[] = [
       sent.on("error", reject);
       sent.end(body === undefined ? undefined : JSON.stringify(body));
     });
+  const stop = async (): Promise<void> => {
+    server.kill("SIGKILL");
+    etcd.kill("SIGKILL");
+    await Promise.all([ended(server), ended(etcd)]);
+    rmSync(dir, { recursive: true });
+  };
   for (let i = 0; ; i++) {
     try {
       if ((await ask("GET", "/readyz")).status === 200) break;
     } catch (error) {
-      if (i >= READY_TRIES) throw error;
+      if (i < READY_TRIES) continue;
+      await stop();
+      throw error;
+    } finally {
+      await sleep(systemClock, 100);
     }
-    await sleep(systemClock, 100);
   }
-  return {
-    ask,
-    async [Symbol.asyncDispose]() {
-      server.kill("SIGKILL");
-      etcd.kill("SIGKILL");
-      await Promise.all([ended(server), ended(etcd)]);
-      rmSync(dir, { recursive: true });
-    },
-  };
+  return { ask, [Symbol.asyncDispose]: stop };
 }

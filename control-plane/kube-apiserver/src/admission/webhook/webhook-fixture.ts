@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startPeer, testCaBundle, type Peer, type PeerOptions } from "../../outbound/peer-fixture.ts";
-import { startApiServer } from "../../run-api-server.ts";
+import { startApiServer, type RunningApiServer } from "../../run-api-server.ts";
 import type { ApiServerConfig } from "../../server/api-server.ts";
 
 /** What a request to the API server came back with. */
@@ -59,13 +59,17 @@ export async function startOurs(change: Partial<ApiServerConfig> = {}): Promise<
     admission: { enable: [], disable: ["ServiceAccount"] },
     ...change,
   };
-  const server = await startApiServer({
-    config,
-    store,
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-  });
+  const clean = async (): Promise<void> => {
+    await store[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true });
+  };
+  let server: RunningApiServer;
+  try {
+    server = await startApiServer({ config, store, clock: systemClock, random: systemRandom, logger: silentLogger });
+  } catch (error) {
+    await clean();
+    throw error;
+  }
   const { cert } = pki.issueClient({ commonName: "tess", organizations: ["system:masters"] });
   const transport = server.transport({ clientCertificate: cert });
   return {
@@ -81,8 +85,7 @@ export async function startOurs(change: Partial<ApiServerConfig> = {}): Promise<
     },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
-      await store[Symbol.asyncDispose]();
-      rmSync(dir, { recursive: true });
+      await clean();
     },
   };
 }
