@@ -1,3 +1,4 @@
+import { parseRuntimeConfig } from "./registry/runtime-config.ts";
 import { asksForHelp, HelpError, UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
@@ -62,6 +63,7 @@ export interface ApiServerFlags {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeout: number;
+  readonly runtimeConfig: readonly string[];
   readonly verbosity: number;
   /** Given, known upstream, and without effect here: to be told to whoever gave them. */
   readonly withoutEffect: readonly string[];
@@ -75,7 +77,6 @@ const IGNORED = new Set([
   "storage-media-type",
   "profiling",
   "feature-gates",
-  "runtime-config",
   "enable-priority-and-fairness",
   "event-ttl",
   "endpoint-reconciler-type",
@@ -243,12 +244,18 @@ function interpret(values: Values): ApiServerFlags {
     maxRequestsInflight: takeNumber("max-requests-inflight", 400),
     maxMutatingRequestsInflight: takeNumber("max-mutating-requests-inflight", 200),
     minRequestTimeout: takeNumber("min-request-timeout", 1800),
+    runtimeConfig: takeList("runtime-config"),
     verbosity: takeNumber("v", 0),
     // What is left when all others are taken.
     withoutEffect: [...values.keys()].filter((name) => IGNORED.has(name)),
   };
   for (const name of values.keys()) {
     if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);
+  }
+  try {
+    parseRuntimeConfig(flags.runtimeConfig);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
   }
   if ((flags.proxyClientCertFile === "") !== (flags.proxyClientKeyFile === ""))
     throw new UsageError("proxy-client-cert-file and proxy-client-key-file must be given together");
@@ -373,6 +380,7 @@ export function readApiServerConfig(
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     minRequestTimeoutSeconds: flags.minRequestTimeout,
+    isServed: flags.runtimeConfig.length === 0 ? undefined : parseRuntimeConfig(flags.runtimeConfig),
     admission: {
       enable: flags.enableAdmissionPlugins,
       disable: flags.disableAdmissionPlugins,

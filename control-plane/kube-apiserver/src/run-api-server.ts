@@ -49,6 +49,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         definitions: resourceDefinitions,
         serviceCidr: config.serviceClusterIpRanges.join(","),
         nodePortRange: config.serviceNodePortRange,
+        isServed: config.isServed,
       }),
     codecs: loadWireCodecs(),
     mayProxyTo: options.mayProxyTo,

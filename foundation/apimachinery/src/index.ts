@@ -141,6 +141,7 @@ export {
   type Writer,
 } from "./apply/managed-fields.ts";
 export { sharedSet, textOfFieldSet } from "./apply/shared-sets.ts";
+export { mergeConfig } from "./apply/merge.ts";
 export { DEDUCED, mergeTypeOf, type MergeType } from "./apply/merge-type.ts";
 export { applyJsonPatch, MAX_JSON_PATCH_OPERATIONS } from "./patch/json-patch.ts";
 export { applyMergePatch, createMergePatch } from "./patch/merge-patch.ts";

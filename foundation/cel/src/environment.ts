@@ -60,6 +60,8 @@ export interface VariableDeclaration {
 export interface EnvironmentOptions {
   readonly variables?: Readonly<Record<string, VariableDeclaration | CelType>>;
   readonly objects?: readonly ObjectDeclaration[];
+  /** Finds object types that are made up as they are named, such as `Object.spec`. */
+  readonly resolveObject?: (name: string) => ObjectDeclaration | undefined;
   readonly functions?: readonly FunctionDeclaration[];
   readonly macros?: MacroTable;
 }
@@ -147,7 +149,9 @@ const DENOTED: ReadonlyMap<string, CelType> = new Map([
 
 /** An environment with the language and the libraries that Kubernetes 1.35 switches on. */
 export function createCelEnvironment(options: EnvironmentOptions = {}): CelEnvironment {
-  return new Environment(KUBERNETES_FUNCTIONS, KUBERNETES_MACROS, new Map(), new Map()).extend(options);
+  return new Environment(KUBERNETES_FUNCTIONS, KUBERNETES_MACROS, new Map(), new Map(), () => undefined).extend(
+    options,
+  );
 }
 
 class Environment implements CelEnvironment, Declarations {
@@ -155,20 +159,23 @@ class Environment implements CelEnvironment, Declarations {
   readonly #macros: MacroTable;
   readonly #variables: ReadonlyMap<string, VariableDeclaration>;
   readonly #objects: ReadonlyMap<string, ObjectDeclaration>;
+  readonly #resolve: (name: string) => ObjectDeclaration | undefined;
 
   constructor(
     functions: ReadonlyMap<string, FunctionDeclaration>,
     macros: MacroTable,
     variables: ReadonlyMap<string, VariableDeclaration>,
     objects: ReadonlyMap<string, ObjectDeclaration>,
+    resolve: (name: string) => ObjectDeclaration | undefined,
   ) {
+    this.#resolve = resolve;
     this.functions = functions;
     this.#macros = macros;
     this.#variables = variables;
     this.#objects = objects;
   }
 
-  extend({ variables = {}, objects = [], functions = [], macros }: EnvironmentOptions): CelEnvironment {
+  extend({ variables = {}, objects = [], functions = [], macros, resolveObject }: EnvironmentOptions): CelEnvironment {
     const declared = Object.entries(variables).map(([name, variable]) => {
       const declaration: VariableDeclaration = "kind" in variable ? { type: variable } : variable;
       return [name, declaration] as const;
@@ -178,6 +185,7 @@ class Environment implements CelEnvironment, Declarations {
       macros === undefined ? this.#macros : new Map([...this.#macros, ...macros]),
       new Map([...this.#variables, ...declared]),
       new Map([...this.#objects, ...objects.map((object) => [object.name, object] as const)]),
+      resolveObject === undefined ? this.#resolve : (name) => resolveObject(name) ?? this.#resolve(name),
     );
   }
 
@@ -188,11 +196,11 @@ class Environment implements CelEnvironment, Declarations {
   denoted(name: string): CelType | undefined {
     const denoted = DENOTED.get(name);
     if (denoted !== undefined) return denoted;
-    return this.#objects.has(name) ? { kind: "struct", name, params: [] } : undefined;
+    return this.object(name) !== undefined ? { kind: "struct", name, params: [] } : undefined;
   }
 
   object(name: string): ObjectDeclaration | undefined {
-    return this.#objects.get(name);
+    return this.#objects.get(name) ?? this.#resolve(name);
   }
 
   compile(text: string): Program {

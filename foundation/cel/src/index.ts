@@ -55,6 +55,7 @@ export {
   type CelKind,
   type CelType,
 } from "./types/cel-type.ts";
+export { celToJson, NotJsonError } from "./values/to-json.ts";
 export { DYNAMIC, viewJson, type ListShape, type ObjectShape, type Shape } from "./values/json-view.ts";
 export {
   ArrayList,

@@ -25,6 +25,7 @@ import { podNodeSelector } from "./pod-node-selector.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { podTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { podTopologyLabels } from "./pod-topology-labels.ts";
+import { mutatingAdmissionPolicies } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicies } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
 import { rbacEscalation } from "./rbac-escalation.ts";
@@ -149,6 +150,7 @@ const ORDER: readonly Entry[] = [
   { name: "DefaultIngressClass", isOnByDefault: true, make: ({ objects }) => defaultIngressClass(objects) },
   { name: "DenyServiceExternalIPs", isOnByDefault: false, make: () => denyServiceExternalIps },
   { name: "PodTopologyLabels", isOnByDefault: true, make: ({ objects }) => podTopologyLabels(objects) },
+  { name: "MutatingAdmissionPolicy", isOnByDefault: true, make: mutatingAdmissionPolicies },
   {
     name: "MutatingAdmissionWebhook",
     isOnByDefault: true,

@@ -108,13 +108,20 @@ const FIRST_GROUP_PRIORITY = 20_000;
 /** Served by an add-on behind the aggregation layer, not by this server. */
 const NOT_OURS = new Set(["metrics.k8s.io"]);
 
-/** The built-in resources that v1.35 serves by default. */
-export function loadBuiltInCatalog(): Catalog {
+/** The built-in resources that v1.35 serves by default, or those that `isServed` names. */
+export function loadBuiltInCatalog(
+  isServed: (row: {
+    readonly group: string;
+    readonly version: string;
+    readonly plural: string;
+    readonly enabledByDefault: boolean;
+  }) => boolean = ({ enabledByDefault }) => enabledByDefault,
+): Catalog {
   const table = parseTable("resources") as ResourcesTable;
   const byKey = new Map<string, CatalogResource>();
   const byGroupVersion = new Map<string, CatalogResource[]>();
   for (const row of Object.values(table.resources)) {
-    if (!row.enabledByDefault || NOT_OURS.has(row.group)) continue;
+    if (!isServed(row) || NOT_OURS.has(row.group)) continue;
     const subresources = Object.entries(row.subresources ?? {}).map(([name, sub]): [string, CatalogSubresource] => [
       name,
       { name, ...sub },

@@ -16,6 +16,7 @@ import type { AdmissionChain, Registry, ResourceHandler } from "./registry.ts";
 import { readResourceCatalog, resourceKey, type ResourceEntry } from "./resource-catalog.ts";
 import type { ResourceCore, WriteHooks } from "./resource-core.ts";
 import type { ApiDraft, ResourceDefinition } from "./resource-definition.ts";
+import type { IsServed } from "./runtime-config.ts";
 import type { SchemaPort } from "./schema-port.ts";
 import { openServiceAllocator } from "./service-networking.ts";
 import { subresourcesOf } from "./subresources/subresources.ts";
@@ -40,6 +41,8 @@ export interface RegistryOptions {
   readonly serviceCidr?: string | undefined;
   /** Absent: 30000-32767. */
   readonly nodePortRange?: string | undefined;
+  /** Absent: what is on by default. */
+  readonly isServed?: IsServed | undefined;
   /** Absent: reads JSON and the binary form of built-in kinds. */
   readonly readValue?: ValueReader | undefined;
 }
@@ -50,7 +53,10 @@ export interface RegistryExtension {
   readonly leases: LeasePool;
   readonly parts: Pick<ResourceCore, "admission" | "clock" | "random" | "logger" | "waitForRevision">;
   /** A resource of the tables is never replaced. */
-  set(type: { readonly group: string; readonly version: string; readonly plural: string }, handler: ResourceHandler): void;
+  set(
+    type: { readonly group: string; readonly version: string; readonly plural: string },
+    handler: ResourceHandler,
+  ): void;
   delete(type: { readonly group: string; readonly version: string; readonly plural: string }): void;
 }
 
@@ -81,7 +87,7 @@ const keyOf = (entry: { readonly group: string; readonly version: string; readon
 /** Opens the registry: reads the store's state once and follows it. */
 export async function createRegistry(options: RegistryOptions): Promise<RunningRegistry> {
   const { store, clock, logger, random } = options;
-  const catalog = readResourceCatalog();
+  const catalog = readResourceCatalog(options.isServed);
   const entries = catalog.filter((entry) => entry.etcdPrefix !== undefined);
   const known = new Map(options.definitions.map((definition) => [keyOf(definition), definition]));
   const definitionOf = (entry: ResourceEntry): ResourceDefinition =>

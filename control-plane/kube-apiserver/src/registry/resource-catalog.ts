@@ -30,9 +30,11 @@ export interface ResourceEntry extends TypeName {
 }
 
 /** Every resource that is served by default, in the table's order. */
-export function readResourceCatalog(): readonly ResourceEntry[] {
+export function readResourceCatalog(
+  isServed: (entry: ResourceEntry) => boolean = ({ enabledByDefault }) => enabledByDefault,
+): readonly ResourceEntry[] {
   const table = parseTable("resources") as { readonly resources: Readonly<Record<string, ResourceEntry>> };
-  return Object.values(table.resources).filter((entry) => entry.enabledByDefault);
+  return Object.values(table.resources).filter(isServed);
 }
 
 /** `pods`, `deployments.apps`: the key of definitions and handlers, with the version. */

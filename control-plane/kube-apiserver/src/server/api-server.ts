@@ -1,3 +1,4 @@
+import type { IsServed } from "../registry/runtime-config.ts";
 import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
@@ -108,6 +109,8 @@ export interface ApiServerConfig {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
+  /** `--runtime-config`. Absent: what is on by default. */
+  readonly isServed?: IsServed | undefined;
   readonly admission: AdmissionSettings;
 }
 
@@ -222,7 +225,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   let advertisedPort = DEFAULT_PORT;
   let isReady = false;
   let isStopping = false;
-  const catalog = createExtensibleCatalog(loadBuiltInCatalog());
+  const catalog = createExtensibleCatalog(loadBuiltInCatalog(config.isServed));
   const resources = createResourceRoutes({
     catalog,
     registry,

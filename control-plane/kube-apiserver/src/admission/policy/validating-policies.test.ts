@@ -268,7 +268,7 @@ describe.each(subjects)("validating admission policies of %s", (name, start) => 
   const create = (path: string, body: Parts): Promise<Reply> => server.ask("POST", path, body);
   /** Upstream hears of policies a little later than their writer. */
   const settle = async (): Promise<void> => {
-    if (name === "upstream") await systemClock.sleep(1500);
+    if (name === "upstream") await new Promise<void>((resolve) => void systemClock.after(1500, resolve));
   };
 
   it.each(Object.entries(stories))(

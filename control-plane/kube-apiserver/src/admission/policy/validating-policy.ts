@@ -1,10 +1,9 @@
 import type { ValidatingAdmissionPolicySpec, Validation } from "@coracle/api/admissionregistration/v1";
 import { RUNTIME_BUDGET, type CelValue } from "@coracle/cel";
+import { checkConditions, type Expression } from "./policy-conditions.ts";
 import { compileExpression, createPolicyEnvironment, RESULTS, type Compiled } from "./policy-environment.ts";
 import { OutOfBudget, resultTypeName, startRound, type Outcome, type Round } from "./policy-evaluation.ts";
 
-/** What the conditions of one policy may cost together. */
-const CONDITION_BUDGET = RUNTIME_BUDGET / 4;
 const MAX_MESSAGE = 5 * 1024;
 
 /** What a policy says to a request, one for each of its validations. */
@@ -38,11 +37,6 @@ export interface PolicyBindings {
   readonly withoutAuthorizer: Readonly<Record<string, unknown>>;
 }
 
-interface Expression {
-  readonly source: string;
-  readonly compiled: Compiled;
-}
-
 const NOTHING: PolicyVerdict = { decisions: [], notes: [] };
 
 /** Compiles a policy. Expressions that do not compile fail when they are asked. */
@@ -69,23 +63,9 @@ export function compilePolicy(spec: ValidatingAdmissionPolicySpec): CompiledPoli
   const failed = (message: string): Decision => ({ isDenied: !isLenient, isEvaluated: false, message, reason: "" });
 
   async function matches(bindings: PolicyBindings): Promise<boolean | Decision> {
-    if (conditions.length === 0) return true;
-    const round = startRound(environment.variables, bindings.full, CONDITION_BUDGET);
-    const errors: string[] = [];
-    for (const { source, compiled } of conditions) {
-      let outcome: Outcome;
-      try {
-        outcome = await round.evaluate(source, compiled);
-      } catch (error) {
-        if (!(error instanceof OutOfBudget)) throw error;
-        return isLenient ? false : failed(error.message);
-      }
-      if (outcome.error !== undefined) errors.push(outcome.error);
-      else if (outcome.value === false) return false;
-    }
-    if (errors.length === 0) return true;
-    const unique = [...new Set(errors)];
-    return isLenient ? false : failed(unique.length === 1 ? unique[0]! : `[${unique.join(", ")}]`);
+    const met = await checkConditions(conditions, environment.variables, bindings.full);
+    if (typeof met === "boolean") return met;
+    return isLenient ? false : failed(met);
   }
 
   async function decide(bindings: PolicyBindings): Promise<readonly Decision[]> {
