@@ -409,7 +409,7 @@ export function validateAuthenticationConfiguration(
     discoveries.add(discoveryUrl);
   }
   if (anonymous !== undefined && !anonymous.enabled && anonymous.paths.length > 0) {
-    const conditions = anonymous.paths.map((path) => ({ path }));
+    const conditions = anonymous.paths.map((path) => ({ Path: path }));
     const why = "enabled should be set to true when conditions are defined";
     errors.push(invalidValue("anonymous.conditions", conditions, why));
   }
