@@ -65,7 +65,8 @@ export function createFakeClock(start: Instant = Date.UTC(2026, 0, 1)): FakeCloc
     return best;
   };
   return {
-    now: () => now,
+    // Timers may be due between two milliseconds; the time of day is told in whole ones.
+    now: () => Math.floor(now),
     monotonicMs: () => now - start,
     after(delayMs, action) {
       const id = sequence++;
