@@ -10,8 +10,10 @@ import {
   requestHeaderProblem,
   takeAccessFlags,
   type AccessFlags,
+  type FlagTaker,
 } from "./access-flags.ts";
 import { ADMISSION_PLUGIN_NAMES } from "./admission/order.ts";
+import { OPERATION_BOOLEANS, takeOperationFlags, type OperationFlags } from "./operation-flags.ts";
 import type { ApiServerConfig } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -40,6 +42,8 @@ export interface ApiServerFlags {
   readonly tlsPrivateKeyFile: string;
   /** Who may come in, and what he may do. */
   readonly access: AccessFlags;
+  /** Audit, encryption at rest, traces. */
+  readonly operation: OperationFlags;
   readonly tokenAuthFile: string;
   readonly requestheaderClientCaFile: string;
   readonly requestheaderAllowedNames: readonly string[];
@@ -98,6 +102,7 @@ const BOOLEANS = new Set([
   "service-account-extend-token-expiration",
   "allow-privileged",
   "profiling",
+  ...OPERATION_BOOLEANS,
 ]);
 
 function collect(argv: readonly string[]): Values {
@@ -180,6 +185,17 @@ function interpret(values: Values): ApiServerFlags {
     if (text !== "true" && text !== "false") throw invalidValue(name, text, "not true or false");
     return text === "true";
   };
+  const taker: FlagTaker = {
+    has: (name) => values.has(name),
+    take,
+    takeList,
+    takeBoolean,
+    takeAll: (name) => {
+      const list = values.get(name) ?? [];
+      values.delete(name);
+      return list;
+    },
+  };
   const maxToken = take("service-account-max-token-expiration", "");
   const bindAddress = take("bind-address", "0.0.0.0");
   const flags: ApiServerFlags = {
@@ -204,17 +220,8 @@ function interpret(values: Values): ApiServerFlags {
     clientCaFile: take("client-ca-file", ""),
     tlsCertFile: take("tls-cert-file", ""),
     tlsPrivateKeyFile: take("tls-private-key-file", ""),
-    access: takeAccessFlags({
-      has: (name) => values.has(name),
-      take,
-      takeList,
-      takeBoolean,
-      takeAll: (name) => {
-        const list = values.get(name) ?? [];
-        values.delete(name);
-        return list;
-      },
-    }),
+    access: takeAccessFlags(taker),
+    operation: takeOperationFlags(taker),
     tokenAuthFile: take("token-auth-file", ""),
     requestheaderClientCaFile: take("requestheader-client-ca-file", ""),
     requestheaderAllowedNames: takeList("requestheader-allowed-names"),
@@ -380,6 +387,7 @@ export function readApiServerConfig(
     maxRequestsInflight: flags.maxRequestsInflight,
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     minRequestTimeoutSeconds: flags.minRequestTimeout,
+    ...flags.operation,
     isServed: flags.runtimeConfig.length === 0 ? undefined : parseRuntimeConfig(flags.runtimeConfig),
     admission: {
       enable: flags.enableAdmissionPlugins,

@@ -3,6 +3,7 @@ import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
+import type { AuditSettings } from "../audit/settings.ts";
 import { readPluginConfigurations } from "../admission/configuration/plugin-decoders.ts";
 import { createAdmissionPlugins, isPluginOn, type AdmissionSettings } from "../admission/order.ts";
 import { AccessMetrics } from "../authentication/access-metrics.ts";
@@ -112,6 +113,11 @@ export interface ApiServerConfig {
   /** `--runtime-config`. Absent: what is on by default. */
   readonly isServed?: IsServed | undefined;
   readonly admission: AdmissionSettings;
+  /** Absent: nothing is recorded. */
+  readonly audit?: AuditSettings | undefined;
+  /** Absent: objects are stored as they are. */
+  readonly encryption?: { readonly configFile: string; readonly reloads: boolean } | undefined;
+  readonly tracingConfigFile?: string | undefined;
 }
 
 /** A registry that custom resources can be added to, or one that is as it is. */
