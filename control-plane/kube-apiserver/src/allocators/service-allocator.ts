@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Logger, Random } from "@coracle/base";
 import {
   internalError,
@@ -170,6 +171,8 @@ export class ServiceAllocator implements WriteHooks {
       taken.ips.push(ip);
       return;
     }
+    // What is no address is refused by the kind's own rules.
+    if (isIP(ip) === 0) return;
     const allocator = this.#allocatorOf(ip);
     const outcome = allocator?.take(ip) ?? "outOfRange";
     if (outcome === "taken") {

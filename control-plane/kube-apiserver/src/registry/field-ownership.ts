@@ -118,8 +118,21 @@ export function trackWrite(
   const { type, zero } = fieldsOf(core);
   const part = (object: Draft): Draft => trackedPart(core, write.subresource, object);
   const writer = { ...write, apiVersion: apiVersionOfCore(core), time: formatTime(core.clock.now()) };
-  const entries = writeManagedFields(trackUpdate(type, part(old ?? zero), part(draft), before, writer));
+  const after = trackUpdate(type, part(old ?? zero), part(draft), before, writer);
+  const entries = writeManagedFields(write.subresource === "scale" ? withOldTimes(after, before) : after);
   if (entries !== undefined) draft.metadata.managedFields = entries;
+}
+
+/** Who scales is not recorded with a time of its own. */
+function withOldTimes(after: readonly ManagedFields[], before: readonly ManagedFields[]): readonly ManagedFields[] {
+  return after.map((entry) => {
+    if (entry.subresource !== "scale") return entry;
+    const same = before.find(
+      (other) =>
+        other.manager === entry.manager && other.operation === entry.operation && other.subresource === "scale",
+    );
+    return { ...entry, time: same?.time };
+  });
 }
 
 /** One server-side apply to an object of the resource. */
@@ -156,7 +169,9 @@ export function applyTo(core: ResourceCore, old: ApiObject | undefined, config: 
   const metadata = { ...(object.metadata as Draft | undefined) };
   object.metadata = metadata;
   if (manager === KUBECTL) renewLastApplied(metadata, config);
-  const entries = writeManagedFields(applied.managers);
+  const entries = writeManagedFields(
+    subresource === "scale" ? withOldTimes(applied.managers, managers) : applied.managers,
+  );
   if (entries !== undefined) metadata.managedFields = entries;
   return object;
 }

@@ -29,7 +29,8 @@ function evenText(text: string): string {
       .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
       .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
       // What changed, as Go prints its own structures.
-      .replaceAll(/(may not change fields other than [^\n{]*|for bound claims|are forbidden)\n[\s\S]*$/g, "$1")
+      .replaceAll(/(may not change fields other than [^\n{]*|are forbidden)\n[\s\S]*$/g, "$1")
+      .replaceAll(/(?:\n[ +\-@][^\n]*)+\n(?=, |\]|$)/g, "")
       .replaceAll(/\b(\d+):3[0-2]\d\d\d\/(TCP|UDP|SCTP)/g, "$1:<port>/$2")
       .replaceAll(/((?:nodePort|healthCheckNodePort): )3[0-2]\d\d\d\b/g, "$1<port>")
       .replaceAll(/kube-api-access-[a-z0-9]{5}/g, "kube-api-access-<suffix>")
@@ -90,6 +91,13 @@ function substance(value: unknown): unknown {
   return members.length === 0 ? undefined : Object.fromEntries(members);
 }
 
+function withoutProse(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutProse);
+  if (value === null || typeof value !== "object") return value;
+  const members = Object.entries(value).filter(([key, member]) => key !== "description" || typeof member !== "string");
+  return Object.fromEntries(members.map(([key, member]) => [key, withoutProse(member)]));
+}
+
 interface ManagedBy {
   readonly manager?: string;
 }
@@ -116,6 +124,8 @@ function withoutOwnStatus(value: object): object {
 
 function evenMember(key: string, value: unknown): unknown {
   if (BUILD_MEMBERS.includes(key)) return "<build>";
+  // Documentation is each project's own.
+  if (key === "definitions" || key === "components") return even(withoutProse(value));
   if (key === "resourceVersion" && typeof value === "string" && /^\d+$/.test(value) && value !== "0")
     return "<version>";
   if (key === "continue" && typeof value === "string" && value !== "") return "<continue>";
@@ -147,7 +157,9 @@ function even(value: unknown): unknown {
 }
 
 const plainText = (body: Buffer): string =>
-  evenText(body.toString("utf8")).replaceAll(/(resourceVersion: )"\d+"/g, '$1"<version>"');
+  evenText(body.toString("utf8"))
+    .replaceAll(/^( *)"\.":/gm, "$1.:")
+    .replaceAll(/(resourceVersion: )"\d+"/g, '$1"<version>"');
 
 function readFrames(body: Buffer): unknown[] {
   const frames: unknown[] = [];

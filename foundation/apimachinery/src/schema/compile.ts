@@ -141,8 +141,15 @@ const TIMES_OF_CONDITIONS: ReadonlySet<string> = new Set([
   "lastProbeTime",
 ]);
 
+/** Lists that show as null when there are none. */
+const NULL_LISTS: ReadonlySet<string> = new Set([
+  "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus.currentMetrics",
+  "io.k8s.api.core.v1.LimitRangeSpec.limits",
+]);
+
 /** The times of events and of most conditions are there even when there is none. */
 function isShownNull(owner: string, name: string, type: SchemaNode): boolean {
+  if (NULL_LISTS.has(`${owner}.${name}`)) return true;
   if (type.kind !== "time" && type.kind !== "microTime") return false;
   return (
     (EVENT.test(owner) && name !== "creationTimestamp") ||

@@ -5,7 +5,7 @@ import { as, text } from "../validation/decoded.ts";
 import { pushInvalid } from "../validation/field-values.ts";
 import { dns1035Label, dns1123Subdomain, pathSegmentName, portNumber } from "../validation/names.ts";
 import { objectIn, setDefault } from "../validation/pod-defaults.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 export const apiService: ResourceDefinition = {
@@ -66,5 +66,5 @@ export const apiService: ResourceDefinition = {
     return errors;
   },
   update: { prepare: keepStatus },
-  subresources: { status: statusUpdate },
+  subresources: { status: onlyStatusUpdate },
 };

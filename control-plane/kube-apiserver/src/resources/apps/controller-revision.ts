@@ -1,5 +1,5 @@
 import type { ControllerRevision } from "@coracle/api/apps/v1";
-import { required, type FieldError } from "@coracle/apimachinery";
+import { isObject, required, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as } from "../validation/decoded.ts";
 import { nonNegative } from "../validation/field-values.ts";
@@ -15,6 +15,7 @@ export const controllerRevision: ResourceDefinition = {
     const revision = as<ControllerRevision>(object);
     const isNew = (object.metadata["resourceVersion"] ?? "") === "";
     if (isNew && revision.data === undefined) errors.push(required("data", "data is mandatory"));
+    else if (isNew && !isObject(revision.data)) errors.push(required("data", "data must be a valid JSON object"));
     nonNegative(errors, "revision", revision.revision);
     return errors;
   },

@@ -68,8 +68,13 @@ function validateSubject(errors: FieldError[], path: string, subject: Decoded<Su
 }
 
 /** Given, and `*` only alone. */
-function validateWildcardList(errors: FieldError[], path: string, values: readonly string[] | undefined): void {
-  if (values === undefined || values.length === 0) errors.push(required(path));
+function validateWildcardList(
+  errors: FieldError[],
+  path: string,
+  values: readonly string[] | undefined,
+  detail = "",
+): void {
+  if (values === undefined || values.length === 0) errors.push(required(path, detail));
   else if (values.length > 1 && values.includes("*"))
     errors.push(invalidValue(path, values, "if '*' is present, must not specify other values"));
 }
@@ -87,8 +92,13 @@ function validateVerbs(
 
 function validateResourceRule(errors: FieldError[], path: string, rule: Decoded<ResourcePolicyRule>): void {
   validateVerbs(errors, `${path}.verbs`, rule.verbs, RESOURCE_VERBS);
-  validateWildcardList(errors, `${path}.apiGroups`, rule.apiGroups);
-  validateWildcardList(errors, `${path}.resources`, rule.resources);
+  validateWildcardList(
+    errors,
+    `${path}.apiGroups`,
+    rule.apiGroups,
+    "resource rules must supply at least one api group",
+  );
+  validateWildcardList(errors, `${path}.resources`, rule.resources, "resource rules must supply at least one resource");
   const namespaces = rule.namespaces ?? [];
   if (namespaces.length === 0 && rule.clusterScope !== true)
     errors.push(
@@ -116,7 +126,12 @@ function urlProblem(url: string): string | undefined {
 
 function validateUrlRule(errors: FieldError[], path: string, rule: Decoded<NonResourcePolicyRule>): void {
   validateVerbs(errors, `${path}.verbs`, rule.verbs, URL_VERBS);
-  validateWildcardList(errors, `${path}.nonResourceURLs`, rule.nonResourceURLs);
+  validateWildcardList(
+    errors,
+    `${path}.nonResourceURLs`,
+    rule.nonResourceURLs,
+    "nonResourceURLs must contain at least one value",
+  );
   if ((rule.nonResourceURLs?.length ?? 0) === 1 && rule.nonResourceURLs?.[0] === "*") return;
   rule.nonResourceURLs?.forEach((url, i) => {
     const problem = url === "*" ? undefined : urlProblem(url);

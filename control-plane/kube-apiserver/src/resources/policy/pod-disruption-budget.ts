@@ -5,7 +5,7 @@ import { as } from "../validation/decoded.ts";
 import { nonNegativeIntOrPercent, notOver100Percent, oneOf } from "../validation/field-values.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { pathSegmentName } from "../validation/names.ts";
-import { keepStatus, statusUpdate } from "../validation/status.ts";
+import { keepStatus, statusUpdate, validateConditions } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 export const podDisruptionBudget: ResourceDefinition = {
@@ -35,5 +35,14 @@ export const podDisruptionBudget: ResourceDefinition = {
     return errors;
   },
   update: { prepare: keepStatus },
-  subresources: { status: statusUpdate },
+  subresources: {
+    status: {
+      ...statusUpdate,
+      validate(object) {
+        const errors: FieldError[] = [];
+        validateConditions(errors, "status.conditions", as<PodDisruptionBudget>(object).status?.conditions);
+        return errors;
+      },
+    },
+  },
 };

@@ -1,3 +1,4 @@
+import { notSupported, required, type Draft, type FieldError } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, UpdateStrategy } from "../../registry/resource-definition.ts";
 
 /** For updates of the main resource: status is what it was. */
@@ -45,6 +46,19 @@ export const onlyStatusUpdate: UpdateStrategy = {
     keepMetadata(draft, old, METADATA_BESIDE_STATUS);
   },
 };
+
+/** Conditions of the common form: when and why are told. */
+export function validateConditions(errors: FieldError[], path: string, conditions: unknown): void {
+  if (!Array.isArray(conditions)) return;
+  conditions.forEach((condition: Draft, i) => {
+    const at = `${path}[${i}]`;
+    const { status, lastTransitionTime, reason } = condition;
+    if (status !== "True" && status !== "False" && status !== "Unknown")
+      errors.push(notSupported(`${at}.status`, status ?? "", ["False", "True", "Unknown"]));
+    if ((lastTransitionTime ?? null) === null) errors.push(required(`${at}.lastTransitionTime`));
+    if ((reason ?? "") === "") errors.push(required(`${at}.reason`));
+  });
+}
 
 /** The status subresource of a kind without rules of its own. */
 export const statusUpdate: UpdateStrategy = { prepare: keepAllButStatus };
