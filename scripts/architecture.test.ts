@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 const root = join(fileURLToPath(import.meta.url), "../..");
 
 /** Foundation packages, lowest first: each may import those before it. */
-const FOUNDATION = ["base", "linux", "api", "apimachinery", "pki", "client", "controller-kit"];
+const FOUNDATION = ["base", "linux", "api", "apimachinery", "cel", "pki", "client", "controller-kit"];
 /** Component → other components it may import. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = { "kube-apiserver": ["etcd"] };
 const COMPONENT_GROUPS = ["control-plane", "node", "addons"];
@@ -43,7 +43,7 @@ function sources(folder: string): string[] {
 
 const isTest = (file: string): boolean => /\.test\.ts$|\/test\/|\/bench\/|contract/.test(file);
 const importsOf = (file: string): string[] =>
-  [...readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\()"([^"\n]+)"/g)].map((match) => match[1] ?? "");
 
 const all = packages();
 const byName = new Map(all.map((each) => [each.short === "cli" ? "coracle-k8s" : `@coracle/${each.short}`, each]));
