@@ -1,5 +1,7 @@
 /** The store: etcd's semantics behind a narrow port. */
 export { runCompactor } from "./compactor/compactor.ts";
+export { GrpcChannel, type ChannelTls } from "./grpc/grpc-channel.ts";
+export { GrpcError, grpcCode } from "./grpc/grpc-error.ts";
 export { openEmbeddedStore } from "./engine/embedded-store.ts";
 export { createMemoryStore } from "./engine/memory-store.ts";
 export { parseEtcdFlags, type EtcdFlags } from "./server/flags.ts";

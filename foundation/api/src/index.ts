@@ -11,7 +11,7 @@ export {
   type KubeletGrpcCodec,
 } from "./proto/contracts.ts";
 export { createGrpcCodec, type GrpcCodec, type GrpcMethod, type GrpcService } from "./proto/grpc-codec.ts";
-export { ProtoError } from "./proto/wire.ts";
+export { ProtoError, ProtoReader, ProtoWriter } from "./proto/wire.ts";
 export { openLineTable, parseTable, readTable, type LineTable, type TableName } from "./tables.ts";
 export {
   decodeKubernetes,

@@ -1,4 +1,5 @@
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import { connect as connectSocket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import type { Clock, Timer } from "@coracle/base";
 import { decodeGrpcMessage, GrpcError, grpcCode } from "./grpc-error.ts";
@@ -37,6 +38,7 @@ export class GrpcChannel {
   readonly endpoint: URL;
   readonly #clock: Clock;
   readonly #tls: ChannelTls | undefined;
+  readonly #socketPath: string | undefined;
   #session: ClientHttp2Session | undefined;
   /** Connections that came about: requests on others were certainly not carried out. */
   readonly #connected = new WeakSet<ClientHttp2Session>();
@@ -44,8 +46,17 @@ export class GrpcChannel {
   #calls = 0;
   #isHeard = false;
 
-  constructor(endpoint: URL, options: { readonly clock: Clock; readonly tls?: ChannelTls | undefined }) {
+  /** `socketPath`: a Unix socket to reach the endpoint by. */
+  constructor(
+    endpoint: URL,
+    options: {
+      readonly clock: Clock;
+      readonly tls?: ChannelTls | undefined;
+      readonly socketPath?: string | undefined;
+    },
+  ) {
     this.endpoint = endpoint;
+    this.#socketPath = options.socketPath;
     this.#clock = options.clock;
     this.#tls = options.tls;
   }
@@ -95,8 +106,10 @@ export class GrpcChannel {
     const known = this.#session;
     if (known !== undefined && !known.closed && !known.destroyed) return known;
     const { endpoint } = this;
+    const path = this.#socketPath;
     const session = connect(endpoint, {
       ...this.#tls,
+      ...(path === undefined ? {} : { createConnection: () => connectSocket(path) }),
       maxSessionMemory: 1_000,
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
     });

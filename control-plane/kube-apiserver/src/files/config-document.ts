@@ -69,6 +69,11 @@ export class ConfigNode {
     return value === undefined || typeof value === "boolean" ? value : this.#wrong(name, "true or false");
   }
 
+  integer(name: string): number | undefined {
+    const value = this.#take(name);
+    return value === undefined || Number.isSafeInteger(value) ? (value as number) : this.#wrong(name, "an integer");
+  }
+
   durationMs(name: string): number | undefined {
     const text = this.optionalText(name);
     return text === undefined ? undefined : (parseDurationMs(text) ?? this.#wrong(name, "a duration"));
