@@ -49,6 +49,10 @@ import {
   validatingWebhookConfiguration,
 } from "./admissionregistration/webhook-configuration.ts";
 import {
+  mutatingAdmissionPolicy,
+  mutatingAdmissionPolicyBinding,
+} from "./admissionregistration/mutating-admission-policy.ts";
+import {
   validatingAdmissionPolicy,
   validatingAdmissionPolicyBinding,
 } from "./admissionregistration/validating-admission-policy.ts";
@@ -112,6 +116,8 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   validatingWebhookConfiguration,
   validatingAdmissionPolicy,
   validatingAdmissionPolicyBinding,
+  mutatingAdmissionPolicy,
+  mutatingAdmissionPolicyBinding,
   apiService,
   deviceClass,
   resourceClaim,

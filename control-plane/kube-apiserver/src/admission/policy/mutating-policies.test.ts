@@ -1,5 +1,7 @@
+import { sleep, systemClock } from "@coracle/base";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseRuntimeConfig } from "../../registry/runtime-config.ts";
+import { startUpstream } from "../webhook/upstream-fixture.ts";
 import { startOurs, type ServerUnderTest } from "../webhook/webhook-fixture.ts";
 
 const REGISTRATION = "/apis/admissionregistration.k8s.io/v1beta1";
@@ -93,12 +95,26 @@ const stories: Readonly<Record<string, Story>> = {
   },
 };
 
-describe("mutating admission policies", () => {
+/** Path of upstream's kube-apiserver: the same stories are told to it, too. */
+const upstream = process.env["UPSTREAM_APISERVER"];
+const SERVED = "admissionregistration.k8s.io/v1beta1=true";
+const UPSTREAM_FLAGS = [`--runtime-config=${SERVED}`, "--feature-gates=MutatingAdmissionPolicy=true"];
+
+const subjects: readonly (readonly [string, () => Promise<ServerUnderTest>])[] = [
+  ["ours", () => startOurs({ isServed: parseRuntimeConfig([SERVED]) })],
+  ...(upstream === undefined ? [] : [["upstream", () => startUpstream(upstream, UPSTREAM_FLAGS)] as const]),
+];
+
+describe.each(subjects)("mutating admission policies of %s", (name, start) => {
   let server: ServerUnderTest;
+  /** Upstream hears of policies a little later than their writer. */
+  const settle = async (): Promise<void> => {
+    if (name === "upstream") await sleep(systemClock, 1500);
+  };
 
   beforeAll(async () => {
-    const isServed = parseRuntimeConfig(["admissionregistration.k8s.io/v1beta1=true"]);
-    server = await startOurs({ isServed });
+    server = await start();
+    if (name === "upstream") await sleep(systemClock, 3000);
   }, 60_000);
 
   afterAll(async () => {
@@ -110,9 +126,10 @@ describe("mutating admission policies", () => {
     await server.ask("DELETE", `${REGISTRATION}/mutatingadmissionpolicybindings/story-binding`);
     await server.ask("DELETE", `${MAPS}/subject`);
     await server.ask("DELETE", `${PODS}/subject?gracePeriodSeconds=0`);
+    await settle();
   });
 
-  it.each(Object.entries(stories))("%s", async (_name, story) => {
+  it.each(Object.entries(stories))("%s", async (_story, story) => {
     const policy = {
       apiVersion: "admissionregistration.k8s.io/v1beta1",
       kind: "MutatingAdmissionPolicy",
@@ -136,6 +153,7 @@ describe("mutating admission policies", () => {
     expect(await server.ask("POST", `${REGISTRATION}/mutatingadmissionpolicybindings`, binding)).toMatchObject({
       status: 201,
     });
+    await settle();
     const metadata = { name: "subject" };
     const reply =
       story.pod === true
@@ -152,7 +170,9 @@ describe("mutating admission policies", () => {
       for (const [list, size] of Object.entries(story.found)) expect(spec[list]).toHaveLength(size as number);
     }
   });
+});
 
+describe("mutating admission policies", () => {
   it("are not served unless they are asked for", async () => {
     await using plain = await startOurs();
     expect((await plain.ask("GET", `${REGISTRATION}/mutatingadmissionpolicies`)).status).toBe(404);

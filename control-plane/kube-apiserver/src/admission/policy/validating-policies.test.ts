@@ -1,4 +1,4 @@
-import { systemClock } from "@coracle/base";
+import { sleep, systemClock } from "@coracle/base";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startUpstream } from "../webhook/upstream-fixture.ts";
 import { startOurs, type Reply, type ServerUnderTest } from "../webhook/webhook-fixture.ts";
@@ -268,7 +268,7 @@ describe.each(subjects)("validating admission policies of %s", (name, start) => 
   const create = (path: string, body: Parts): Promise<Reply> => server.ask("POST", path, body);
   /** Upstream hears of policies a little later than their writer. */
   const settle = async (): Promise<void> => {
-    if (name === "upstream") await new Promise<void>((resolve) => void systemClock.after(1500, resolve));
+    if (name === "upstream") await sleep(systemClock, 1500);
   };
 
   it.each(Object.entries(stories))(

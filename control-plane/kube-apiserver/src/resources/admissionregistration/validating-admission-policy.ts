@@ -24,7 +24,7 @@ import { freshStatus } from "../validation/workload.ts";
 
 const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
 
-function defaultMatch(match: Draft | undefined): void {
+export function defaultMatch(match: Draft | undefined): void {
   if (match === undefined) return;
   setDefault(match, "matchPolicy", "Equivalent");
   setDefault(match, "namespaceSelector", {});
@@ -33,7 +33,7 @@ function defaultMatch(match: Draft | undefined): void {
     for (const rule of objectsIn(match, list)) setDefault(rule, "scope", "*");
 }
 
-function validateMatch(
+export function validateMatch(
   errors: FieldError[],
   path: string,
   match: Decoded<MatchResources>,
