@@ -97,9 +97,9 @@ describe("the documentation", () => {
   });
 
   // UPDATE_DOCS=1 writes the table anew.
-  it("the table of resources in docs/parity.md is what the code says", () => {
+  it("the table of resources in docs/parity.md is what the code says", async () => {
     const text = read(PARITY);
-    const table = `<!-- resources -->\n${resourceTable(verdictShares())}\n<!-- /resources -->`;
+    const table = `<!-- resources -->\n${resourceTable(await verdictShares())}\n<!-- /resources -->`;
     const updated = text.replace(/<!-- resources -->[^]*<!-- \/resources -->/, () => table);
     if (process.env["UPDATE_DOCS"] === "1") writeFileSync(join(root, PARITY), updated);
     else
