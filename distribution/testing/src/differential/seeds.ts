@@ -7,6 +7,8 @@ export interface Seed {
   readonly seed: string;
   readonly path: string;
   readonly object: Draft;
+  /** As upstream stored and answered it. */
+  readonly answer: Draft;
 }
 
 /** One change to a seed. */
