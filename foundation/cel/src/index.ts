@@ -17,6 +17,14 @@ export {
   type Program,
   type VariableDeclaration,
 } from "./environment.ts";
+export { admissionEnvironment, admissionEnvironmentWithoutAuthorizer } from "./admission/admission-environment.ts";
+export {
+  checkPolicyTypes,
+  type PolicyExpressions,
+  type TypedKind,
+  type TypeWarning,
+} from "./admission/check-policy-types.ts";
+export type { OpenApiSchema, SchemaResolver } from "./schema/schema-type.ts";
 export type { FunctionDeclaration, Implementation, ObjectDeclaration, Overload } from "./check/environment.ts";
 export type { CostEstimate, SizeEstimator } from "./cost/estimate.ts";
 export {
