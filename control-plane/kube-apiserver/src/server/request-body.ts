@@ -66,6 +66,17 @@ const PLACES: readonly (readonly [RegExp, string])[] = [
 const unrecognized = (kind: string, why: string, body: Buffer): StatusError =>
   badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${quoted(body)})`);
 
+/** Escapes that may stand for half a character. */
+const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;
+
+/** The value without halves of characters, which no other encoding can hold. */
+function wellFormed(value: unknown): unknown {
+  if (typeof value === "string") return Buffer.from(value, "utf8").toString("utf8");
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, wellFormed(member)]));
+}
+
 const DEEPEST = 10_000;
 
 /** The bracket that goes one level too deep; only long texts can have one. */
@@ -94,7 +105,9 @@ export function parseJsonBody(body: Buffer, kind: string): unknown {
     throw unrecognized(kind, why, body);
   }
   try {
-    return JSON.parse(body.toString("utf8"));
+    const text = body.toString("utf8");
+    const value: unknown = JSON.parse(text);
+    return LONE_SURROGATE.test(text) ? wellFormed(value) : value;
   } catch (error) {
     const detail = jsonFault(error, body.toString("utf8"));
     throw unrecognized(kind, `couldn't get version/kind; json parse error: ${detail}`, body);

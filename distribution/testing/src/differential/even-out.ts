@@ -123,7 +123,7 @@ function withoutOwnStatus(value: object): object {
 }
 
 function evenMember(key: string, value: unknown): unknown {
-  if (BUILD_MEMBERS.includes(key)) return "<build>";
+  if (BUILD_MEMBERS.includes(key) || (key === "info" && typeof value === "object")) return "<build>";
   // Documentation is each project's own.
   if (key === "definitions" || key === "components") return even(withoutProse(value));
   if (key === "resourceVersion" && typeof value === "string" && /^\d+$/.test(value) && value !== "0")

@@ -26,13 +26,14 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
     const path = parsePointer(operation.path);
     switch (operation.op) {
       case "add":
-        document = add(document, path, cloneJson(operation.value), operation);
+        // A value that is not told is null.
+        document = add(document, path, cloneJson(operation.value ?? null), operation);
         break;
       case "remove":
         document = remove(document, path, operation.path, operation, "remove");
         break;
       case "replace":
-        document = replace(document, path, cloneJson(operation.value), operation);
+        document = replace(document, path, cloneJson(operation.value ?? null), operation);
         break;
       case "test":
         testValue(document, path, operation);
@@ -79,14 +80,17 @@ function readOperations(patch: unknown): readonly Operation[] {
     );
   }
   for (const operation of patch as unknown[]) {
-    if (!isObject(operation))
-      throw badRequest("json: cannot unmarshal a value that is no object into a patch operation");
+    if (operation === null) throw refused({}, "no operation");
+    if (!isObject(operation)) {
+      throw badRequest(
+        `error decoding patch: json: cannot unmarshal ${jsonKindOf(operation)} into Go value of type handlers.jsonPatchOp`,
+      );
+    }
     const { op, path, from } = operation;
     if (typeof op !== "string" || typeof path !== "string" || (path !== "" && !path.startsWith("/"))) {
       throw refused(operation, "operation or path is missing");
     }
     if ((op === "move" || op === "copy") && typeof from !== "string") throw refused(operation, "from is missing");
-    if ((op === "add" || op === "replace") && !("value" in operation)) throw refused(operation, "value is missing");
   }
   return patch as Operation[];
 }

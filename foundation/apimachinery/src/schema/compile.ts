@@ -145,6 +145,8 @@ const TIMES_OF_CONDITIONS: ReadonlySet<string> = new Set([
 const NULL_LISTS: ReadonlySet<string> = new Set([
   "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus.currentMetrics",
   "io.k8s.api.core.v1.LimitRangeSpec.limits",
+  "io.k8s.api.storage.v1.CSINodeSpec.drivers",
+  "io.k8s.api.resource.v1.DeviceClaim.requests",
 ]);
 
 /** The times of events and of most conditions are there even when there is none. */

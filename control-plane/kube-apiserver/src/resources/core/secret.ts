@@ -28,7 +28,8 @@ function validateJson(errors: FieldError[], key: string, data: { readonly [key: 
   try {
     JSON.parse(Buffer.from(value, "base64").toString("utf8"));
   } catch {
-    errors.push(invalidValue(`data[${key}]`, "<secret contents redacted>", "invalid character")); // not JSON
+    const why = value === "" ? "unexpected end of JSON input" : "invalid character";
+    errors.push(invalidValue(`data[${key}]`, "<secret contents redacted>", why)); // not JSON
   }
 }
 
