@@ -36,7 +36,7 @@ interface Share {
 
 /** In how many of the observed changes our verdict is upstream's, by resource. */
 export async function verdictShares(): Promise<ReadonlyMap<string, Share>> {
-  await Promise.all(resourceDefinitions.map((definition) => definition.load?.()));
+  await Promise.all(resourceDefinitions.map(async (definition) => definition.load?.()));
   const seeds = new Map((JSON.parse(load("seeds.json")) as Seed[]).map((seed) => [seed.seed, seed]));
   const definitions = new Map(resourceDefinitions.map((definition) => [keyOf(definition), definition]));
   const shares = new Map<string, { same: number; total: number }>();

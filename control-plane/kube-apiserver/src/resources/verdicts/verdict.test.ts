@@ -14,7 +14,7 @@ const observations = load("answers.jsonl")
   .filter((line) => line !== "")
   .map((line) => JSON.parse(line) as Observation);
 
-await Promise.all(resourceDefinitions.map((definition) => definition.load?.()));
+await Promise.all(resourceDefinitions.map(async (definition) => definition.load?.()));
 
 const definitionOf = (seed: string) => {
   const [version, plural] = seed.startsWith("v1/")
