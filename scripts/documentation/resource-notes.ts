@@ -56,8 +56,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": { state: "works", by: ["kube-apiserver"] },
   "admissionregistration.k8s.io/v1/validatingadmissionpolicies": {
     state: "works",
-    by: ["kube-apiserver"],
-    note: "no warnings about types in the status",
+    by: ["kube-apiserver", "validatingadmissionpolicy-status-controller"],
   },
   "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": { state: "works", by: ["kube-apiserver"] },
   "apiextensions.k8s.io/v1/customresourcedefinitions": { state: "works", by: ["kube-apiserver"] },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { createCertificateApprover, createCertificateCleaner, createCertificateSigner } from "../certificates/index.ts";
+import { createValidatingAdmissionPolicyStatusController } from "../validating-admission-policy-status/index.ts";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
 import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
@@ -59,6 +60,11 @@ export const controllers: readonly ControllerEntry[] = [
     name: "clusterrole-aggregation-controller",
     identity: "clusterrole-aggregation-controller",
     create: (deps) => createClusterRoleAggregationController(deps),
+  },
+  {
+    name: "validatingadmissionpolicy-status-controller",
+    identity: "validatingadmissionpolicy-status-controller",
+    create: (deps) => createValidatingAdmissionPolicyStatusController(deps),
   },
   {
     name: "namespace-controller",
