@@ -3,11 +3,13 @@ import { createOpenApi, type OpenApiResource } from "@coracle/api";
 import type { Store } from "@coracle/etcd";
 import type { Transport } from "@coracle/client";
 import { createOpenApiRoutes } from "./discovery/openapi.ts";
+import { openEncryption } from "./encryption/open-encryption.ts";
 import { createRegistry } from "./registry/create-registry.ts";
 import { resourceDefinitions } from "./resources/index.ts";
 import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
 import type { MemoryIdentity } from "./server/memory-exchange.ts";
 import { loadWireCodecs } from "./server/wire-codecs.ts";
+import type { StorageHub } from "./storage/storage-hub.ts";
 
 export interface ApiServerOptions {
   readonly config: ApiServerConfig;
@@ -38,10 +40,23 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const logger = options.logger.child({ component: "kube-apiserver" });
   let custom: readonly OpenApiResource[] = [];
   const openApi = createOpenApi({ custom: () => custom });
+  let hub: StorageHub | undefined;
+  const encryption =
+    config.encryption &&
+    (await openEncryption({
+      ...config.encryption,
+      store,
+      clock,
+      logger,
+      onReadable: (keys) => {
+        hub?.reread(keys).catch((error: unknown) => logger.error("objects were not read anew", { error }));
+      },
+    }));
   const server = await createApiServer(config, {
-    openRegistry: (admission) =>
-      createRegistry({
-        store,
+    openRegistry: async (admission) => {
+      const registry = await createRegistry({
+        store: encryption?.store ?? store,
+        guard: encryption?.store,
         clock,
         random,
         logger,
@@ -50,7 +65,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         serviceCidr: config.serviceClusterIpRanges.join(","),
         nodePortRange: config.serviceNodePortRange,
         isServed: config.isServed,
-      }),
+      });
+      ({ hub } = registry.extension);
+      return registry;
+    },
     codecs: loadWireCodecs(),
     mayProxyTo: options.mayProxyTo,
     routes: [createOpenApiRoutes(openApi)],
@@ -66,21 +84,29 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
           return undefined;
         },
       },
+      ...(encryption?.healthChecks ?? []),
     ],
     clock,
     random,
     logger,
+  }).catch(async (error: unknown) => {
+    await encryption?.[Symbol.asyncDispose]();
+    throw error;
   });
+  const end = async (): Promise<void> => {
+    await server[Symbol.asyncDispose]();
+    await encryption?.[Symbol.asyncDispose]();
+  };
   try {
     const { port } = options.listen === undefined ? { port: 0 } : await server.serve(options.listen);
     logger.info("serving", { port });
     return {
       port,
       transport: (identity) => server.transport(identity),
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: end,
     };
   } catch (error) {
-    await server[Symbol.asyncDispose]();
+    await end();
     throw error;
   }
 }

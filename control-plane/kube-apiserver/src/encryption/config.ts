@@ -1,4 +1,4 @@
-import { ConfigNode, readConfigDocument } from "../files/config-document.ts";
+import { readConfigDocument, type ConfigNode } from "../files/config-document.ts";
 
 /** A key of a provider that needs nobody else. */
 export interface KeyConfig {

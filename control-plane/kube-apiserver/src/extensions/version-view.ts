@@ -172,6 +172,7 @@ export class VersionView implements ObjectStorage {
   isOutdated(stored: StoredObject): boolean {
     const source = sourceOf(stored);
     if (source.object["apiVersion"] !== this.#form.storedApiVersion) return true;
+    if (this.#base.isOutdated?.(source) === true) return true;
     return source !== stored && !equalJson(withoutVersion(source.object), withoutVersion(stored.object));
   }
 

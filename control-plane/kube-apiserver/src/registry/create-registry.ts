@@ -5,6 +5,7 @@ import { LeasePool } from "../storage/lease-pool.ts";
 import type { ObjectStorage } from "../storage/object-storage.ts";
 import { ResourceStorage } from "../storage/resource-storage.ts";
 import { StorageHub, type CachedResource } from "../storage/storage-hub.ts";
+import type { StoredValueGuard } from "../storage/stored-value-guard.ts";
 import type { ValueReader } from "../storage/stored-version.ts";
 import { createBindingHandler } from "./binding-handler.ts";
 import { builtInPatches, createBuiltInSchemaPort, readBuiltInValue } from "./built-in-types.ts";
@@ -45,6 +46,8 @@ export interface RegistryOptions {
   readonly isServed?: IsServed | undefined;
   /** Absent: reads JSON and the binary form of built-in kinds. */
   readonly readValue?: ValueReader | undefined;
+  /** Absent: everything in the store can be read. */
+  readonly guard?: StoredValueGuard | undefined;
 }
 
 /** What resources that come later are made of, and where they are put. */
@@ -94,7 +97,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     known.get(keyOf(entry)) ?? fallbackDefinition(entry);
 
   const read = options.readValue ?? readBuiltInValue;
-  const hub = new StorageHub({ store, clock, logger, read });
+  const hub = new StorageHub({ store, clock, logger, read, guard: options.guard });
   await hub.start(cachedResources(entries, definitionOf));
   const leases = new LeasePool(store, clock);
   const storages = openStorages(hub, leases, entries, definitionOf, read);

@@ -128,6 +128,10 @@ export class ConvertedStorage implements ObjectStorage {
     return this.#maybe(await this.#base.remove((previous as ConvertedObject).source));
   }
 
+  isOutdated(stored: StoredObject): boolean {
+    return this.#base.isOutdated?.((stored as ConvertedObject).source) === true;
+  }
+
   watch(request: StorageWatchRequest, watcher: StorageWatcher): Disposable {
     return this.#base.watch(this.#request(request), {
       event: (type, event) => watcher.event(type, this.#eventView(event)),

@@ -82,6 +82,16 @@ export class ResourceCache {
     }
   }
 
+  /** Takes the place of what was there with what was read at `revision`. */
+  reload(kvs: readonly KeyValue[], revision: Revision, onBad: (key: string, error: unknown) => void): void {
+    const present = new Set(kvs.map(({ key }) => key));
+    const gone = this.#entries.sorted().flatMap(({ key }) => (present.has(key) ? [] : [key]));
+    for (const key of gone) this.#entries.delete(key);
+    this.#indexes.clear();
+    this.load(kvs, revision, onBad);
+    this.closeWatches("expired");
+  }
+
   #read(kv: KeyValue, onBad: (key: string, error: unknown) => void): StoredVersion | undefined {
     try {
       const pending = this.#takePending(kv);

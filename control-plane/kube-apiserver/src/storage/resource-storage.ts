@@ -18,6 +18,7 @@ import type {
 } from "./object-storage.ts";
 import { pick, type ResourceCache } from "./resource-cache.ts";
 import type { StorageHub } from "./storage-hub.ts";
+import { refuseUnreadable, unreadable } from "./stored-value-guard.ts";
 import {
   readJsonValue,
   serialiseForStore,
@@ -59,10 +60,25 @@ export class ResourceStorage implements ObjectStorage {
   }
 
   get(namespace: string, name: string): StoredObject | undefined {
+    const { guard } = this.#hub;
+    if (guard?.hasFailures === true) {
+      const key = this.#cache.keyOf(namespace, name);
+      const message = guard.failureOf(key);
+      if (message !== undefined) throw unreadable(key, message);
+    }
     return this.#cache.get(namespace, name);
   }
 
+  /** The encryption in force is another than what it was stored with. */
+  isOutdated(stored: StoredObject): boolean {
+    return this.#hub.guard?.isStale(stored.key) === true;
+  }
+
   async list(request: StorageListRequest): Promise<StorageListResult> {
+    if (this.#hub.guard?.hasFailures === true) {
+      const scope = this.#cache.scopeOf(request);
+      refuseUnreadable(this.#hub.guard, scope.first, scope.end);
+    }
     const known = this.#cache.list(request);
     if (known !== undefined && request.revision === undefined) return known;
     const { first, end } = this.#cache.scopeOf(request);
@@ -82,6 +98,10 @@ export class ResourceStorage implements ObjectStorage {
   }
 
   watch(request: StorageWatchRequest, watcher: StorageWatcher): Disposable {
+    if (this.#hub.guard?.hasFailures === true) {
+      const scope = this.#cache.scopeOf({ namespace: request.namespace });
+      refuseUnreadable(this.#hub.guard, scope.first, scope.end);
+    }
     return this.#cache.watch(request, watcher);
   }
 

@@ -3,6 +3,7 @@ import { prefixEnd, StoreError, type Revision, type Store, type StoreEvent, type
 import { serviceUnavailable } from "@coracle/apimachinery";
 import { ResourceCache } from "./resource-cache.ts";
 import { readJsonValue, type ValueReader } from "./stored-version.ts";
+import type { StoredValueGuard } from "./stored-value-guard.ts";
 import type { IndexFunction } from "./watcher-index.ts";
 
 /** Where everything of Kubernetes is in the store. */
@@ -26,6 +27,8 @@ interface RevisionWaiter {
 export class StorageHub implements AsyncDisposable {
   readonly store: Store;
   readonly clock: Clock;
+  /** Absent: everything in the store can be read. */
+  readonly guard: StoredValueGuard | undefined;
   readonly #logger: Logger;
   readonly #read: ValueReader;
   readonly #caches = new Map<string, ResourceCache>();
@@ -42,9 +45,11 @@ export class StorageHub implements AsyncDisposable {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly read?: ValueReader | undefined;
+    readonly guard?: StoredValueGuard | undefined;
   }) {
     this.store = options.store;
     this.clock = options.clock;
+    this.guard = options.guard;
     this.#logger = options.logger;
     this.#read = options.read ?? readJsonValue;
   }
@@ -100,6 +105,26 @@ export class StorageHub implements AsyncDisposable {
     }
     cache.advance(this.#revision);
     return cache;
+  }
+
+  /** Reads the resources of these keys anew: they can be read by now. Their watches are closed, so that nobody misses them. */
+  async reread(keys: readonly string[]): Promise<void> {
+    const caches = new Map(keys.flatMap((key) => [this.#cacheOf(key)]).map((cache) => [cache?.prefix ?? "", cache]));
+    for (const cache of caches.values()) {
+      if (cache === undefined || this.#loading.has(cache)) continue;
+      const waiting: StoreEvent[] = [];
+      this.#loading.set(cache, waiting);
+      try {
+        const key = `${cache.prefix}/`;
+        const state = await this.store.range({ key, end: prefixEnd(key) });
+        await this.waitFor(state.revision);
+        cache.reload(state.kvs, state.revision, this.#onBad);
+        for (const event of waiting) if (revisionOf(event) > state.revision) this.#applyOne(cache, event);
+      } finally {
+        this.#loading.delete(cache);
+      }
+      cache.advance(this.#revision);
+    }
   }
 
   /** Stops caching a resource; its watches are closed. */
