@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchApi } from "./api/api-bench.ts";
+import { benchCrd } from "./api/crd-bench.ts";
+import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
 import type { BenchOptions } from "./options.ts";
@@ -10,10 +12,12 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   start: benchStart,
   idle: benchIdle,
   api: benchApi,
+  watch: benchWatch,
+  crd: benchCrd,
 };
 
-const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--coracle FILE]
-                 [--peer-kube-apiserver PATH --peer-etcd PATH]`;
+const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--only TEXT] [--coracle FILE]
+                 [--peer-apiserver PATH --peer-etcd PATH]`;
 
 function parse(args: readonly string[]): { bench: (options: BenchOptions) => Promise<void>; options: BenchOptions } {
   const { values, positionals } = parseArgs({
@@ -25,6 +29,8 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
         type: "string",
         default: join(fileURLToPath(new URL("..", import.meta.url)), "distribution/cli/bin/coracle.mjs"),
       },
+      only: { type: "string", default: "" },
+      "peer-apiserver": { type: "string" },
       "peer-kube-apiserver": { type: "string" },
       "peer-etcd": { type: "string" },
     },
@@ -33,12 +39,13 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
   const runs = Number(values.runs);
   if (bench === undefined || positionals.length !== 1) throw new TypeError("which benchmark?");
   if (!Number.isInteger(runs) || runs < 1) throw new TypeError("--runs must be a number from 1 on");
-  const [kubeApiserver, etcd] = [values["peer-kube-apiserver"], values["peer-etcd"]];
+  const kubeApiserver = values["peer-apiserver"] ?? values["peer-kube-apiserver"];
+  const etcd = values["peer-etcd"];
   if ((kubeApiserver === undefined) !== (etcd === undefined)) {
-    throw new TypeError("--peer-kube-apiserver and --peer-etcd go together");
+    throw new TypeError("--peer-apiserver and --peer-etcd go together");
   }
   const peer = kubeApiserver === undefined || etcd === undefined ? undefined : { kubeApiserver, etcd };
-  return { bench, options: { runs, coracle: values.coracle, peer } };
+  return { bench, options: { runs, coracle: values.coracle, peer, only: values.only } };
 }
 
 let parsed;

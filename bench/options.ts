@@ -4,6 +4,8 @@ import type { PeerPrograms } from "./api/servers.ts";
 export interface BenchOptions {
   /** How often each thing is measured; the median counts. */
   readonly runs: number;
+  /** Only metrics whose name holds this text are measured. */
+  readonly only: string;
   /** The command to measure. */
   readonly coracle: string;
   /** Upstream's programs, measured in the same run. */

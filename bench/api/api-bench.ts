@@ -1,160 +1,54 @@
-import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { exitWhenInterrupted } from "../interrupt.ts";
 import type { BenchOptions } from "../options.ts";
-import { cpuSeconds, pssMegabytes } from "../process-usage.ts";
-import { median, note, report } from "../report.ts";
-import { ApiConnection, type Target } from "./connection.ts";
-import type { Job, JobResult, RequestKind } from "./jobs.ts";
-import { NAMESPACE, podName } from "./pod.ts";
-import { startOurs, startPeer, type BenchServer } from "./servers.ts";
+import { pssMegabytes } from "../process-usage.ts";
+import { compare, LoadedServer, type Findings, type StartServer } from "./api-measurement.ts";
+import { measureEmpty } from "./empty-server.ts";
+import { measureEnvironments } from "./environments.ts";
+import { measureHeldObjects } from "./held-objects.ts";
+import type { RequestKind } from "./requests.ts";
 
-const SESSIONS = 4;
-const CLIENTS = 32;
-const PODS = 10_000;
-const WATCHERS = 800;
-const WATCH_SESSIONS = 10;
-const CHANGES = 80;
-const CHANGE_EVERY_MS = 50;
-const LOAD_MS = 3_000;
+const PODS = 5_000;
+const CONFIG_MAPS = 500;
+const LIST_CLIENTS = 2;
 
-/** Metric → its value. */
-type Figures = Map<string, { readonly value: number; readonly unit: string }>;
+/** Requests that leave the number of objects as it is. */
+const REQUESTS: readonly {
+  readonly metric: string;
+  readonly kind: RequestKind;
+  readonly existing: number;
+  readonly clients?: number;
+}[] = [
+  { metric: "GET of a pod", kind: "get", existing: PODS },
+  { metric: "LIST of pods, limit=500", kind: "listPage", existing: PODS, clients: LIST_CLIENTS },
+  { metric: "LIST of 5,000 pods, JSON", kind: "list", existing: PODS, clients: LIST_CLIENTS },
+  { metric: "LIST of 5,000 pods, protobuf", kind: "listProtobuf", existing: PODS, clients: LIST_CLIENTS },
+  { metric: "LIST of pods by label, 1 %", kind: "listByLabel", existing: PODS, clients: 8 },
+  { metric: "merge patch of a label", kind: "mergePatch", existing: PODS },
+  { metric: "status by strategic merge patch", kind: "statusPatch", existing: PODS },
+  { metric: "server-side apply of a config map", kind: "applyConfigMap", existing: CONFIG_MAPS },
+];
+const CREATE = "durable create of a pod";
 
-/** The API server by itself: how many requests one second of its CPU time serves. */
-export async function benchApi(options: BenchOptions): Promise<void> {
-  exitWhenInterrupted();
-  note("our API server, embedded store");
-  const ours = await measure(() => startOurs(options.coracle), options);
-  let theirs: Figures | undefined;
-  if (options.peer !== undefined) {
-    const { peer } = options;
-    note("the peer");
-    theirs = await measure(() => startPeer(peer), options);
-  }
-  for (const [metric, { value, unit }] of ours) {
-    const peer = theirs?.get(metric)?.value;
-    report({ bench: "api", metric, value, unit, ...(peer === undefined ? {} : { peer }) });
-  }
-}
-
-/** The load process, asked one thing at a time. */
-class Load implements AsyncDisposable {
-  readonly #child: ChildProcess;
-  #answer: (result: JobResult) => void = () => {};
-
-  constructor() {
-    this.#child = fork(fileURLToPath(new URL("load.mjs", `file://${process.argv[1]}`)));
-    this.#child.on("message", (result: JobResult) => this.#answer(result));
-    this.#child.on("close", () => this.#answer({ count: 0, error: "the load process ended" }));
-  }
-
-  async run(job: Job): Promise<number> {
-    const result = await new Promise<JobResult>((resolve) => {
-      this.#answer = resolve;
-      this.#child.send(job);
-    });
-    if (result.error !== undefined) throw new Error(result.error);
-    return result.count;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const gone = once(this.#child, "close");
-    this.#child.kill();
-    await gone;
-  }
-}
-
-async function measure(start: () => Promise<BenchServer>, options: BenchOptions): Promise<Figures> {
-  await using server = await start();
-  await using load = new Load();
-  const figures: Figures = new Map();
-  const set = (metric: string, value: number, unit: string): void => {
-    figures.set(metric, { value, unit });
-    note(`${metric}: ${Number(value.toPrecision(4))} ${unit}`);
-  };
-  set("empty server", pssMegabytes(server.pids), "MB PSS");
-  const token = await prepare(server.admin);
-  const { url, ca } = server.admin;
-  await load.run({ type: "connect", target: { url, ca, token }, sessions: SESSIONS });
-
-  /** Medians of what one CPU second of the server gives, after one run that does not count. */
-  const perCpuSecond = async (runs: number, job: (run: number) => Job): Promise<number> => {
-    const rates: number[] = [];
-    for (let run = 0; run < runs; run++) {
-      const before = cpuSeconds(server.pids);
-      const count = await load.run(job(run));
-      rates.push(count / (cpuSeconds(server.pids) - before));
-    }
-    return median(rates);
-  };
-  const requests =
-    (kind: RequestKind, clients: number, maxMs = LOAD_MS) =>
-    (): Job => ({
-      type: "requests",
-      kind,
-      clients,
-      maxCount: Number.MAX_SAFE_INTEGER,
-      maxMs,
-      pods: PODS,
-    });
-
-  const batch = Math.ceil(PODS / options.runs);
-  const createBatch = (run: number, count: number): Job => ({
-    type: "requests",
-    kind: "create",
-    clients: CLIENTS,
-    maxCount: count,
-    maxMs: 300_000,
-    pods: run * batch,
+/** The API server by itself: what its CPU time and its memory are good for, and how it starts. */
+export function benchApi(options: BenchOptions): Promise<void> {
+  return compare("api", options, async (find, start, who) => {
+    await measureEmpty(find, start, options.runs);
+    await measureRequests(find, start, options.runs);
+    await measureHeldObjects(find, start, options.runs);
+    await measureEnvironments(find, who === "ours" ? options.coracle : options.peer, options.runs);
   });
-  // Warm code is what a server that has been up for a minute runs.
-  await load.run(createBatch(options.runs, 500));
-  const name = podName(options.runs * batch);
-  await load.run({ type: "openWatches", count: WATCHERS, name, sessions: WATCH_SESSIONS });
-  const change = { type: "change", name, changes: CHANGES, everyMs: CHANGE_EVERY_MS } as const;
-  await load.run({ ...change, changes: CHANGES / 4 });
-  set("one change to 800 watchers", await perCpuSecond(options.runs, () => change), "deliveries/CPU s");
-  await load.run({ type: "closeWatches" });
-  const creates = await perCpuSecond(options.runs, (run) => createBatch(run, Math.min(batch, PODS - run * batch)));
-  set("durable create of a pod", creates, "requests/CPU s");
-  set("with 10,500 pods", pssMegabytes(server.pids), "MB PSS");
-  for (const [metric, kind, clients] of [
-    ["GET of a pod", "get", CLIENTS],
-    ["merge patch of a pod", "mergePatch", CLIENTS],
-    ["strategic patch of a pod's status", "statusPatch", CLIENTS],
-    ["LIST of 10,500 pods as JSON", "list", 2],
-  ] as const) {
-    await load.run(requests(kind, clients, LOAD_MS / 2)());
-    set(metric, await perCpuSecond(options.runs, requests(kind, clients)), "requests/CPU s");
-  }
-  return figures;
 }
 
-/** A namespace, and a service account that may do with pods what it likes, and nothing else; answers its token. */
-async function prepare(admin: Target): Promise<string> {
-  const connection = await ApiConnection.open(admin);
-  const post = async (path: string, object: object): Promise<string> =>
-    await connection.request({ method: "POST", path, body: JSON.stringify(object) });
-  try {
-    await post("/api/v1/namespaces", { metadata: { name: NAMESPACE } });
-    const accounts = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts`;
-    // Pods run as "default", which no controller makes here.
-    for (const name of ["default", "bench"]) await post(accounts, { metadata: { name } });
-    const rbac = "/apis/rbac.authorization.k8s.io/v1";
-    await post(`${rbac}/clusterroles`, {
-      metadata: { name: "bench" },
-      rules: [{ apiGroups: [""], resources: ["pods", "pods/status"], verbs: ["*"] }],
-    });
-    await post(`${rbac}/clusterrolebindings`, {
-      metadata: { name: "bench" },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "bench" },
-      subjects: [{ kind: "ServiceAccount", name: "bench", namespace: NAMESPACE }],
-    });
-    const answer = await post(`${accounts}/bench/token`, { spec: { expirationSeconds: 7200 } });
-    return (JSON.parse(answer) as { status: { token: string } }).status.token;
-  } finally {
-    connection.close();
+async function measureRequests(find: Findings, start: StartServer, runs: number): Promise<void> {
+  const wanted = REQUESTS.filter(({ metric }) => find.wants(metric));
+  const memory = "memory with 5,000 pods";
+  if (wanted.length === 0 && !find.wants(CREATE) && !find.wants(memory)) return;
+  await using loaded = await LoadedServer.start(start, runs);
+  const batch = Math.floor(PODS / (runs + 1));
+  if (find.wants(CREATE)) find.set(CREATE, await loaded.createsPerCpuSecond("create", batch), "requests/CPU s");
+  await loaded.fill("create", PODS);
+  if (find.wants(memory)) find.set(memory, pssMegabytes(loaded.server.pids), "MB PSS");
+  for (const { metric, kind, existing, clients } of wanted) {
+    if (kind === "applyConfigMap") await loaded.fill("createConfigMap", CONFIG_MAPS);
+    find.set(metric, await loaded.requestsPerCpuSecond(kind, existing, clients), "requests/CPU s");
   }
 }

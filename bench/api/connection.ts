@@ -4,7 +4,7 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:h
 /** Who to talk to, and as whom. */
 export interface Target {
   readonly url: string;
-  /** PEM. */
+  /** PEM; `""`: whatever certificate the server shows. */
   readonly ca: string;
   readonly token?: string;
   readonly client?: { readonly cert: string; readonly key: string };
@@ -15,6 +15,8 @@ export interface ApiCall {
   readonly path: string;
   readonly body?: string | undefined;
   readonly contentType?: string | undefined;
+  /** Absent: JSON. */
+  readonly accept?: string | undefined;
 }
 
 /** One HTTP/2 connection to an API server. */
@@ -31,6 +33,7 @@ export class ApiConnection {
     const session = connect(target.url, {
       ca: target.ca,
       ...target.client,
+      rejectUnauthorized: target.ca !== "",
       settings: { initialWindowSize: 16 * 1024 * 1024, enablePush: false },
     });
     await once(session, "connect");
@@ -39,12 +42,18 @@ export class ApiConnection {
     return new ApiConnection(session, target);
   }
 
-  start({ method, path, body, contentType = "application/json" }: ApiCall): ClientHttp2Stream {
+  start({
+    method,
+    path,
+    body,
+    contentType = "application/json",
+    accept = "application/json",
+  }: ApiCall): ClientHttp2Stream {
     const stream = this.#session.request(
       {
         ":method": method,
         ":path": path,
-        accept: "application/json",
+        accept,
         ...this.#authorization,
         ...(body === undefined ? {} : { "content-type": contentType }),
       },

@@ -1,4 +1,5 @@
 import type { Target } from "./connection.ts";
+import type { RequestKind } from "./requests.ts";
 
 /** What the load process is asked to do. */
 export type Job =
@@ -8,22 +9,25 @@ export type Job =
   | { readonly type: "change"; readonly name: string; readonly changes: number; readonly everyMs: number }
   | { readonly type: "closeWatches" };
 
-/** Requests of one kind by several clients at once, until either limit is reached. */
+/** Requests of some kinds by several clients at once, until either limit is reached. */
 export interface RequestsJob {
   readonly type: "requests";
-  readonly kind: RequestKind;
+  /** Each client goes through them in turn, beginning at another one. */
+  readonly kinds: readonly RequestKind[];
   readonly clients: number;
   readonly maxCount: number;
   readonly maxMs: number;
-  /** Pods are named from this number on (create), or are those below it (all others). */
-  readonly pods: number;
+  /** New objects are named from this number on. */
+  readonly from: number;
+  /** Existing objects are those numbered below this. */
+  readonly existing: number;
 }
-
-export type RequestKind = "get" | "list" | "create" | "mergePatch" | "statusPatch";
 
 /** What came of it. */
 export interface JobResult {
   /** Requests answered as expected, or events delivered. */
   readonly count: number;
+  /** 99 of 100 requests or deliveries took no longer. */
+  readonly p99Ms?: number;
   readonly error?: string;
 }
