@@ -9,9 +9,11 @@ export { tarArchive, type TarMember } from "./image/tar-archive.ts";
 export { hostLeftovers, snapshotHost, type HostSnapshot } from "./host/host-snapshot.ts";
 export { createTestHost, programPath, type HostProcess, type TestHost } from "./host/test-host.ts";
 export { startRegistry, type Registry } from "./registry/registry.ts";
+export { startTestEnvironment, type EnvironmentUser, type TestEnvironment } from "./environment/test-environment.ts";
 export { eventually } from "./cluster/eventually.ts";
 export {
   coracleFile,
+  ensureBuilt,
   runCoracle,
   startCluster,
   type StartOptions,

@@ -64,7 +64,7 @@ export function coracleFile(): string {
 let built: Promise<void> | undefined;
 
 /** Builds dist/ when it is older than the sources. */
-function ensureBuilt(): Promise<void> {
+export function ensureBuilt(): Promise<void> {
   if (process.env["CORACLE_TEST_DIST"] !== undefined) return Promise.resolve();
   const setUp = new URL("../../../../scripts/setup.mjs", import.meta.url).href;
   const script = `const { setUp } = await import(${JSON.stringify(setUp)}); process.exit((await setUp({ needsHost: false })) ? 0 : 1);`;
