@@ -4,6 +4,7 @@ import {
   prefixEnd,
   StoreError,
   type Compare,
+  type LeaseId,
   type Store,
   type StoreErrorCode,
   type StoreEvent,
@@ -19,7 +20,7 @@ export interface StoreUnderTest {
 const ALL = { key: "\0", end: "\0" } as const;
 const bytes = (text: string): Buffer => Buffer.from(text);
 
-async function put(store: Store, key: string, value = "", lease = 0): Promise<number> {
+async function put(store: Store, key: string, value = "", lease: LeaseId = 0): Promise<number> {
   const { revision } = await store.txn({ compare: [], success: [{ type: "put", key, value: bytes(value), lease }] });
   return revision;
 }
@@ -312,6 +313,18 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         expect(await keys(store)).toEqual(["a", "unseen"]);
       });
 
+      it("keys of any bytes are kept, ordered as bytes, and seen by watches", async () => {
+        const [low, high] = ["\udc80", "b\udcff"];
+        const seen = new Recorder();
+        using _watch = await store.watch({ key: "a", end: "\0" }, seen);
+        for (const key of [low, high, "é"]) await put(store, key);
+        expect(await keys(store)).toEqual([high, low, "é"]);
+        expect((await store.range({ key: high })).count).toBe(1);
+        await remove(store, low);
+        await seen.untilLines(4);
+        expect(seen.lines.at(-1)).toContain(low);
+      });
+
       it("a put may keep the value or the lease that a key has; without the key it fails", async () => {
         const lease = await store.grantLease(60);
         await put(store, "a", "1", lease);
@@ -511,6 +524,19 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         await put(store, "b", "", other);
         await store.revokeLease(lease);
         expect(await keys(store)).toEqual(["a", "b"]);
+      });
+
+      it("ids have 64 bits", async () => {
+        for (const id of [2n ** 63n - 1n, 2n ** 53n + 1n, -5]) {
+          expect(await store.grantLease(60, id)).toBe(id);
+          await put(store, "a", "", id);
+          expect((await store.range({ key: "a" })).kvs[0]?.lease).toBe(id);
+          const compare = [{ key: "a", target: "lease", op: "=", value: id }] as const;
+          expect((await store.txn({ compare, success: [] })).succeeded).toBe(true);
+          await store.keepLeaseAlive(id);
+          await store.revokeLease(id);
+          expect(await keys(store)).toEqual([]);
+        }
       });
 
       it("a lease without keys ends without a revision", async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFakeClock, silentLogger } from "@coracle/base";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { prefixEnd, StoreError, type Store } from "../store/store.ts";
+import { prefixEnd, StoreError, type LeaseId, type Store } from "../store/store.ts";
 import { openEmbeddedStore } from "./embedded-store.ts";
 
 let dataDir: string;
@@ -16,7 +16,7 @@ function openStore(clock = createFakeClock()): Promise<Store> {
   return openEmbeddedStore({ dataDir, clock, logger: silentLogger });
 }
 
-async function put(store: Store, key: string, value: string | Buffer = "", lease = 0): Promise<number> {
+async function put(store: Store, key: string, value: string | Buffer = "", lease: LeaseId = 0): Promise<number> {
   const op = { type: "put", key, value: Buffer.from(value), lease } as const;
   return (await store.txn({ compare: [], success: [op] })).revision;
 }
@@ -75,7 +75,7 @@ describe("reopening", () => {
 
   it("keeps leases and what is left of their time", async () => {
     const clock = createFakeClock();
-    let lease: number;
+    let lease: LeaseId;
     {
       await using store = await openStore(clock);
       lease = await store.grantLease(100);
@@ -85,7 +85,7 @@ describe("reopening", () => {
     await using store = await openStore(clock);
     await clock.advance(39_000);
     expect((await store.range({ key: "leased" })).count).toBe(1);
-    expect((await failure(put(store, "x", "", lease + 1))).code).toBe("leaseNotFound");
+    expect((await failure(put(store, "x", "", Number(lease) + 1))).code).toBe("leaseNotFound");
     let gone = 0;
     await store.watch({ key: "leased" }, { events: () => void gone++, closed: () => undefined });
     await clock.advance(1_000);

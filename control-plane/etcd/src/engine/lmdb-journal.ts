@@ -3,6 +3,7 @@ import type * as Lmdb from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
 import type { Version } from "../mvcc/key-index.ts";
 import { restore, type LogRow } from "../mvcc/restore.ts";
+import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError, type Revision } from "../store/store.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import { MEND } from "./lmdb-file.ts";
@@ -55,7 +56,7 @@ export class LmdbJournal implements Journal {
     return guard(this.#path, () => {
       const compacted = this.#setting<Revision>("compacted") ?? 0;
       const leases: LeaseRecord[] = [];
-      for (const { value } of this.#db.getRange(LEASES)) leases.push(JSON.parse(value.toString()) as LeaseRecord);
+      for (const { value } of this.#db.getRange(LEASES)) leases.push(parseLease(value));
       return { ...restore(this.#rows(), compacted), compacted, leases };
     });
   }
@@ -70,7 +71,8 @@ export class LmdbJournal implements Journal {
         this.#db.put(logKey(change, change.crc), value, APPEND).catch(ignore);
       }
       for (const change of entry.leases) {
-        if (change.type === "keep") this.#put(leaseKey(change.lease.id), change.lease);
+        if (change.type === "keep")
+          this.#put(leaseKey(change.lease.id), { ...change.lease, id: String(change.lease.id) });
         else this.#db.remove(leaseKey(change.id)).catch(ignore);
       }
       for (const version of entry.dropped) this.#db.remove(logKey(version, version.crc)).catch(ignore);
@@ -144,6 +146,11 @@ interface TreeStats {
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
+}
+
+function parseLease(value: Buffer): LeaseRecord {
+  const lease = JSON.parse(value.toString()) as LeaseRecord & { readonly id: number | string };
+  return { ...lease, id: leaseIdFrom(BigInt(lease.id)) };
 }
 
 function ignore(): void {}

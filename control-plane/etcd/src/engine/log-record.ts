@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { Version } from "../mvcc/key-index.ts";
 import type { LogRow } from "../mvcc/restore.ts";
+import { leaseIdFrom } from "../store/lease-id.ts";
 import type { LeaseId, Revision } from "../store/store.ts";
 
 /**
@@ -28,9 +29,10 @@ export function settingKey(name: string): Buffer {
 }
 
 export function leaseKey(id: LeaseId): Buffer {
-  const key = Buffer.alloc(9);
+  const key = Buffer.alloc(typeof id === "number" ? 9 : 10);
   key[0] = LEASE;
-  key.writeDoubleBE(id, 1);
+  if (typeof id === "number") key.writeDoubleBE(id, 1);
+  else key.writeBigInt64BE(id, 2);
   return key;
 }
 
@@ -43,8 +45,8 @@ export function logKey(version: Version, crc: number): Buffer {
   bytes.writeUIntBE(version.sub, 7, 3);
   bytes.writeUIntBE(version.createRevision, 10, 6);
   bytes.writeUInt32BE(version.version, 16);
-  bytes.writeUInt32BE(Math.floor(version.lease / 2 ** 32), 20);
-  bytes.writeUInt32BE(version.lease % 2 ** 32, 24);
+  if (version.lease === 0) bytes.fill(0, 20, 28);
+  else bytes.writeBigInt64BE(BigInt(version.lease), 20);
   bytes.writeInt32BE(crc, 28);
   bytes.write(key, HEADER_BYTES, "latin1");
   return bytes;
@@ -64,7 +66,13 @@ export function parseLogKey(bytes: Buffer): LogRow | undefined {
     sub: bytes.readUIntBE(7, 3),
     createRevision: bytes.readUIntBE(10, 6),
     version: bytes.readUInt32BE(16),
-    lease: bytes.readUInt32BE(20) * 2 ** 32 + bytes.readUInt32BE(24),
+    lease: leaseAt(bytes, 20),
     crc: bytes.readInt32BE(28),
   };
+}
+
+function leaseAt(bytes: Buffer, at: number): LeaseId {
+  const high = bytes.readInt32BE(at);
+  // Small ids, and none, are the rule.
+  return high === 0 ? bytes.readUInt32BE(at + 4) : leaseIdFrom(bytes.readBigInt64BE(at));
 }

@@ -1,3 +1,4 @@
+import { keyFromBytes, keyToBytes } from "../store/key-text.ts";
 import { StoreError } from "../store/store.ts";
 
 /**
@@ -9,11 +10,11 @@ export type ByteKey = string;
 const NON_ASCII = /[\u0080-\uffff]/;
 
 export function toByteKey(key: string): ByteKey {
-  return NON_ASCII.test(key) ? Buffer.from(key, "utf8").toString("latin1") : key;
+  return NON_ASCII.test(key) ? keyToBytes(key).toString("latin1") : key;
 }
 
 export function fromByteKey(key: ByteKey): string {
-  return NON_ASCII.test(key) ? Buffer.from(key, "latin1").toString("utf8") : key;
+  return NON_ASCII.test(key) ? keyFromBytes(Buffer.from(key, "latin1")) : key;
 }
 
 /** A range of keys, or one key (`single`). `end` is exclusive; absent: to the last key. */

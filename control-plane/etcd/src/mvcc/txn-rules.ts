@@ -107,10 +107,11 @@ function holds(compare: Compare, found: Version | undefined, state: ComparedStat
   if (compare.target === "value") {
     return found !== undefined && isOrdered(compare.op, Buffer.compare(state.valueOf(found), compare.value));
   }
-  return isOrdered(compare.op, numberOf(compare.target, found) - compare.value);
+  const actual = numberOf(compare.target, found);
+  return isOrdered(compare.op, actual < compare.value ? -1 : actual > compare.value ? 1 : 0);
 }
 
-function numberOf(target: "mod" | "create" | "version" | "lease", found: Version | undefined): number {
+function numberOf(target: "mod" | "create" | "version" | "lease", found: Version | undefined): number | bigint {
   if (found === undefined) return 0;
   switch (target) {
     case "mod":

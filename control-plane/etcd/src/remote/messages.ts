@@ -1,5 +1,7 @@
 import type * as etcd from "@coracle/api/etcd";
 import { GrpcError, grpcCode } from "../grpc/grpc-error.ts";
+import { keyFromBytes, keyToBytes } from "../store/key-text.ts";
+import { leaseIdFrom } from "../store/lease-id.ts";
 import {
   StoreError,
   type Compare,
@@ -43,8 +45,8 @@ export function toStoreError(error: unknown): StoreError {
 export function fromRange(request: RangeRequest): etcd.RangeRequest {
   const { key, end, revision = 0, limit = 0, keysOnly, countOnly } = request;
   return {
-    key: Buffer.from(key),
-    rangeEnd: end === undefined ? undefined : Buffer.from(end),
+    key: keyToBytes(key),
+    rangeEnd: end === undefined ? undefined : keyToBytes(end),
     revision: BigInt(revision),
     limit: BigInt(limit),
     keysOnly,
@@ -55,8 +57,8 @@ export function fromRange(request: RangeRequest): etcd.RangeRequest {
 export function fromCompare(compare: Compare): etcd.Compare {
   const { key, end, op } = compare;
   const common = {
-    key: Buffer.from(key),
-    rangeEnd: end === undefined ? undefined : Buffer.from(end),
+    key: keyToBytes(key),
+    rangeEnd: end === undefined ? undefined : keyToBytes(end),
     result: COMPARES[op],
   };
   if (compare.target === "value") return { ...common, target: "VALUE", value: compare.value };
@@ -78,23 +80,23 @@ export function fromTxn(request: TxnRequest): etcd.TxnRequest {
 function fromOp(op: Op): etcd.RequestOp {
   if (op.type === "txn") return { requestTxn: fromTxn(op) };
   if (op.type === "range") return { requestRange: fromRange(op) };
-  const key = Buffer.from(op.key);
+  const key = keyToBytes(op.key);
   if (op.type === "put") {
     const { value, lease = 0, ignoreValue, ignoreLease } = op;
     return { requestPut: { key, value, lease: BigInt(lease), prevKv: true, ignoreValue, ignoreLease } };
   }
-  const rangeEnd = op.end === undefined ? undefined : Buffer.from(op.end);
+  const rangeEnd = op.end === undefined ? undefined : keyToBytes(op.end);
   return { requestDeleteRange: { key, rangeEnd, prevKv: true } };
 }
 
 export function toKeyValue(wire: etcd.KeyValue): KeyValue {
   return {
-    key: (wire.key ?? EMPTY).toString("utf8"),
+    key: keyFromBytes(wire.key ?? EMPTY),
     value: wire.value ?? EMPTY,
     createRevision: Number(wire.createRevision ?? 0),
     modRevision: Number(wire.modRevision ?? 0),
     version: Number(wire.version ?? 0),
-    lease: Number(wire.lease ?? 0),
+    lease: leaseIdFrom(wire.lease ?? 0n),
   };
 }
 

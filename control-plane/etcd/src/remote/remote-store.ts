@@ -2,6 +2,7 @@ import { loadEtcdCodec } from "@coracle/api";
 import type * as etcd from "@coracle/api/etcd";
 import { systemRandom, type Clock, type Random } from "@coracle/base";
 import type { ChannelTls } from "../grpc/grpc-channel.ts";
+import { keyToBytes } from "../store/key-text.ts";
 import {
   StoreError,
   type LeaseId,
@@ -180,7 +181,7 @@ class RemoteStore implements Store {
   }
 
   async #nudge(key: string): Promise<void> {
-    const message = { key: Buffer.from(key), value: Buffer.alloc(0) };
+    const message = { key: keyToBytes(key), value: Buffer.alloc(0) };
     await this.#call("KV/Put", "PutRequest", "PutResponse", message, false);
   }
 

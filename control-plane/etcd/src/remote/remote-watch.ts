@@ -3,6 +3,7 @@ import type { Clock, Timer } from "@coracle/base";
 import type * as etcd from "@coracle/api/etcd";
 import type { StreamingCall } from "../grpc/grpc-channel.ts";
 import { GrpcError, grpcCode } from "../grpc/grpc-error.ts";
+import { keyToBytes } from "../store/key-text.ts";
 import {
   CompactedError,
   StoreError,
@@ -108,8 +109,8 @@ export class RemoteWatch {
     const { key, end, progress } = this.#request;
     this.#send({
       createRequest: {
-        key: Buffer.from(key),
-        rangeEnd: end === undefined ? undefined : Buffer.from(end),
+        key: keyToBytes(key),
+        rangeEnd: end === undefined ? undefined : keyToBytes(end),
         startRevision: BigInt(this.#next),
         progressNotify: progress,
         prevKv: true,

@@ -1,5 +1,6 @@
 import { loadEtcdCodec } from "@coracle/api";
 import type { GrpcHandler, ServerCall, ServerSink } from "../grpc/grpc-server.ts";
+import { keyToBytes } from "../store/key-text.ts";
 import { StoreError } from "../store/store.ts";
 import { toStatus } from "./etcd-error.ts";
 import { headerOf, type EtcdContext } from "./etcd-context.ts";
@@ -41,7 +42,7 @@ export function leaseService(context: EtcdContext): readonly (readonly [string, 
           ID: request.ID,
           TTL: BigInt(lease.remainingSeconds),
           grantedTTL: BigInt(lease.ttlSeconds),
-          keys: request.keys === true ? lease.keys.map((key) => Buffer.from(key)) : undefined,
+          keys: request.keys === true ? lease.keys.map((key) => keyToBytes(key)) : undefined,
         };
       }),
     ],

@@ -1,6 +1,7 @@
 import { loadEtcdCodec } from "@coracle/api";
 import type * as etcd from "@coracle/api/etcd";
 import type { GrpcHandler, ServerCall, ServerSink } from "../grpc/grpc-server.ts";
+import { keyFromBytes, keyToBytes } from "../store/key-text.ts";
 import {
   CompactedError,
   type Revision,
@@ -181,9 +182,9 @@ class Watch implements WatchSink {
   resume(): void {
     if (this.#handle !== undefined || this.#isOver) return;
     const { key = Buffer.alloc(0), rangeEnd } = this.#request;
-    const end = rangeEnd === undefined || rangeEnd.length === 0 ? undefined : rangeEnd.toString("utf8");
+    const end = rangeEnd === undefined || rangeEnd.length === 0 ? undefined : keyFromBytes(rangeEnd);
     // An empty key with an end begins at the first key there is.
-    const first = key.length === 0 && end !== undefined ? "\0" : key.toString("utf8");
+    const first = key.length === 0 && end !== undefined ? "\0" : keyFromBytes(key);
     this.#stream.context.store.watch({ key: first, end, startRevision: this.#next, progress: true }, this).then(
       (handle) => {
         if (this.#isOver || this.#stream.isCongested) handle[Symbol.dispose]();
@@ -251,7 +252,7 @@ class Watch implements WatchSink {
 function fromEvent(event: StoreEvent, withPrevious: boolean): etcd.Event {
   const prevKv = withPrevious && event.previous !== undefined ? fromKeyValue(event.previous) : undefined;
   if (event.type === "put") return { type: "PUT", kv: fromKeyValue(event.kv), prevKv };
-  return { type: "DELETE", kv: { key: Buffer.from(event.key), modRevision: BigInt(event.modRevision) }, prevKv };
+  return { type: "DELETE", kv: { key: keyToBytes(event.key), modRevision: BigInt(event.modRevision) }, prevKv };
 }
 
 const sizeOf = ({ kv, prevKv }: etcd.Event): number =>

@@ -1,4 +1,6 @@
 import type * as etcd from "@coracle/api/etcd";
+import { keyFromBytes, keyToBytes } from "../store/key-text.ts";
+import { leaseIdFrom } from "../store/lease-id.ts";
 import {
   StoreError,
   type Compare,
@@ -14,20 +16,13 @@ import {
 const EMPTY = Buffer.alloc(0);
 const OPERATORS = { EQUAL: "=", NOT_EQUAL: "!=", GREATER: ">", LESS: "<" } as const;
 
-const text = (bytes: Buffer | undefined): string => (bytes ?? EMPTY).toString("utf8");
+const text = (bytes: Buffer | undefined): string => keyFromBytes(bytes ?? EMPTY);
 
 /** An empty end is no end. */
 const endOf = (bytes: Buffer | undefined): string | undefined =>
-  bytes === undefined || bytes.length === 0 ? undefined : bytes.toString("utf8");
+  bytes === undefined || bytes.length === 0 ? undefined : keyFromBytes(bytes);
 
-/** Lease ids are numbers inside: those that a number cannot tell exactly are refused. */
-export function leaseIdOf(id: bigint | undefined): LeaseId {
-  const lease = Number(id ?? 0n);
-  if (!Number.isSafeInteger(lease) || lease < 0) {
-    throw new StoreError("leaseNotFound", "etcdserver: requested lease not found");
-  }
-  return lease;
-}
+export const leaseIdOf = (id: bigint | undefined): LeaseId => leaseIdFrom(id ?? 0n);
 
 export const isSorted = (request: etcd.RangeRequest): boolean =>
   (request.sortOrder ?? "NONE") !== "NONE" || (request.sortTarget ?? "KEY") !== "KEY";
@@ -53,7 +48,7 @@ export function toRange(request: etcd.RangeRequest): RangeRequest {
 }
 
 const ORDER: Readonly<Record<string, (a: KeyValue, b: KeyValue) => number>> = {
-  KEY: (a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)),
+  KEY: (a, b) => Buffer.compare(keyToBytes(a.key), keyToBytes(b.key)),
   VERSION: (a, b) => a.version - b.version,
   CREATE: (a, b) => a.createRevision - b.createRevision,
   MOD: (a, b) => a.modRevision - b.modRevision,
@@ -92,7 +87,7 @@ export function arrange(request: etcd.RangeRequest, result: RangeResult): etcd.R
 
 export function fromKeyValue(kv: KeyValue, isKeyOnly = false): etcd.KeyValue {
   return {
-    key: Buffer.from(kv.key),
+    key: keyToBytes(kv.key),
     createRevision: BigInt(kv.createRevision),
     modRevision: BigInt(kv.modRevision),
     version: BigInt(kv.version),
@@ -111,7 +106,7 @@ function toCompare(wire: etcd.Compare): Compare {
     case "CREATE":
       return { ...common, target: "create", value: Number(wire.createRevision ?? 0n) };
     case "LEASE":
-      return { ...common, target: "lease", value: Number(wire.lease ?? 0n) };
+      return { ...common, target: "lease", value: leaseIdOf(wire.lease) };
     default:
       return { ...common, target: "version", value: Number(wire.version ?? 0n) };
   }

@@ -20,7 +20,8 @@ export interface KeyValue {
   readonly lease: LeaseId;
 }
 
-export type LeaseId = number;
+/** 64 bits, signed: a number where that is exact, so that equal ids are the same value. */
+export type LeaseId = number | bigint;
 
 export interface RangeRequest {
   /** First key. Without `end`: the only key. */
@@ -53,7 +54,8 @@ export type Compare = {
   readonly end?: string | undefined;
   readonly op: "=" | "!=" | ">" | "<";
 } & (
-  | { readonly target: "mod" | "create" | "version" | "lease"; readonly value: number }
+  | { readonly target: "mod" | "create" | "version"; readonly value: number }
+  | { readonly target: "lease"; readonly value: LeaseId }
   /** Bytes, compared as bytes; a key that does not exist fulfils none. */
   | { readonly target: "value"; readonly value: Buffer }
 );
