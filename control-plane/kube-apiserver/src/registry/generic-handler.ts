@@ -54,6 +54,9 @@ function consistentHandler(handler: ResourceHandler, freshen: () => Promise<void
   const list = after(handler.list.bind(handler));
   return {
     definition: handler.definition,
+    get count() {
+      return handler.count!;
+    },
     get: (context, namespace, name, query) =>
       anyWillDo(query) ? handler.get(context, namespace, name, query) : get(context, namespace, name, query),
     list: (context, namespace, query) =>
@@ -84,6 +87,9 @@ function createPlainHandler(
 ): ResourceHandler {
   return {
     definition: core.definition,
+    get count() {
+      return core.storage.count;
+    },
     get: (_context, namespace, name, query) => getObject(core, namespace, name, query),
     list: (_context, namespace, query) => listObjects(core, namespace, query),
     watch: (_context, namespace, query, watcher) => watchObjects(core, namespace, query, watcher),

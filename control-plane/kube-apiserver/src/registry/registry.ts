@@ -159,6 +159,8 @@ export interface ListAnswer extends StorageListResult {
 /** All verbs on one resource. Failures are StatusErrors. The HTTP layer has authenticated, authorised and parsed. */
 export interface ResourceHandler {
   readonly definition: ResourceDefinition;
+  /** How many objects there are, all namespaces together; costs nothing. */
+  readonly count?: number;
   get(context: RequestContext, namespace: string, name: string, query: ReadQuery): Promise<Answer>;
   list(context: RequestContext, namespace: string | undefined, query: ListQuery): Promise<ListAnswer>;
   /** Synchronous delivery to `watcher`; dispose to stop. */

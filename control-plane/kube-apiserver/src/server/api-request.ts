@@ -24,6 +24,12 @@ export class ApiRequest implements RequestContext {
   isRefused = false;
   /** What a 401 names as the way to prove oneself. */
   challenge: string | undefined;
+  /** Set by flow control: what decided about the request's turn. */
+  flow: { readonly uid: string; readonly level: { readonly uid: string } } | undefined = undefined;
+  /** A shorter time than the server's own, if the client asked for one. */
+  timeoutMs: number | undefined = undefined;
+  /** It took too long and was answered; what it does yet is for nobody. */
+  isTimedOut = false;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 

@@ -47,6 +47,8 @@ import { createHealthRoutes, type HealthCheck } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
 import { RequestMetrics } from "./metrics.ts";
+import { createFlowFilter } from "../flow-control/flow-filter.ts";
+import { openFlowControl } from "../flow-control/open-flow-control.ts";
 import { createResourceRoutes } from "./resource-routes.ts";
 import { refuseUnlessAccepted } from "./negotiation.ts";
 import { baseHeaders, sendJson } from "./responder.ts";
@@ -107,6 +109,10 @@ export interface ApiServerConfig {
     | undefined;
   /** Types of a node's addresses that its kubelet is asked for at, best first. */
   readonly kubeletPreferredAddressTypes?: readonly string[] | undefined;
+  /** Absent: on. False: only the two limits that follow, each for itself. */
+  readonly priorityAndFairness?: boolean | undefined;
+  /** Absent: a minute. */
+  readonly requestTimeoutMs?: number | undefined;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
@@ -153,6 +159,7 @@ export interface ApiServer extends AsyncDisposable {
   }): Promise<{ readonly port: number }>;
 }
 
+const REQUEST_TIMEOUT_MS = 60_000;
 const SHUTDOWN_GRACE_MS = 250;
 const DEFAULT_PORT = 6443;
 
@@ -300,6 +307,20 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     logger,
   });
   metrics.add(() => aggregator.metrics());
+  const scope = new TaskScope();
+  const flow =
+    config.priorityAndFairness === false
+      ? undefined
+      : openFlowControl({
+          registry,
+          objects,
+          clock,
+          logger,
+          scope,
+          serverSeats: config.maxRequestsInflight + config.maxMutatingRequestsInflight,
+        });
+  if (flow !== undefined) metrics.add(() => flow.metrics());
+  const requestTimeoutMs = config.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const paths: readonly PathRoutes[] = [
     createDiscoveryRoutes(aggregator.discovery, serverAddress, codecs),
     createHealthRoutes(checks),
@@ -316,6 +337,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       keys,
     }),
     aggregator.withOpenApi(firstOf(deps.routes ?? [])),
+    ...(flow === undefined ? [] : [flow.routes]),
     rootRoutes(aggregator.discovery, checks),
   ];
   const filters: FilterChainOptions = {
@@ -327,6 +349,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     metrics,
     clock,
     logger,
+    requestTimeoutMs,
+    flowControl: flow && createFlowFilter({ control: flow.control, metrics, clock, requestTimeoutMs }),
     maxRequestsInflight: config.maxRequestsInflight,
     maxMutatingRequestsInflight: config.maxMutatingRequestsInflight,
   };
@@ -342,6 +366,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     isServed: (group, version) => catalog.hasGroupVersion(group, version),
   });
   await rbac?.synced;
+  await flow?.start();
   await aggregator.start();
   const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, outbound }, (types) => {
     deps.publishTypes?.(types);
@@ -363,7 +388,6 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       },
     });
   };
-  const scope = new TaskScope();
   return {
     registry,
     transport: (identity) => createMemoryTransport(handle, identity),
@@ -388,6 +412,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       isStopping = true;
       resources.closeWatches();
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
+      flow?.[Symbol.dispose]();
       await scope[Symbol.asyncDispose]();
       await extensions[Symbol.asyncDispose]();
       await aggregator[Symbol.asyncDispose]();

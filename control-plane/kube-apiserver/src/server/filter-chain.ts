@@ -1,4 +1,4 @@
-import { tooManyRequests, StatusError } from "@coracle/apimachinery";
+import { statusError, StatusError } from "@coracle/apimachinery";
 import type { Clock, Logger } from "@coracle/base";
 import { notesOf } from "../authentication/authenticator.ts";
 import { authenticateImpersonation } from "../authentication/impersonation.ts";
@@ -13,8 +13,10 @@ import {
 import { ApiRequest } from "./api-request.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestMetrics } from "./metrics.ts";
-import { isLongRunning } from "./request-info.ts";
-import { sendError, sendText } from "./responder.ts";
+import { RequestDeadlines } from "./request-deadlines.ts";
+import { isLongRunning, isReading } from "./request-info.ts";
+import { baseHeaders, sendError, sendText } from "./responder.ts";
+import { TooManyRequests } from "./too-many-requests.ts";
 
 /** One step of every request. Throws a StatusError to refuse. Only waits where it must. */
 export type Filter = (request: ApiRequest) => void | Promise<void>;
@@ -31,6 +33,10 @@ export interface FilterChainOptions {
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Non-long-running requests are ended after so long. */
+  readonly requestTimeoutMs: number;
+  /** Priority and fairness. Absent: the two limits below. */
+  readonly flowControl?: Filter | undefined;
   /** 0: no limit. */
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
@@ -38,7 +44,7 @@ export interface FilterChainOptions {
 
 /**
  * The order in which a request passes: request info (made with the request) → authentication → impersonation →
- * limits of requests in flight → authorisation → dispatch. Around all of them: the guard that turns any failure into
+ * flow control, or limits of requests in flight → authorisation → dispatch. Around all of them: the guard that turns any failure into
  * a Status, and the counters.
  */
 export function createFilterChain(options: FilterChainOptions): (exchange: Exchange) => void {
@@ -46,14 +52,17 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
   const filters: readonly Filter[] = [
     authentication(options),
     (request) => authenticateImpersonation(request, options.authorizer),
-    inflightLimits(options),
+    options.flowControl ?? inflightLimits(options),
     authorization(options),
     options.dispatch,
   ];
 
+  const deadlines = new RequestDeadlines(clock, options.requestTimeoutMs, sendTimeout);
+
   async function run(request: ApiRequest): Promise<void> {
     let code = 200;
     try {
+      deadlines.start(request);
       for (const filter of filters) {
         const pending = filter(request);
         if (pending !== undefined) await pending;
@@ -61,12 +70,19 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
     } catch (error) {
       code = fail(request, error);
     } finally {
+      if (request.isTimedOut) code = 504;
+      else deadlines.stop(request);
       for (const action of request.onFinish) action();
       metrics.observe(request, code, (clock.monotonicMs() - request.startedAt) / 1000);
     }
   }
 
   function fail(request: ApiRequest, error: unknown): number {
+    if (request.isTimedOut) return 504;
+    if (error instanceof TooManyRequests) {
+      sendText(request, 429, `${error.message}\n`, { "retry-after": error.retryAfterSeconds });
+      return 429;
+    }
     if (error instanceof AuthorizationFailure) return sendAuthorizationFailure(request, error);
     const failure = StatusError.from(error);
     // Without a cause it is the server's own word; with one, something broke.
@@ -93,6 +109,17 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
   };
 }
 
+/** Time is up. What the request does yet goes on, and nobody hears of it. */
+function sendTimeout(request: ApiRequest): void {
+  if (request.exchange.isStarted) return;
+  request.isTimedOut = true;
+  const { status } = statusError("Timeout", "Timeout: request did not complete within the allotted timeout", {});
+  const { message, reason, code } = status;
+  const body = { metadata: {}, status: "Failure", message, reason, details: {}, code };
+  const headers = baseHeaders(request, "text/plain; charset=utf-8");
+  request.exchange.send(504, headers, Buffer.from(`${JSON.stringify(body)}\n`));
+}
+
 function authentication(options: FilterChainOptions): Filter {
   const take = (request: ApiRequest, user: UserInfo): void => {
     request.user = user;
@@ -108,22 +135,20 @@ function authentication(options: FilterChainOptions): Filter {
   };
 }
 
-const READING = new Set(["get", "list", "watch"]);
-
 function inflightLimits(options: FilterChainOptions): Filter {
   const { metrics } = options;
   return (request) => {
     if (isLongRunning(request.info)) return;
-    const isReading = request.info.isResource ? READING.has(request.info.verb) : true;
-    const limit = isReading ? options.maxRequestsInflight : options.maxMutatingRequestsInflight;
-    const current = isReading ? metrics.inflightReadOnly : metrics.inflightMutating;
+    const isRead = isReading(request.info);
+    const limit = isRead ? options.maxRequestsInflight : options.maxMutatingRequestsInflight;
+    const current = isRead ? metrics.inflightReadOnly : metrics.inflightMutating;
     if (limit > 0 && current >= limit && !request.user.groups.includes("system:masters")) {
-      throw tooManyRequests("Too many requests, please try again later.", 1);
+      throw new TooManyRequests(1);
     }
-    if (isReading) metrics.inflightReadOnly += 1;
+    if (isRead) metrics.inflightReadOnly += 1;
     else metrics.inflightMutating += 1;
     request.onFinish.push(() => {
-      if (isReading) metrics.inflightReadOnly -= 1;
+      if (isRead) metrics.inflightReadOnly -= 1;
       else metrics.inflightMutating -= 1;
     });
   };

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { badRequest, requestEntityTooLarge } from "@coracle/apimachinery";
 import { collectBody, type BodyWriter, type Exchange, type Peer, type ResponseHeaders } from "./exchange.ts";
@@ -83,7 +83,7 @@ export class Http1Exchange implements Exchange {
       this.#sendRaw(status, headers, body);
       return;
     }
-    if (response.destroyed) return;
+    if (response.destroyed || response.headersSent) return;
     if (body !== undefined) headers["content-length"] ??= body.length;
     else if (status !== 204 && status !== 304) headers["content-length"] ??= 0;
     // An unread body would be taken for the next request.
@@ -97,7 +97,7 @@ export class Http1Exchange implements Exchange {
   #sendRaw(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const socket = this.upgrade!.socket;
     this.#isStarted = true;
-    let head = `HTTP/1.1 ${status} \r\nconnection: close\r\ncontent-length: ${body?.length ?? 0}\r\n`;
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nconnection: close\r\ncontent-length: ${body?.length ?? 0}\r\n`;
     for (const [name, value] of Object.entries(headers)) {
       for (const one of Array.isArray(value) ? (value as readonly string[]) : [value])
         head += `${name}: ${String(one)}\r\n`;
@@ -109,6 +109,7 @@ export class Http1Exchange implements Exchange {
   stream(status: number, headers: ResponseHeaders): BodyWriter {
     const response = this.#response;
     if (response === undefined) return this.#streamMessages(headers);
+    if (response.headersSent) throw new DOMException("the request was answered already", "AbortError");
     response.writeHead(status, headers as Record<string, string>);
     response.flushHeaders();
     return new StreamBody(response);

@@ -2,6 +2,12 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import { requestEntityTooLarge } from "@coracle/apimachinery";
 import type { BodyWriter, Exchange, Peer, ResponseHeaders } from "./exchange.ts";
 
+/** What a connection is used for. */
+export interface ConnectionUse {
+  /** Answers that are written piece by piece, and may be silent for long. */
+  openBodies: number;
+}
+
 /** An HTTP/2 stream as an exchange. Uses the stream API: the compatibility layer costs a fifth of the throughput. */
 export class Http2Exchange implements Exchange {
   readonly method: string;
@@ -12,10 +18,17 @@ export class Http2Exchange implements Exchange {
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
   readonly #rawHeaders: readonly string[];
+  readonly #connection: ConnectionUse;
   #abort: AbortController | undefined;
 
   /** `rawHeaders`: names and values in turn, as they were sent. */
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer, rawHeaders: readonly string[]) {
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    peer: Peer & ConnectionUse,
+    rawHeaders: readonly string[],
+  ) {
+    this.#connection = peer;
     this.#rawHeaders = rawHeaders;
     this.#stream = stream;
     this.#headers = headers;
@@ -83,7 +96,7 @@ export class Http2Exchange implements Exchange {
 
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
+    if (stream.destroyed || stream.closed || stream.headersSent) return;
     headers[constants.HTTP2_HEADER_STATUS] = status;
     if (body === undefined || body.length === 0 || this.method === "HEAD") {
       stream.respond(headers as Record<string, string>, { endStream: true });
@@ -96,8 +109,12 @@ export class Http2Exchange implements Exchange {
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
     headers[constants.HTTP2_HEADER_STATUS] = status;
+    if (this.#stream.headersSent) throw new DOMException("the request was answered already", "AbortError");
     if (!this.#stream.destroyed) this.#stream.respond(headers as Record<string, string>);
     if (!this.#stream.readableEnded) this.#stream.resume();
+    const connection = this.#connection;
+    connection.openBodies += 1;
+    this.#stream.once("close", () => (connection.openBodies -= 1));
     return new StreamBody(this.#stream);
   }
 

@@ -55,7 +55,7 @@ export async function encodeValue(
     const type = { apiVersion: value["apiVersion"] as string, kind: value["kind"] as string };
     return protobuf!.wrap(type, protobuf!.encodeMessage(value));
   }
-  return Buffer.from(options.isPretty ? `${JSON.stringify(value, undefined, 2)}\n` : JSON.stringify(value));
+  return Buffer.from(options.isPretty ? JSON.stringify(value, undefined, 2) : JSON.stringify(value));
 }
 
 /** A stored object's bytes in the wanted form; plain JSON and protobuf are the kept ones. */

@@ -117,6 +117,11 @@ export function parseRequestInfo(method: string, rawPath: string, query: URLSear
 
 const LONG_RUNNING_SUBRESOURCES = new Set(["attach", "exec", "proxy", "log", "portforward"]);
 
+const READING = new Set(["get", "list", "watch"]);
+
+/** Whether a request changes nothing, as the counts of requests in flight see it. */
+export const isReading = (info: RequestInfo): boolean => !info.isResource || READING.has(info.verb);
+
 /** Requests without a deadline, which do not count against the in-flight limits. */
 export function isLongRunning(info: RequestInfo): boolean {
   return info.isResource && (info.verb === "watch" || LONG_RUNNING_SUBRESOURCES.has(info.subresource));

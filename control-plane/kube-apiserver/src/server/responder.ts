@@ -22,6 +22,10 @@ export function baseHeaders(request: ApiRequest, contentType: string): ResponseH
     "cache-control": "no-cache, private",
     "content-type": contentType,
   };
+  if (request.flow !== undefined) {
+    headers["x-kubernetes-pf-flowschema-uid"] = request.flow.uid;
+    headers["x-kubernetes-pf-prioritylevel-uid"] = request.flow.level.uid;
+  }
   if (request.warnings.length > 0) {
     headers["warning"] = [...new Set(request.warnings)].map((text) => `299 - "${warningText(text)}"`);
   }
@@ -51,10 +55,10 @@ export async function sendBytes(
   request.exchange.send(status, headers, body);
 }
 
-/** JSON text, indented when asked. */
+/** JSON text: a line, or indented when asked, without a last line end. */
 export function jsonBytes(request: ApiRequest, value: unknown): Buffer {
   const isPretty = wantsPretty(request.query, request.userAgent);
-  return Buffer.from(isPretty ? `${JSON.stringify(value, undefined, 2)}\n` : `${JSON.stringify(value)}\n`);
+  return Buffer.from(isPretty ? JSON.stringify(value, undefined, 2) : `${JSON.stringify(value)}\n`);
 }
 
 /** Writes a value that no resource stands behind: discovery, version. */
@@ -67,8 +71,8 @@ export function sendJson(
   return sendBytes(request, status, contentType, jsonBytes(request, value));
 }
 
-export function sendText(request: ApiRequest, status: number, text: string): void {
-  const headers = baseHeaders(request, "text/plain; charset=utf-8");
+export function sendText(request: ApiRequest, status: number, text: string, more: ResponseHeaders = {}): void {
+  const headers = Object.assign(baseHeaders(request, "text/plain; charset=utf-8"), more);
   headers["x-content-type-options"] = "nosniff";
   request.exchange.send(status, headers, Buffer.from(text));
 }
