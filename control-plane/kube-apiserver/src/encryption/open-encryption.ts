@@ -97,6 +97,8 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
     onRecovery();
   };
   const file = reloads ? watchFile({ path: configFile, logger, initial: content, onChange: takeOver }) : undefined;
+  // From here on no change is missed.
+  await file?.check();
   const check = async (): Promise<string | undefined> => {
     const results = await Promise.all(transformers.kms.map((provider) => provider.check()));
     const messages = results.flatMap((text, i) => (text === undefined ? [] : [`kms-provider-${i}: ${text}`]));

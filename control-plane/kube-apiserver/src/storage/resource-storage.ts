@@ -62,9 +62,8 @@ export class ResourceStorage implements ObjectStorage {
   get(namespace: string, name: string): StoredObject | undefined {
     const { guard } = this.#hub;
     if (guard?.hasFailures === true) {
-      const key = this.#cache.keyOf(namespace, name);
-      const message = guard.failureOf(key);
-      if (message !== undefined) throw unreadable(key, message);
+      const message = guard.failureOf(this.#cache.keyOf(namespace, name));
+      if (message !== undefined) throw unreadable(message);
     }
     return this.#cache.get(namespace, name);
   }

@@ -16,10 +16,10 @@ export interface StoredValueGuard {
 export function refuseUnreadable(guard: StoredValueGuard | undefined, first: string, end: string): void {
   if (guard?.hasFailures !== true) return;
   const found = guard.failureWithin(first, end);
-  if (found !== undefined) throw unreadable(found.key, found.message);
+  if (found !== undefined) throw unreadable(`unable to transform key ${JSON.stringify(found.key)}: ${found.message}`);
 }
 
 /** What is said of a value that cannot be read. */
-export function unreadable(key: string, message: string): StatusError {
-  return internalError(`unable to transform key ${JSON.stringify(key)}: ${message}`);
+export function unreadable(message: string): StatusError {
+  return internalError(message, { cause: new Error(message) });
 }
