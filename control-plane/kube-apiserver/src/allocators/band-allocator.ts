@@ -45,8 +45,8 @@ export class BandAllocator {
     return this.#taken.has(number);
   }
 
-  get free(): number {
-    return this.size - this.#taken.size;
+  get taken(): Iterable<number> {
+    return this.#taken;
   }
 }
 

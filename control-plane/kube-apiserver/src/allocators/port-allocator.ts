@@ -7,7 +7,8 @@ export class PortAllocator {
   readonly #last: number;
   readonly #offsets: BandAllocator;
 
-  constructor(range: string) {
+  /** `bitmap`: those that are taken, as one big-endian number whose lowest bit is the first port. */
+  constructor(range: string, bitmap?: Buffer) {
     const match = /^(\d+)-(\d+)$/.exec(range);
     const first = Number(match?.[1]);
     const last = Number(match?.[2]);
@@ -16,10 +17,36 @@ export class PortAllocator {
     this.#last = last;
     const size = last - first + 1;
     this.#offsets = new BandAllocator(size, bandSize(size, 32, 16, 128));
+    if (bitmap !== undefined) this.#read(bitmap);
+  }
+
+  #read(bitmap: Buffer): void {
+    for (let i = 0; i < bitmap.length; i++) {
+      const byte = bitmap[bitmap.length - 1 - i] ?? 0;
+      for (let bit = 0; byte >> bit !== 0; bit++) if (((byte >> bit) & 1) === 1) this.#offsets.take(i * 8 + bit);
+    }
   }
 
   get range(): string {
     return `${this.#first}-${this.#last}`;
+  }
+
+  /** The ports that are taken, in the form that the constructor reads. */
+  bitmap(): Buffer {
+    const offsets = [...this.#offsets.taken];
+    const length = offsets.reduce((most, offset) => Math.max(most, (offset >> 3) + 1), 0);
+    const bitmap = Buffer.alloc(length);
+    for (const offset of offsets) bitmap[length - 1 - (offset >> 3)]! |= 1 << (offset & 7);
+    return bitmap;
+  }
+
+  /** The ports that are taken. */
+  get taken(): readonly number[] {
+    return [...this.#offsets.taken].map((offset) => this.#first + offset);
+  }
+
+  has(port: number): boolean {
+    return this.#offsets.has(port - this.#first);
   }
 
   take(port: number): "taken" | "allocated" | "outOfRange" {

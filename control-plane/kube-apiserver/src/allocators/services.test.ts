@@ -59,8 +59,7 @@ describe("cluster IPs", () => {
     expect((await failureOf(create("c", { clusterIP: "10.1.0.10" }))).code).toBe(422);
   });
 
-  it("leave the first to the kubernetes Service", async () => {
-    expect((await failureOf(create("a", { clusterIP: "10.96.0.1" }))).code).toBe(422);
+  it("are the first of the range for the kubernetes Service", async () => {
     expect(await create("kubernetes", { clusterIP: "10.96.0.1" })).toMatchObject({ clusterIP: "10.96.0.1" });
     expect(fixture.registry.kubernetesServiceIp).toBe("10.96.0.1");
   });
@@ -73,6 +72,13 @@ describe("cluster IPs", () => {
   it("are not taken by a dry run", async () => {
     await create("a", { clusterIP: "10.96.0.10" }, { ...strictWrite, dryRun: true });
     await create("b", { clusterIP: "10.96.0.10" });
+    const dryRun = { ...strictWrite, dryRun: true };
+    expect(await create("c", { type: "NodePort" }, dryRun)).toMatchObject({
+      clusterIP: "10.96.0.0",
+      ports: [{ nodePort: 32_769 }],
+    });
+    const addresses = await fixture.handler("networking.k8s.io/v1/ipaddresses").list(admin, "", {});
+    expect(addresses.items.map(({ name }) => name)).toEqual(["10.96.0.10"]);
   });
 
   it("are none for headless Services and external names", async () => {

@@ -19,7 +19,7 @@ import type { ResourceCore, WriteHooks } from "./resource-core.ts";
 import type { ApiDraft, ResourceDefinition } from "./resource-definition.ts";
 import type { IsServed } from "./runtime-config.ts";
 import type { SchemaPort } from "./schema-port.ts";
-import { openServiceAllocator } from "./service-networking.ts";
+import { openServiceNetworking } from "./service-networking.ts";
 import { subresourcesOf } from "./subresources/subresources.ts";
 
 const FRESHNESS_WAIT_MS = 3_000;
@@ -107,7 +107,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     return storage;
   };
 
-  const services = await openServiceAllocator({
+  const services = await openServiceNetworking({
     networking: {
       serviceCidr: options.serviceCidr ?? "10.96.0.0/16",
       nodePortRange: options.nodePortRange ?? "30000-32767",
@@ -115,11 +115,14 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     services: storageOf("", "v1", "services"),
     addresses: storageOf("networking.k8s.io", "v1", "ipaddresses"),
     blocks: storageOf("networking.k8s.io", "v1", "servicecidrs"),
+    events: storageOf("", "v1", "events"),
+    store,
+    read,
     clock,
     random,
     logger,
   });
-  const hooks: Readonly<Record<string, WriteHooks | undefined>> = { "/v1/services": services };
+  const hooks: Readonly<Record<string, WriteHooks | undefined>> = { "/v1/services": services.allocator };
   const patches = options.patches ?? builtInPatches;
   const schema = options.schema ?? createBuiltInSchemaPort();
   const eviction = { budgets: storageOf("policy", "v1", "poddisruptionbudgets") };
@@ -152,7 +155,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     get revision() {
       return hub.revision;
     },
-    kubernetesServiceIp: services.kubernetesIp,
+    kubernetesServiceIp: services.allocator.kubernetesIp,
     extension: {
       hub,
       leases,
@@ -170,7 +173,10 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       const key = resourceKey(group, version, plural);
       return handlers.get(key) ?? later.get(key);
     },
-    [Symbol.asyncDispose]: () => hub[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await services[Symbol.asyncDispose]();
+      await hub[Symbol.asyncDispose]();
+    },
   };
 }
 

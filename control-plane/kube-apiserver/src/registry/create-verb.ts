@@ -85,14 +85,14 @@ export async function createDraft(
     }
     if (query.dryRun) {
       refuseExisting(core, draft);
-      reservation?.release();
+      await reservation?.release();
       return answerObject(draft, true);
     }
     const stored = await store(core, draft, generates ? stem : undefined);
     await reservation?.commit();
     return answerStored(stored, true);
   } catch (error) {
-    reservation?.release();
+    await reservation?.release();
     throw error;
   }
 }

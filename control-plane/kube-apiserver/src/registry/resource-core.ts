@@ -10,7 +10,7 @@ import type { SchemaPort } from "./schema-port.ts";
 export interface Reservation {
   /** The write is stored. Does not fail. */
   commit(): Promise<void> | void;
-  release(): void;
+  release(): Promise<void> | void;
 }
 
 /** What a kind does beside the object itself when it is written. */

@@ -169,11 +169,11 @@ async function updateOnce(
     warn(context, way.strategy.warnings?.(object, old));
     await admit(core, "validate", call);
     const answer = await write(core, draft, previous, query);
-    if (answer === undefined || query.dryRun) reservation?.release();
+    if (answer === undefined || query.dryRun) await reservation?.release();
     else await reservation?.commit();
     return answer;
   } catch (error) {
-    reservation?.release();
+    await reservation?.release();
     throw error;
   }
 }

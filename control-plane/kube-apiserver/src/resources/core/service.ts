@@ -1,5 +1,4 @@
 import type { Service, ServiceSpec } from "@coracle/api/core/v1";
-import { isIP } from "node:net";
 import {
   duplicate,
   forbiddenField,
@@ -14,21 +13,25 @@ import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/res
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, portNumberOrName, pushInvalid, requiredOneOf } from "../validation/field-values.ts";
 import { dns1123Label, dns1123Subdomain, portNumber, qualifiedName, nameIsDns1035Label } from "../validation/names.ts";
-import { validateImmutable, validateLabels } from "../validation/object-meta.ts";
+import { validateLabels } from "../validation/object-meta.ts";
 import { objectIn, objectsIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
 import { validateNonSpecialIp } from "./endpoints.ts";
+import { dropTypeFields, isExternal, keepAllocations, normalizeClusterIps } from "./service-changes.ts";
+import {
+  checkClusterIpChange,
+  checkClusterIpFields,
+  checkClusterIpType,
+  isHeadlessSpec,
+  warningsForIp,
+} from "./service-cluster-ips.ts";
 
 const TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const AFFINITIES = ["ClientIP", "None"];
+const DISTRIBUTIONS = ["PreferClose", "PreferSameZone", "PreferSameNode"];
 const MAX_AFFINITY_SECONDS = 86_400;
-
-const isExternal = (spec: Decoded<ServiceSpec>): boolean =>
-  spec.type === "NodePort" ||
-  spec.type === "LoadBalancer" ||
-  (spec.type === "ClusterIP" && (spec.externalIPs?.length ?? 0) > 0);
-const isHeadless = (spec: Decoded<ServiceSpec>): boolean =>
-  spec.clusterIP === "None" || spec.clusterIPs?.[0] === "None";
+const TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints";
+const TOPOLOGY_MODE = "service.kubernetes.io/topology-mode";
 
 function defaults(draft: ApiDraft): void {
   setDefault(draft, "spec", {});
@@ -49,88 +52,15 @@ function defaults(draft: ApiDraft): void {
     if (port["targetPort"] === undefined || port["targetPort"] === 0 || port["targetPort"] === "")
       port["targetPort"] = port["port"] ?? 0;
   }
-  if (isExternal(as<ServiceSpec>(spec))) setDefaultText(spec, "externalTrafficPolicy", "Cluster");
+  if (isExternal(spec)) setDefaultText(spec, "externalTrafficPolicy", "Cluster");
   if (spec["type"] !== "ExternalName" && TYPES.includes(spec["type"] as string))
     setDefaultText(spec, "internalTrafficPolicy", "Cluster");
   if (spec["type"] === "LoadBalancer") setDefault(spec, "allocateLoadBalancerNodePorts", true);
 }
 
-/** `clusterIP` is the first of `clusterIPs`; whichever is given gives the other. */
-function normalizeClusterIps(spec: Draft, old?: Draft): void {
-  const ip = typeof spec["clusterIP"] === "string" ? spec["clusterIP"] : "";
-  const ips = Array.isArray(spec["clusterIPs"]) ? (spec["clusterIPs"] as string[]) : [];
-  if (old === undefined) {
-    if (ip !== "" && ips.length === 0) spec["clusterIPs"] = [ip];
-    return;
-  }
-  const oldIp = typeof old["clusterIP"] === "string" ? old["clusterIP"] : "";
-  const oldIps = Array.isArray(old["clusterIPs"]) ? (old["clusterIPs"] as string[]) : [];
-  if (oldIp === ip) return;
-  if (oldIp === "" && ips.length === 0) spec["clusterIPs"] = [ip];
-  else if (ip === "" && ips.join() === oldIps.join()) delete spec["clusterIPs"];
-  else if (ip !== "" && (ips.length === 0 || ips.join() === oldIps.join())) spec["clusterIPs"] = [ip];
-}
-
-/** What was allocated stays unless the update says otherwise. */
-function keepAllocations(spec: Draft, old: Draft): void {
-  const hasIp = (type: unknown): boolean => type === "ClusterIP" || type === "NodePort" || type === "LoadBalancer";
-  if (hasIp(spec["type"]) && hasIp(old["type"])) {
-    if ((spec["clusterIP"] ?? "") === "" && old["clusterIP"] !== undefined) {
-      spec["clusterIP"] = old["clusterIP"];
-      if (((spec["clusterIPs"] as unknown[] | undefined)?.length ?? 0) === 0) spec["clusterIPs"] = old["clusterIPs"];
-    }
-  }
-  const hasPorts = (type: unknown): boolean => type === "NodePort" || type === "LoadBalancer";
-  if (hasPorts(spec["type"]) && hasPorts(old["type"])) {
-    const used = new Set(objectsIn(spec, "ports").map((p) => p["nodePort"]));
-    for (const port of objectsIn(spec, "ports")) {
-      if ((port["nodePort"] ?? 0) !== 0) continue;
-      const match = objectsIn(old, "ports").find(
-        (p) => p["port"] === port["port"] && p["protocol"] === port["protocol"],
-      );
-      if (match !== undefined && !used.has(match["nodePort"]) && match["nodePort"] !== undefined) {
-        port["nodePort"] = match["nodePort"];
-        used.add(match["nodePort"]);
-      }
-    }
-  }
-  const health = (s: Draft): boolean => s["type"] === "LoadBalancer" && s["externalTrafficPolicy"] === "Local";
-  if (health(spec) && health(old) && (spec["healthCheckNodePort"] ?? 0) === 0)
-    spec["healthCheckNodePort"] = old["healthCheckNodePort"];
-}
-
-/** Fields that only the old type has go with it, unless the update changed them. */
-function dropTypeFields(spec: Draft, old: Draft): void {
-  const same = (field: string): boolean => JSON.stringify(spec[field]) === JSON.stringify(old[field]);
-  const type = spec["type"];
-  if (old["type"] !== "ExternalName" && type === "ExternalName") {
-    for (const field of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"])
-      if (same(field)) delete spec[field];
-  }
-  const nodePorts = (t: unknown): boolean => t === "NodePort" || t === "LoadBalancer";
-  if (nodePorts(old["type"]) && !nodePorts(type)) {
-    const before = objectsIn(old, "ports");
-    objectsIn(spec, "ports").forEach((port, i) => {
-      if (port["nodePort"] === before[i]?.["nodePort"]) delete port["nodePort"];
-    });
-  }
-  const wasLocal = old["type"] === "LoadBalancer" && old["externalTrafficPolicy"] === "Local";
-  if (
-    wasLocal &&
-    !(type === "LoadBalancer" && spec["externalTrafficPolicy"] === "Local") &&
-    same("healthCheckNodePort")
-  )
-    delete spec["healthCheckNodePort"];
-  if (old["type"] === "LoadBalancer" && type !== "LoadBalancer") {
-    for (const field of ["allocateLoadBalancerNodePorts", "loadBalancerClass"]) if (same(field)) delete spec[field];
-  }
-  if (isExternal(as<ServiceSpec>(old)) && !isExternal(as<ServiceSpec>(spec)) && same("externalTrafficPolicy"))
-    delete spec["externalTrafficPolicy"];
-}
-
 function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
   const ports = spec.ports ?? [];
-  if (ports.length === 0 && !isHeadless(spec) && spec.type !== "ExternalName") errors.push(required("spec.ports"));
+  if (ports.length === 0 && !isHeadlessSpec(spec) && spec.type !== "ExternalName") errors.push(required("spec.ports"));
   const names = new Set<string>();
   const keys = new Set<string>();
   const nodePorts = new Set<string>();
@@ -163,37 +93,9 @@ function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
   });
 }
 
-function validateClusterIps(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
-  const ips = spec.clusterIPs ?? [];
-  if (spec.type === "ExternalName") {
-    if (ips.length > 0 || text(spec.clusterIP) !== "")
-      errors.push(forbiddenField("spec.clusterIPs", "may not be set for ExternalName services"));
-    return;
-  }
-  if (ips.length > 0 && text(spec.clusterIP) !== ips[0])
-    errors.push(invalidValue("spec.clusterIPs", ips, "first value must match `clusterIP`"));
-  if ((spec.type === "NodePort" || spec.type === "LoadBalancer") && isHeadless(spec))
-    errors.push(invalidValue("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${spec.type} services`));
-  ips.forEach((ip, i) => {
-    if (i === 0 && ip === "None") {
-      if (ips.length > 1) errors.push(invalidValue("spec.clusterIPs", ips, "'None' must be the first and only value"));
-    } else if (isIP(ip) === 0)
-      errors.push(
-        invalidValue(`spec.clusterIPs[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
-      );
-  });
-  if (ips.length > 2) errors.push(invalidValue("spec.clusterIPs", ips, "may only hold up to 2 values"));
-  if (spec.ipFamilyPolicy !== undefined)
-    oneOf(errors, "spec.ipFamilyPolicy", spec.ipFamilyPolicy, ["PreferDualStack", "RequireDualStack", "SingleStack"]);
-  spec.ipFamilies?.forEach((family, i) => {
-    oneOf(errors, `spec.ipFamilies[${i}]`, family, ["IPv4", "IPv6"]);
-    if (spec.ipFamilies?.indexOf(family) !== i) errors.push(duplicate(`spec.ipFamilies[${i}]`, family));
-  });
-}
-
 function validateTraffic(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
   const external = spec.externalTrafficPolicy;
-  if (isExternal(spec)) {
+  if (isExternal(spec as unknown as Draft)) {
     if (external === undefined) errors.push(required("spec.externalTrafficPolicy"));
     else oneOf(errors, "spec.externalTrafficPolicy", external, ["Cluster", "Local"]);
   } else if (external !== undefined && external !== "") {
@@ -250,6 +152,7 @@ function validate(object: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const spec = as<Service>(object).spec ?? {};
   validatePorts(errors, spec);
+  errors.push(...checkClusterIpType(spec));
   if (spec.type === "ExternalName") {
     const name = text(spec.externalName).replace(/\.$/, "");
     if (text(spec.externalName) === "") errors.push(required("spec.externalName"));
@@ -269,13 +172,39 @@ function validate(object: ApiObject): FieldError[] {
       );
   } else if (spec.sessionAffinityConfig !== undefined)
     errors.push(forbiddenField("spec.sessionAffinityConfig", "must not be set when session affinity is None"));
-  validateClusterIps(errors, spec);
+  errors.push(...checkClusterIpFields(spec, undefined));
   spec.externalIPs?.forEach((ip, i) => validateNonSpecialIp(errors, `spec.externalIPs[${i}]`, ip));
   if (text(spec.type) === "") errors.push(required("spec.type"));
   else if (!TYPES.includes(text(spec.type))) errors.push(notSupported("spec.type", spec.type, TYPES));
   validateLoadBalancer(errors, spec);
   validateTraffic(errors, spec);
+  if (spec.trafficDistribution !== undefined)
+    oneOf(errors, "spec.trafficDistribution", spec.trafficDistribution, DISTRIBUTIONS);
   return errors;
+}
+
+function warnings(object: ApiObject): string[] {
+  const spec = as<Service>(object).spec ?? {};
+  const out: string[] = [];
+  if (as<Service>(object).metadata?.annotations?.[TOPOLOGY_HINTS] !== undefined)
+    out.push(`annotation ${TOPOLOGY_HINTS} is deprecated, please use ${TOPOLOGY_MODE} instead`);
+  const hasIps = spec.type !== "ExternalName" && text(spec.clusterIP) !== "" && spec.clusterIP !== "None";
+  if (hasIps) spec.clusterIPs?.forEach((ip, i) => out.push(...warningsForIp(`spec.clusterIPs[${i}]`, ip)));
+  if (spec.type === "ClusterIP" && spec.clusterIP === "None") {
+    const ignored = (field: string): void => void out.push(`spec.${field} is ignored for headless services`);
+    if (text(spec.loadBalancerIP) !== "") ignored("loadBalancerIP");
+    if ((spec.externalIPs ?? []).length > 0) ignored("externalIPs");
+    if (spec.sessionAffinity !== "None") ignored("SessionAffinity");
+  }
+  spec.externalIPs?.forEach((ip, i) => out.push(...warningsForIp(`spec.externalIPs[${i}]`, ip)));
+  if (text(spec.loadBalancerIP) !== "") out.push(...warningsForIp("spec.loadBalancerIP", text(spec.loadBalancerIP)));
+  if (spec.type === "ExternalName" && (spec.externalIPs ?? []).length > 0)
+    out.push('spec.externalIPs is ignored when spec.type is "ExternalName"');
+  if (spec.type !== "ExternalName" && text(spec.externalName) !== "")
+    out.push('spec.externalName is ignored when spec.type is not "ExternalName"');
+  if (spec.trafficDistribution === "PreferClose")
+    out.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
+  return out;
 }
 
 export const service: ResourceDefinition = {
@@ -291,7 +220,9 @@ export const service: ResourceDefinition = {
   },
   validateName: nameIsDns1035Label,
   validate,
+  createWarnings: warnings,
   update: {
+    warnings,
     prepare(draft, old) {
       keepStatus(draft, old);
       const spec = draft["spec"] as Draft;
@@ -304,17 +235,17 @@ export const service: ResourceDefinition = {
       const errors: FieldError[] = [];
       const spec = as<Service>(object).spec ?? {};
       const before = as<Service>(old).spec ?? {};
-      // A cluster IP is forever, except for services that never had one.
+      errors.push(...checkClusterIpChange(spec, before));
       if (
-        spec.type !== "ExternalName" &&
-        before.type !== "ExternalName" &&
-        text(before.clusterIP) !== "" &&
-        spec.clusterIP !== before.clusterIP &&
-        (spec.clusterIP === "None" || isIP(text(spec.clusterIP)) !== 0)
+        spec.type === "LoadBalancer" &&
+        before.type === "LoadBalancer" &&
+        spec.loadBalancerClass !== before.loadBalancerClass
       )
-        validateImmutable(errors, "spec.clusterIPs[0]", spec.clusterIP, before.clusterIP);
-      if (spec.type === "LoadBalancer" && before.type === "LoadBalancer")
-        validateImmutable(errors, "spec.loadBalancerClass", spec.loadBalancerClass, before.loadBalancerClass);
+        errors.push(invalidValue("spec.loadBalancerClass", spec.loadBalancerClass, "may not change once set"));
+      const checksHealth = (s: Decoded<ServiceSpec>): boolean =>
+        s.type === "LoadBalancer" && s.externalTrafficPolicy === "Local";
+      if (checksHealth(spec) && checksHealth(before) && spec.healthCheckNodePort !== before.healthCheckNodePort)
+        errors.push(forbiddenField("spec.healthCheckNodePort", "field is immutable"));
       return errors;
     },
   },
