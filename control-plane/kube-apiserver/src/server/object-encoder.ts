@@ -27,12 +27,18 @@ export interface EncodeOptions {
   readonly isPretty: boolean;
 }
 
+/** A built-in kind's scale has columns of its own. */
+function shownAs(object: JsonObject, resource: CatalogResource): CatalogResource {
+  const isScale = object["kind"] === "Scale" && resource.table === undefined;
+  return isScale ? { ...resource, group: "autoscaling", version: "v1", plural: "Scale" } : resource;
+}
+
 /** The value that a client asked for in place of `object`. */
 function transformed(object: ApiObject | JsonObject, options: EncodeOptions): JsonObject {
   const { as, asVersion } = options.format;
   if (as === "" || isPlainKind(object)) return object;
   if (as === "Table") {
-    return tableOf(options.resource, [object as ApiObject], {
+    return tableOf(shownAs(object, options.resource), [object as ApiObject], {
       version: asVersion,
       includeObject: options.includeObject,
       now: options.now,

@@ -165,6 +165,10 @@ const numberOrNone = (path: string) => (object: ApiObject) => {
 
 /** Rows of the kinds that configure the cluster: autoscaling, admission, flow control, storage, devices. */
 export const configurationCells: Readonly<Record<string, CellsOf>> = {
+  "autoscaling/v1/Scale": simple(
+    (object) => count(at(object, "spec.replicas")),
+    (object) => count(at(object, "status.replicas")),
+  ),
   "autoscaling/v1/horizontalpodautoscalers": autoscalerCells,
   "autoscaling/v2/horizontalpodautoscalers": autoscalerCells,
   "networking.k8s.io/v1/ingressclasses": simple("spec.controller", ingressClassParameters),
