@@ -8,31 +8,24 @@ import { CONTENT_TYPES } from "./negotiation.ts";
 import { acceptsGzip, baseHeaders, GZIP_THRESHOLD_BYTES, sendBytes } from "./responder.ts";
 import { tableOf } from "./table/table.ts";
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 128 * 1024;
+const COMMA = 0x2c;
+const OPEN_BRACE = 0x7b;
 const OPEN = Buffer.from("{");
-const NEXT = Buffer.from(",{");
 const TAIL = Buffer.from("]}\n");
 
-/** Copies small buffers together, so that each write is worth its cost, and waits when the client is slow. */
-async function writePieces(body: BodyWriter, pieces: Iterable<Buffer>): Promise<void> {
-  let chunk: Buffer[] = [];
-  let size = 0;
-  for (const piece of pieces) {
-    chunk.push(piece);
-    size += piece.length;
-    if (size < CHUNK_BYTES) continue;
-    const mayGoOn = body.write(Buffer.concat(chunk, size));
-    chunk = [];
-    size = 0;
+/** Waits when the client is slow. */
+async function writeChunks(body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
+  for (const chunk of chunks) {
+    const mayGoOn = body.write(chunk);
     if (!mayGoOn) await body.drained();
     if (body.isClosed) return;
   }
-  if (size > 0) body.write(Buffer.concat(chunk, size));
   body.end();
 }
 
 /** The same through gzip. */
-async function writeCompressed(body: BodyWriter, pieces: Iterable<Buffer>): Promise<void> {
+async function writeCompressed(body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
   const gzip = createGzip({ level: 1, chunkSize: CHUNK_BYTES });
   body.onClose(() => gzip.destroy());
   const output = (async () => {
@@ -42,28 +35,73 @@ async function writeCompressed(body: BodyWriter, pieces: Iterable<Buffer>): Prom
     }
     body.end();
   })();
-  let chunk: Buffer[] = [];
-  let size = 0;
-  const flush = async (): Promise<void> => {
-    const whole = Buffer.concat(chunk, size);
-    chunk = [];
-    size = 0;
-    if (!gzip.write(whole) && !gzip.destroyed) {
+  for (const chunk of chunks) {
+    if (!gzip.write(chunk) && !gzip.destroyed) {
       await new Promise<void>((resolve) => {
         gzip.once("drain", resolve);
         gzip.once("close", resolve);
       });
     }
-  };
-  for (const piece of pieces) {
-    chunk.push(piece);
-    size += piece.length;
-    if (size >= CHUNK_BYTES) await flush();
     if (body.isClosed) break;
   }
-  if (size > 0) await flush();
   gzip.end();
   await output;
+}
+
+/** Answers with chunks, compressed for who wants it. */
+async function sendChunks(request: ApiRequest, contentType: string, chunks: Iterable<Buffer>): Promise<void> {
+  const headers = baseHeaders(request, contentType);
+  if (!acceptsGzip(request)) {
+    await writeChunks(request.exchange.stream(200, headers), chunks);
+    return;
+  }
+  headers["content-encoding"] = "gzip";
+  headers["vary"] = "Accept-Encoding";
+  await writeCompressed(request.exchange.stream(200, headers), chunks);
+}
+
+/** Copies pieces together, so that each write is worth its cost. */
+class ChunkFiller {
+  #chunk: Buffer;
+  #at = 0;
+
+  constructor(size: number) {
+    this.#chunk = Buffer.allocUnsafeSlow(Math.min(size, CHUNK_BYTES));
+  }
+
+  /** The chunk so far, if `size` more bytes do not fit into it: to be written before anything is added. */
+  full(size: number): Buffer | undefined {
+    if (this.#at + size <= this.#chunk.length) return undefined;
+    const chunk = this.rest();
+    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, size));
+    this.#at = 0;
+    return chunk.length === 0 ? undefined : chunk;
+  }
+
+  addByte(byte: number): void {
+    this.#chunk[this.#at++] = byte;
+  }
+
+  /** Adds bytes from a position on. */
+  add(bytes: Uint8Array, from = 0): void {
+    if (from === 0) this.#chunk.set(bytes, this.#at);
+    else (bytes as Buffer).copy(this.#chunk, this.#at, from);
+    this.#at += bytes.length - from;
+  }
+
+  rest(): Buffer {
+    return this.#chunk.subarray(0, this.#at);
+  }
+}
+
+function* chunksOf(pieces: readonly Uint8Array[]): Generator<Buffer> {
+  const filler = new ChunkFiller(CHUNK_BYTES);
+  for (const piece of pieces) {
+    const full = filler.full(piece.length);
+    if (full !== undefined) yield full;
+    filler.add(piece);
+  }
+  yield filler.rest();
 }
 
 /** An item of a list as it is written there: its type is said once, by the list. */
@@ -78,16 +116,26 @@ function typeOf({ resource }: EncodeOptions, apiVersion: string): Buffer {
   return Buffer.from(`{"kind":${JSON.stringify(resource.kind)},"apiVersion":${JSON.stringify(apiVersion)},`);
 }
 
-function* jsonPieces(head: Buffer, list: ListAnswer, type: Buffer): Generator<Buffer> {
-  yield head;
-  let open = OPEN;
-  for (const { json, object } of list.items) {
-    yield open;
-    open = NEXT;
-    if (json.compare(type, 0, type.length, 0, type.length) === 0) yield json.subarray(type.length);
-    else yield Buffer.from(JSON.stringify(withoutType(object)).slice(1));
+function* jsonChunks(head: Buffer, list: ListAnswer, type: Buffer, size: number): Generator<Buffer> {
+  const filler = new ChunkFiller(size);
+  const tooLong = filler.full(head.length);
+  if (tooLong !== undefined) yield tooLong;
+  filler.add(head);
+  let isFirst = true;
+  for (const item of list.items) {
+    const hasType = item.json.compare(type, 0, type.length, 0, type.length) === 0;
+    const json = hasType ? item.json : Buffer.from(JSON.stringify(withoutType(item.object)));
+    const full = filler.full(json.length + 2);
+    if (full !== undefined) yield full;
+    if (!isFirst) filler.addByte(COMMA);
+    isFirst = false;
+    filler.addByte(OPEN_BRACE);
+    filler.add(json, hasType ? type.length : 1);
   }
-  yield TAIL;
+  const full = filler.full(TAIL.length);
+  if (full !== undefined) yield full;
+  filler.add(TAIL);
+  yield filler.rest();
 }
 
 /** Answers a list. Plain JSON joins the kept bytes of the items; protobuf joins their kept messages. */
@@ -106,22 +154,22 @@ export async function sendList(request: ApiRequest, answer: ListAnswer, options:
     let size = head.length + TAIL.length;
     for (const item of list.items) size += item.json.length + 2;
     if (size <= CHUNK_BYTES && (size < GZIP_THRESHOLD_BYTES || !acceptsGzip(request))) {
-      request.exchange.send(200, baseHeaders(request, contentType), Buffer.concat([...jsonPieces(head, list, type)]));
+      const [whole] = jsonChunks(head, list, type, size);
+      request.exchange.send(200, baseHeaders(request, contentType), whole);
       return;
     }
-    const headers = baseHeaders(request, contentType);
-    if (acceptsGzip(request)) {
-      headers["content-encoding"] = "gzip";
-      headers["vary"] = "Accept-Encoding";
-      await writeCompressed(request.exchange.stream(200, headers), jsonPieces(head, list, type));
-    } else await writePieces(request.exchange.stream(200, headers), jsonPieces(head, list, type));
+    await sendChunks(request, contentType, jsonChunks(head, list, type, size));
     return;
   }
   if (format.as === "" && format.media === "protobuf") {
     const { codecs } = options;
     const type = { apiVersion, kind: resource.listKind ?? `${resource.kind}List` };
     const items = list.items.map((item) => protobufMessageOf(item, codecs));
-    await sendBytes(request, 200, contentType, codecs.protobuf!.joinList(type, list.metadata, items));
+    const pieces = codecs.protobuf!.joinList(type, list.metadata, items);
+    let size = 0;
+    for (const piece of pieces) size += piece.length;
+    if (size <= CHUNK_BYTES) await sendBytes(request, 200, contentType, Buffer.concat(pieces, size));
+    else await sendChunks(request, contentType, chunksOf(pieces));
     return;
   }
   const objects = list.items.map((item) => item.object);

@@ -14,8 +14,8 @@ export interface ProtobufCodec {
   encodeMessage(object: JsonObject): Buffer;
   /** Message in its envelope (`k8s\0` and runtime.Unknown). */
   wrap(type: WireType, message: Buffer): Buffer;
-  /** An enveloped list, of items that are encoded already. */
-  joinList(type: WireType, metadata: JsonObject, items: readonly Buffer[]): Buffer;
+  /** An enveloped list, of items that are encoded already, in pieces. */
+  joinList(type: WireType, metadata: JsonObject, items: readonly Buffer[]): readonly Uint8Array[];
   /** Takes an enveloped object apart. Throws on malformed input. */
   decode(body: Buffer): JsonObject;
 }

@@ -105,26 +105,60 @@ export function encodeKubernetes(object: JsonObject): Buffer | undefined {
   return wrapKubernetesMessage(String(object["apiVersion"]), String(object["kind"]), message);
 }
 
-/** The binary form of a list whose items are encoded already, by `encodeKubernetesMessage`. */
+/**
+ * The binary form of a list whose items are encoded already, by `encodeKubernetesMessage`: its bytes in pieces, for
+ * there may be very many.
+ */
 export function joinKubernetesList(
   apiVersion: string,
   listKind: string,
   metadata: JsonObject,
   items: readonly Uint8Array[],
-): Buffer {
-  const parts: Uint8Array[] = [];
+): Uint8Array[] {
   writer.reset();
   writer.uint32(10);
   const start = writer.open();
   writeMessage(writer, known(`${META}.ListMeta`), metadata);
   writer.close(start);
-  parts.push(writer.finish());
+  const list: Uint8Array[] = [writer.finish()];
+  let size = list[0]!.length;
   for (const item of items) {
-    writer.uint32(18);
-    writer.uint32(item.length);
-    parts.push(writer.finish(), item);
+    const head = lengthHead(item.length);
+    list.push(head, item);
+    size += head.length + item.length;
   }
-  return wrapKubernetesMessage(apiVersion, listKind, Buffer.concat(parts));
+  // The envelope around a message of that size, with the message taken out.
+  writer.reset();
+  writer.raw(MAGIC);
+  writer.uint32(10);
+  const type = writer.open();
+  writer.uint32(10);
+  writer.string(apiVersion);
+  writer.uint32(18);
+  writer.string(listKind);
+  writer.close(type);
+  writer.uint32(18);
+  writer.uint32(size);
+  const head = writer.finish();
+  writer.uint32(26);
+  writer.string("");
+  writer.uint32(34);
+  writer.string("");
+  return [head, ...list, writer.finish()];
+}
+
+/** Heads of items by the items' length: many are of one length. */
+const heads = new Map<number, Buffer>();
+
+/** What goes before an item: its field's number, 2, and its length. */
+function lengthHead(length: number): Buffer {
+  const known = heads.get(length);
+  if (known !== undefined) return known;
+  writer.uint32(18);
+  writer.uint32(length);
+  const head = writer.finish();
+  if (heads.size < 16_384) heads.set(length, head);
+  return head;
 }
 
 /** True for bytes that start as the binary form does. */
