@@ -101,12 +101,16 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": { state: "stored", note: "as flowschemas" },
   "networking.k8s.io/v1/ingressclasses": { state: "works", by: ["DefaultIngressClass (admission)"] },
   "networking.k8s.io/v1/ingresses": { state: "stored", note: "bring an ingress controller" },
-  "networking.k8s.io/v1/ipaddresses": { state: "works", by: ["kube-apiserver"], note: "one for each cluster IP" },
+  "networking.k8s.io/v1/ipaddresses": {
+    state: "works",
+    by: ["kube-apiserver"],
+    note: "one for each cluster IP; repaired on drift",
+  },
   "networking.k8s.io/v1/networkpolicies": { state: "stored", note: "not enforced" },
   "networking.k8s.io/v1/servicecidrs": {
-    state: "partly",
-    by: ["kube-apiserver"],
-    note: "the range of the flags; further ranges give no addresses",
+    state: "works",
+    by: ["kube-apiserver", "service-cidr-controller"],
+    note: "addresses come from all that are ready",
   },
   "node.k8s.io/v1/runtimeclasses": {
     state: "partly",
@@ -135,5 +139,9 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     note: "nothing provisions",
   },
   "storage.k8s.io/v1/volumeattachments": { state: "stored" },
-  "storage.k8s.io/v1/volumeattributesclasses": { state: "stored" },
+  "storage.k8s.io/v1/volumeattributesclasses": {
+    state: "stored",
+    by: ["volumeattributesclass-protection-controller"],
+    note: "no volume is changed",
+  },
 };

@@ -17,6 +17,7 @@ import { imagePolicyWebhook } from "./image-policy-webhook.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceAutoProvision, namespaceExists } from "./namespace-existence.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeDeclaredFeatureValidator } from "./node-declared-features.ts";
 import { nodeRestriction } from "./node-restriction/node-restriction.ts";
 import { ownerReferencesPermissionEnforcement } from "./owner-references-permission-enforcement.ts";
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
@@ -150,6 +151,7 @@ const ORDER: readonly Entry[] = [
   { name: "DefaultIngressClass", isOnByDefault: true, make: ({ objects }) => defaultIngressClass(objects) },
   { name: "DenyServiceExternalIPs", isOnByDefault: false, make: () => denyServiceExternalIps },
   { name: "PodTopologyLabels", isOnByDefault: true, make: ({ objects }) => podTopologyLabels(objects) },
+  { name: "NodeDeclaredFeatureValidator", isOnByDefault: true, make: () => nodeDeclaredFeatureValidator },
   { name: "MutatingAdmissionPolicy", isOnByDefault: true, make: mutatingAdmissionPolicies },
   {
     name: "MutatingAdmissionWebhook",

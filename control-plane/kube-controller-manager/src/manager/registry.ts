@@ -25,8 +25,10 @@ import { createReplicationControllerController } from "../replicationcontroller/
 import { createResourceQuotaController } from "../resourcequota/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
 import { createServiceAccountController } from "../serviceaccount/index.ts";
+import { createServiceCidrController } from "../service-cidr/index.ts";
 import { createServiceAccountTokenController } from "../service-account-tokens/index.ts";
 import { createStatefulSetController } from "../statefulset/index.ts";
+import { createVacProtectionController } from "../vac-protection/index.ts";
 
 /** One controller of the manager. */
 export interface ControllerEntry {
@@ -148,6 +150,16 @@ export const controllers: readonly ControllerEntry[] = [
     name: "persistentvolume-protection-controller",
     identity: "pv-protection-controller",
     create: (deps) => createPvProtectionController(deps),
+  },
+  {
+    name: "volumeattributesclass-protection-controller",
+    identity: "volumeattributesclass-protection-controller",
+    create: (deps) => createVacProtectionController(deps),
+  },
+  {
+    name: "service-cidr-controller",
+    identity: "service-cidrs-controller",
+    create: (deps) => createServiceCidrController(deps),
   },
   {
     name: "disruption-controller",
