@@ -122,7 +122,7 @@ export {
 export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/schema-engine.ts";
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "@coracle/api";
-export { parseJson, parseJsonStrict, strictFields, type ParsedJson } from "./json/parse-json.ts";
+export { duplicateFields, parseJson, parseJsonStrict, strictFields, type ParsedJson } from "./json/parse-json.ts";
 export { checkConfig } from "./apply/check-config.ts";
 export { compareObjects, fieldSetOf, type Comparison } from "./apply/compare.ts";
 export { equalSets, intersectSets, pathsOf, subtractSet, uniteSets, type FieldSet } from "./apply/field-set.ts";

@@ -12,7 +12,18 @@ interface Histogram {
 
 type Labels = Readonly<Record<string, string>>;
 
-const render = (labels: Labels): string =>
+const NO_LABELS: Labels = {};
+
+/** Labels of every request are the same few objects. */
+const rendered = new WeakMap<Labels, string>();
+
+function render(labels: Labels): string {
+  let text = rendered.get(labels);
+  if (text === undefined) rendered.set(labels, (text = textOf(labels)));
+  return text;
+}
+
+const textOf = (labels: Labels): string =>
   Object.entries(labels)
     .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`)
     .join(",");
@@ -26,7 +37,8 @@ export class AccessMetrics {
     { readonly buckets: readonly number[]; readonly series: Map<string, Histogram> }
   >();
 
-  count(name: string, labels: Labels = {}): void {
+  /** Label objects are not to be changed: what is counted often best uses the same one again. */
+  count(name: string, labels: Labels = NO_LABELS): void {
     let series = this.#counters.get(name);
     if (series === undefined) this.#counters.set(name, (series = new Map()));
     const key = render(labels);
@@ -49,8 +61,9 @@ export class AccessMetrics {
       histogram = { counts: new Float64Array(family.buckets.length), sum: 0, total: 0 };
       family.series.set(key, histogram);
     }
-    const bucket = family.buckets.findIndex((limit) => value <= limit);
-    if (bucket !== -1) histogram.counts[bucket]! += 1;
+    let bucket = 0;
+    while (bucket < family.buckets.length && value > family.buckets[bucket]!) bucket += 1;
+    if (bucket < family.buckets.length) histogram.counts[bucket]! += 1;
     histogram.sum += value;
     histogram.total += 1;
   }

@@ -54,16 +54,25 @@ export interface Authentication extends AsyncDisposable {
   requestHeaderCa(): string | undefined;
 }
 
+const HIT = { status: "hit" };
+const MISS = { status: "miss" };
+
 function measured(
   authenticate: (exchange: Exchange) => UserInfo | Promise<UserInfo>,
   metrics: AccessMetrics,
   clock: Clock,
 ): (exchange: Exchange) => UserInfo | Promise<UserInfo> {
+  const [success, failure] = [{ result: "success" }, { result: "failure" }];
+  const usernames = new Map<string, { readonly username: string }>();
   const note = (startedAt: number, user: UserInfo | undefined): void => {
-    const labels = { result: user === undefined ? "failure" : "success" };
+    const labels = user === undefined ? failure : success;
     metrics.count("authentication_attempts", labels);
     metrics.observe("authentication_duration_seconds", labels, (clock.monotonicMs() - startedAt) / 1000);
-    if (user !== undefined) metrics.count("authenticated_user_requests", { username: compressedUsername(user.name) });
+    if (user === undefined) return;
+    const username = compressedUsername(user.name);
+    let known = usernames.get(username);
+    if (known === undefined) usernames.set(username, (known = { username }));
+    metrics.count("authenticated_user_requests", known);
   };
   const failed = (startedAt: number, error: unknown): never => {
     note(startedAt, undefined);

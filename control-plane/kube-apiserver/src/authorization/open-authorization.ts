@@ -64,15 +64,11 @@ const alwaysDeny: Authorizer = {
 
 /** Counts the decisions that end the chain. */
 function counted(entry: AuthorizerEntry, authorizer: Authorizer, metrics: AccessMetrics): Authorizer {
+  const { name, type } = entry;
+  const labels = { allow: { decision: "allowed", name, type }, deny: { decision: "denied", name, type } };
   const note = (decision: Decision): Decision => {
-    if (decision.verdict !== "noOpinion") {
-      const labels = {
-        decision: decision.verdict === "allow" ? "allowed" : "denied",
-        name: entry.name,
-        type: entry.type,
-      };
-      metrics.count("apiserver_authorization_decisions_total", labels);
-    }
+    const { verdict } = decision;
+    if (verdict !== "noOpinion") metrics.count("apiserver_authorization_decisions_total", labels[verdict]);
     return decision;
   };
   return {
@@ -86,10 +82,17 @@ function counted(entry: AuthorizerEntry, authorizer: Authorizer, metrics: Access
   };
 }
 
+const RESULTS = {
+  allowed: { result: "allowed" },
+  denied: { result: "denied" },
+  noOpinion: { result: "no-opinion" },
+  error: { result: "error" },
+};
+
 /** Counts what became of a request. */
 export function noteDecision(metrics: AccessMetrics, { verdict, error }: Decision, seconds: number): void {
-  const otherwise = verdict === "deny" ? "denied" : "no-opinion";
-  const labels = { result: verdict === "allow" ? "allowed" : error === undefined ? otherwise : "error" };
+  const otherwise = verdict === "deny" ? RESULTS.denied : RESULTS.noOpinion;
+  const labels = verdict === "allow" ? RESULTS.allowed : error === undefined ? otherwise : RESULTS.error;
   metrics.count("authorization_attempts_total", labels);
   metrics.observe("authorization_duration_seconds", labels, seconds);
 }

@@ -20,6 +20,7 @@ export class Http2Exchange implements Exchange {
   readonly #rawHeaders: readonly string[];
   readonly #connection: ConnectionUse;
   #abort: AbortController | undefined;
+  #hasUnreadEnd = false;
 
   /** `rawHeaders`: names and values in turn, as they were sent. */
   constructor(
@@ -66,23 +67,35 @@ export class Http2Exchange implements Exchange {
 
   readBody(limitBytes: number): Promise<Buffer> {
     const stream = this.#stream;
+    const announced = Number(this.#headers["content-length"] ?? Number.NaN);
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       let size = 0;
-      stream.on("data", (chunk: Buffer) => {
+      const cutOff = (): void => reject(new DOMException("the client is gone", "AbortError"));
+      const done = (): void => {
+        stream.removeListener("close", cutOff);
+        resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
+      };
+      const take = (chunk: Buffer): void => {
         size += chunk.length;
         if (size > limitBytes) {
           stream.removeAllListeners("data");
           stream.resume();
           reject(requestEntityTooLarge(limitBytes));
-        } else parts.push(chunk);
-      });
-      const cutOff = (): void => reject(new DOMException("the client is gone", "AbortError"));
+          return;
+        }
+        parts.push(chunk);
+        if (size !== announced) return;
+        // All is here: the end, which would destroy the stream too early, is left unread until the answer is out.
+        stream.removeListener("data", take);
+        stream.removeListener("end", done);
+        stream.pause();
+        this.#hasUnreadEnd = true;
+        done();
+      };
+      stream.on("data", take);
       stream.once("close", cutOff);
-      stream.once("end", () => {
-        stream.removeListener("close", cutOff);
-        resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
-      });
+      stream.once("end", done);
     });
   }
 
@@ -104,7 +117,8 @@ export class Http2Exchange implements Exchange {
       stream.respond(headers as Record<string, string>);
       stream.end(body);
     }
-    this.#discardBody();
+    if (this.#hasUnreadEnd) stream.once("finish", resume);
+    else this.#discardBody();
   }
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
@@ -129,6 +143,10 @@ export class Http2Exchange implements Exchange {
 }
 
 function ignore(): void {}
+
+function resume(this: ServerHttp2Stream): void {
+  this.resume();
+}
 
 /** The part of a Node writable that bodies need: HTTP/2 streams and HTTP/1.1 responses have it. */
 interface Writable {

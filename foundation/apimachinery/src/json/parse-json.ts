@@ -29,6 +29,11 @@ export function parseJsonStrict(text: string): ParsedJson {
   return { value, duplicateFields: findDuplicates(text) };
 }
 
+/** The members that a valid JSON text names twice in one object: `duplicate field "spec.x"`, in the order of the text. */
+export function duplicateFields(text: string): readonly string[] {
+  return findDuplicates(text);
+}
+
 /** The unknown fields (`unknown field "spec.x"`) of a valid text among those that occur twice, in the order of the text. */
 export function strictFields(text: string, unknown: readonly string[]): string[] {
   const wanted = new Set(unknown);
