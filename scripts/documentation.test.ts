@@ -39,6 +39,7 @@ function flagsOf(source: string): string[] {
   for (const [, list = ""] of body.matchAll(/flag\.\w+\((\[[^\]]*\]|"[^"]+")/g))
     for (const [, name = ""] of list.matchAll(/"([^"]+)"/g)) names.add(name);
   for (const [, name = ""] of body.matchAll(/take(?:List|Number|Boolean|All)?\(\s*"([^"]+)"/g)) names.add(name);
+  for (const [, name = ""] of body.matchAll(/take(?:Duration|All)?\(flags, "([^"]+)"/g)) names.add(name);
   for (const [, list = ""] of body.matchAll(/IGNORED = new Set\(\[([^\]]*)\]/g))
     for (const [, name = ""] of list.matchAll(/"([^"]+)"/g)) names.add(name);
   for (const [, name = ""] of body.matchAll(
@@ -114,9 +115,11 @@ describe("the documentation", () => {
       read(PARITY)
         .split(/^##+ /m)
         .find((part) => part.startsWith(`${component}\n`)) ?? "";
-    // A component may keep some of its flags in a file beside the first.
-    const beside = file.replace(/flags\.ts$/, "access-flags.ts");
-    const flags = [...flagsOf(read(file)), ...(existsSync(join(root, beside)) ? flagsOf(read(beside)) : [])];
+    // A component may keep some of its flags in files beside the first.
+    const beside = ["access-flags.ts", "serving-flags.ts"]
+      .map((name) => file.replace(/flags\.ts$/, name))
+      .filter((path) => existsSync(join(root, path)));
+    const flags = [file, ...beside].flatMap((path) => flagsOf(read(path)));
     expect(flags.length).toBeGreaterThan(3);
     expect(flags.filter((name) => !section.includes(`\`--${name}\``))).toEqual([]);
   });

@@ -94,11 +94,8 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     by: ["endpointslice-controller", "endpointslice-mirroring-controller"],
   },
   "events.k8s.io/v1/events": { state: "works", by: ["kube-apiserver"], note: "the same objects as v1/events" },
-  "flowcontrol.apiserver.k8s.io/v1/flowschemas": {
-    state: "stored",
-    note: "requests are limited by plain counters, whatever these say",
-  },
-  "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": { state: "stored", note: "as flowschemas" },
+  "flowcontrol.apiserver.k8s.io/v1/flowschemas": { state: "works", by: ["kube-apiserver"] },
+  "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": { state: "works", by: ["kube-apiserver"] },
   "networking.k8s.io/v1/ingressclasses": { state: "works", by: ["DefaultIngressClass (admission)"] },
   "networking.k8s.io/v1/ingresses": { state: "stored", note: "bring an ingress controller" },
   "networking.k8s.io/v1/ipaddresses": {

@@ -1,6 +1,7 @@
 import { parseRuntimeConfig } from "./registry/runtime-config.ts";
 import { asksForHelp, HelpError, UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { findServingCertificate } from "./serving-certificate.ts";
 import { createProxyClientFiles } from "./aggregation/proxy-client-files.ts";
@@ -14,6 +15,7 @@ import {
 } from "./access-flags.ts";
 import { ADMISSION_PLUGIN_NAMES } from "./admission/order.ts";
 import { OPERATION_BOOLEANS, takeOperationFlags, type OperationFlags } from "./operation-flags.ts";
+import { SERVING_BOOLEANS, takeServingFlags, type ServingFlags } from "./serving-flags.ts";
 import type { ApiServerConfig } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -68,28 +70,14 @@ export interface ApiServerFlags {
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeout: number;
   readonly runtimeConfig: readonly string[];
+  readonly serving: ServingFlags;
   readonly verbosity: number;
   /** Given, known upstream, and without effect here: to be told to whoever gave them. */
   readonly withoutEffect: readonly string[];
 }
 
 /** Accepted and without effect here: their subject has another form in this server. */
-const IGNORED = new Set([
-  "allow-privileged",
-  "etcd-prefix",
-  "storage-backend",
-  "storage-media-type",
-  "profiling",
-  "feature-gates",
-  "enable-priority-and-fairness",
-  "event-ttl",
-  "endpoint-reconciler-type",
-  "logging-format",
-  "tls-cipher-suites",
-  "tls-min-version",
-  "watch-cache",
-  "shutdown-delay-duration",
-]);
+const IGNORED = new Set(["allow-privileged", "profiling", "delete-collection-workers"]);
 
 type Values = Map<string, string[]>;
 
@@ -103,6 +91,7 @@ const BOOLEANS = new Set([
   "allow-privileged",
   "profiling",
   ...OPERATION_BOOLEANS,
+  ...SERVING_BOOLEANS,
 ]);
 
 function collect(argv: readonly string[]): Values {
@@ -197,6 +186,7 @@ function interpret(values: Values): ApiServerFlags {
     },
   };
   const maxToken = take("service-account-max-token-expiration", "");
+  const serving = takeServingFlags(taker);
   const bindAddress = take("bind-address", "0.0.0.0");
   const flags: ApiServerFlags = {
     bindAddress,
@@ -222,6 +212,7 @@ function interpret(values: Values): ApiServerFlags {
     tlsPrivateKeyFile: take("tls-private-key-file", ""),
     access: takeAccessFlags(taker),
     operation: takeOperationFlags(taker),
+    serving,
     tokenAuthFile: take("token-auth-file", ""),
     requestheaderClientCaFile: take("requestheader-client-ca-file", ""),
     requestheaderAllowedNames: takeList("requestheader-allowed-names"),
@@ -254,7 +245,10 @@ function interpret(values: Values): ApiServerFlags {
     runtimeConfig: takeList("runtime-config"),
     verbosity: takeNumber("v", 0),
     // What is left when all others are taken.
-    withoutEffect: [...values.keys()].filter((name) => IGNORED.has(name)),
+    withoutEffect: [
+      ...[...values.keys()].filter((name) => IGNORED.has(name)),
+      ...serving.otherGates.map((gate) => `feature-gates=${gate}`),
+    ],
   };
   for (const name of values.keys()) {
     if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);
@@ -306,6 +300,12 @@ function hostAddress(): string {
 }
 
 const WILDCARDS = new Set(["0.0.0.0", "::", ""]);
+
+/** The names that a certificate (PEM) is for. */
+function namesIn(cert: string): string[] {
+  const { subjectAltName = "" } = new X509Certificate(cert);
+  return [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s]+)/g)].map(([, name = ""]) => name);
+}
 
 /** Reads the files that flags name. Throws with the file's name when one cannot be read. */
 export function readApiServerConfig(
@@ -401,8 +401,21 @@ export function readApiServerConfig(
       },
     },
   };
+  const { sniCertificates, externalHostname, otherGates: _gates, ...serving } = flags.serving;
+  const namedCertificates = sniCertificates.map(({ certFile, keyFile, names }) => {
+    const cert = read(certFile);
+    return { cert, key: read(keyFile), names: names.length === 0 ? namesIn(cert) : names };
+  });
   return {
-    config,
+    config: {
+      ...config,
+      serving: {
+        ...serving,
+        namedCertificates,
+        externalHostname: externalHostname === "" ? undefined : externalHostname,
+        maxStreamsPerConnection: serving.maxStreamsPerConnection === 0 ? undefined : serving.maxStreamsPerConnection,
+      },
+    },
     listen: {
       host: flags.bindAddress,
       port: flags.securePort,

@@ -63,6 +63,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         admission,
         definitions: resourceDefinitions,
         serviceCidr: config.serviceClusterIpRanges.join(","),
+        eventTtlSeconds: config.serving?.eventTtlSeconds,
         nodePortRange: config.serviceNodePortRange,
         isServed: config.isServed,
       });

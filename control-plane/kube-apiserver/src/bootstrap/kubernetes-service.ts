@@ -19,6 +19,8 @@ export interface KubernetesServiceOptions {
   /** Where pods reach this server. */
   readonly advertiseAddress: string;
   readonly port: number;
+  /** False: where the service leads is somebody else's business. */
+  readonly publishesEndpoints?: boolean | undefined;
 }
 
 const PROVIDER_LABELS = { component: "apiserver", provider: "kubernetes" };
@@ -79,6 +81,7 @@ export async function publishKubernetesService(options: KubernetesServiceOptions
     () => true,
   );
   // An address that no pod can reach is no endpoint; the API refuses it.
+  if (options.publishesEndpoints === false) return;
   if (advertiseAddress.startsWith("127.") || advertiseAddress === "::1") return;
   const subsets = [{ addresses: [{ ip: advertiseAddress }], ports: [{ name: "https", port, protocol: "TCP" }] }];
   const endpoints = [{ addresses: [advertiseAddress], conditions: { ready: true } }];

@@ -42,6 +42,8 @@ export interface RegistryOptions {
   readonly serviceCidr?: string | undefined;
   /** Absent: 30000-32767. */
   readonly nodePortRange?: string | undefined;
+  /** Absent: an hour. */
+  readonly eventTtlSeconds?: number | undefined;
   /** Absent: what is on by default. */
   readonly isServed?: IsServed | undefined;
   /** Absent: reads JSON and the binary form of built-in kinds. */
@@ -142,7 +144,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       logger,
       hasGeneration: definition.hasGeneration ?? COUNTED.has(entry.plural),
       hooks: hooks[keyOf(entry)] ?? NO_HOOKS,
-      ttlSeconds: entry.plural === "events" ? EVENT_TTL_SECONDS : undefined,
+      ttlSeconds: entry.plural === "events" ? (options.eventTtlSeconds ?? EVENT_TTL_SECONDS) : undefined,
       waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
       freshen: hub.freshen,
     };

@@ -29,7 +29,11 @@ export interface RequestContext {
   /** The request's query, for options that are passed on as they were given. */
   readonly query?: URLSearchParams;
   /** Adds an annotation to the request's audit event, if that is of `level` at least. Absent: nobody listens. */
-  readonly annotate?: (key: string, value: string, level?: "Metadata" | "Request" | "RequestResponse") => void;
+  readonly annotate?:
+    | ((key: string, value: string, level?: "Metadata" | "Request" | "RequestResponse") => void)
+    | undefined;
+  /** Told of the object that was sent, with its defaults, before anything else changes it. Absent: nobody listens. */
+  readonly noteObject?: ((object: ApiDraft) => void) | undefined;
   /** Asked before an update or patch creates what is not there. Throws 403. Absent: whoever may update may create. */
   readonly authorizeCreate?: () => Promise<void>;
 }

@@ -1,8 +1,9 @@
 import type { IsServed } from "../registry/runtime-config.ts";
-import { TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
+import { sleep, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
+import { openAudit } from "../audit/open-audit.ts";
 import type { AuditSettings } from "../audit/settings.ts";
 import { readPluginConfigurations } from "../admission/configuration/plugin-decoders.ts";
 import { createAdmissionPlugins, isPluginOn, type AdmissionSettings } from "../admission/order.ts";
@@ -39,8 +40,9 @@ import type { AdmissionChain, Registry } from "../registry/registry.ts";
 import { createAggregator, type Aggregator } from "../aggregation/aggregator.ts";
 import { createServiceResolver } from "../aggregation/service-resolver.ts";
 import { createConnectors } from "../streaming/connectors.ts";
-import type { ApiRequest } from "./api-request.ts";
+import type { ApiRequest, IdentityHeaders } from "./api-request.ts";
 import { componentStatuses } from "./component-statuses.ts";
+import { createExtraHeaders } from "./cross-origin.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
 import { createFilterChain, type FilterChainOptions } from "./filter-chain.ts";
 import { createHealthRoutes, type HealthCheck } from "./health.ts";
@@ -50,8 +52,10 @@ import { RequestMetrics } from "./metrics.ts";
 import { createFlowFilter } from "../flow-control/flow-filter.ts";
 import { openFlowControl } from "../flow-control/open-flow-control.ts";
 import { createResourceRoutes } from "./resource-routes.ts";
+import { InFlightRequests } from "./in-flight-requests.ts";
+import type { ServingSettings } from "./serving-settings.ts";
 import { refuseUnlessAccepted } from "./negotiation.ts";
-import { baseHeaders, sendJson } from "./responder.ts";
+import { baseHeaders, sendJson, sendNotFoundPage } from "./responder.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
 /** Settings of a server. Certificates and keys are PEM texts. */
@@ -109,10 +113,7 @@ export interface ApiServerConfig {
     | undefined;
   /** Types of a node's addresses that its kubelet is asked for at, best first. */
   readonly kubeletPreferredAddressTypes?: readonly string[] | undefined;
-  /** Absent: on. False: only the two limits that follow, each for itself. */
-  readonly priorityAndFairness?: boolean | undefined;
-  /** Absent: a minute. */
-  readonly requestTimeoutMs?: number | undefined;
+  readonly serving?: ServingSettings | undefined;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
@@ -232,12 +233,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     logger,
     onAuthoritiesChange: () => takeOverAuthorities(),
   });
+  const audit =
+    config.audit &&
+    (await openAudit(config.audit, { outbound: outbound.client, metrics: access, clock, random, logger }));
   const { tokens, apiAudiences, keys, issuerName } = authentication;
   const { serviceAccounts } = config;
 
   let advertisedPort = DEFAULT_PORT;
   let isReady = false;
   let isStopping = false;
+  let turnsAway = false;
+  const serving = config.serving ?? {};
   const catalog = createExtensibleCatalog(loadBuiltInCatalog(config.isServed));
   const resources = createResourceRoutes({
     catalog,
@@ -282,7 +288,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     () =>
       `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
   );
-  const serverAddress = (): string => `${config.advertiseAddress}:${advertisedPort}`;
+  const serverAddress = (): string => `${serving.externalHostname ?? config.advertiseAddress}:${advertisedPort}`;
   const checks: HealthCheck[] = [
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
@@ -308,8 +314,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   });
   metrics.add(() => aggregator.metrics());
   const scope = new TaskScope();
+  const inFlight = new InFlightRequests();
   const flow =
-    config.priorityAndFairness === false
+    serving.priorityAndFairness === false
       ? undefined
       : openFlowControl({
           registry,
@@ -320,7 +327,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
           serverSeats: config.maxRequestsInflight + config.maxMutatingRequestsInflight,
         });
   if (flow !== undefined) metrics.add(() => flow.metrics());
-  const requestTimeoutMs = config.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+  const requestTimeoutMs = serving.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const paths: readonly PathRoutes[] = [
     createDiscoveryRoutes(aggregator.discovery, serverAddress, codecs),
     createHealthRoutes(checks),
@@ -343,6 +350,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const filters: FilterChainOptions = {
     authenticate: (exchange) => authentication.authenticate(exchange),
     challenge: authentication.challenge,
+    identityHeaders: config.requestHeader && identityHeadersOf(config.requestHeader),
+    audit,
     authorizer,
     onAuthorized: (decision, seconds) => noteDecision(access, decision, seconds),
     dispatch: withRemotes(aggregator, createDispatch(resources, paths)),
@@ -350,6 +359,12 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     clock,
     logger,
     requestTimeoutMs,
+    inFlight,
+    turnsAway: () => turnsAway,
+    extraHeaders: createExtraHeaders({
+      allowedOrigins: serving.corsAllowedOrigins ?? [],
+      transportSecurity: serving.transportSecurity ?? [],
+    }),
     flowControl: flow && createFlowFilter({ control: flow.control, metrics, clock, requestTimeoutMs }),
     maxRequestsInflight: config.maxRequestsInflight,
     maxMutatingRequestsInflight: config.maxMutatingRequestsInflight,
@@ -393,7 +408,11 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     transport: (identity) => createMemoryTransport(handle, identity),
     async serve({ host, port, cert, key }) {
       const clientCa = authorityTexts();
-      const listener = await listen({ host, port, tls: { cert, key, clientCa }, handle, logger });
+      const { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, goawayChance = 0 } = serving;
+      const endsConnection = goawayChance > 0 ? () => turnsAway || random.next() < goawayChance : () => turnsAway;
+      const tls = { cert, key, clientCa };
+      const limits = { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, endsConnection };
+      const listener = await listen({ host, port, tls, handle, logger, ...limits });
       listeners.push(listener);
       if (listeners.length === 1) {
         advertisedPort = listener.port;
@@ -403,6 +422,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
           serviceCidrs: config.serviceClusterIpRanges,
           advertiseAddress: config.advertiseAddress,
           port: listener.port,
+          publishesEndpoints: serving.publishesEndpoints,
         });
         isReady = true;
       }
@@ -410,10 +430,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     },
     async [Symbol.asyncDispose]() {
       isStopping = true;
+      // Load balancers see that it is not ready, and send nobody any more.
+      if ((serving.shutdownDelayMs ?? 0) > 0) await sleep(clock, serving.shutdownDelayMs ?? 0);
+      turnsAway = serving.shutdownSendsRetryAfter === true;
+      if (!turnsAway) for (const listener of listeners) listener.drain();
+      resources.closeWatches();
+      await inFlight.idle(clock, requestTimeoutMs);
       resources.closeWatches();
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
       flow?.[Symbol.dispose]();
       await scope[Symbol.asyncDispose]();
+      await audit?.[Symbol.asyncDispose]();
       await extensions[Symbol.asyncDispose]();
       await aggregator[Symbol.asyncDispose]();
       await authentication[Symbol.asyncDispose]();
@@ -425,9 +452,28 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   };
 }
 
+/** The headers by which a front proxy says for whom it asks, as the transport names them. */
+function identityHeadersOf(header: NonNullable<ApiServerConfig["requestHeader"]>): IdentityHeaders {
+  const lower = (names: readonly string[]): string[] => names.map((name) => name.toLowerCase());
+  const { usernameHeaders, groupHeaders, uidHeaders, extraHeaderPrefixes } = header;
+  return {
+    names: new Set(lower([...usernameHeaders, ...groupHeaders, ...uidHeaders])),
+    prefixes: lower(extraHeaderPrefixes),
+  };
+}
+
+/** Two slashes are not one: what is looked for is what was authorised, to the letter. */
+const EMPTY_PARTS = /\/\/./;
+
 /** What other servers answer for goes to them. */
 function withRemotes(aggregator: Aggregator, own: (request: ApiRequest) => Promise<void>): typeof own {
-  return (request) => aggregator.route(request) ?? own(request);
+  return (request) => {
+    if (EMPTY_PARTS.test(request.info.path) && (!request.info.isResource || request.info.path.startsWith("//"))) {
+      sendNotFoundPage(request);
+      return Promise.resolve();
+    }
+    return aggregator.route(request) ?? own(request);
+  };
 }
 
 /** The first of several that knows a path. */

@@ -2,6 +2,7 @@ import { statusError, StatusError } from "@coracle/apimachinery";
 import type { Clock, Logger } from "@coracle/base";
 import { notesOf } from "../authentication/authenticator.ts";
 import { authenticateImpersonation } from "../authentication/impersonation.ts";
+import type { Audit } from "../audit/open-audit.ts";
 import type { UserInfo } from "../authentication/user.ts";
 import {
   attributesOf,
@@ -10,8 +11,10 @@ import {
   type AuthorizationAttributes,
   type Decision,
 } from "../authorization/authorizer.ts";
-import { ApiRequest } from "./api-request.ts";
+import { ApiRequest, type IdentityHeaders } from "./api-request.ts";
+import type { ExtraHeaders } from "./cross-origin.ts";
 import type { Exchange } from "./exchange.ts";
+import type { InFlightRequests } from "./in-flight-requests.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { RequestDeadlines } from "./request-deadlines.ts";
 import { isLongRunning, isReading } from "./request-info.ts";
@@ -25,9 +28,13 @@ export interface FilterChainOptions {
   readonly authenticate: (exchange: Exchange) => UserInfo | Promise<UserInfo>;
   /** How one may prove oneself, for the header of a 401. */
   readonly challenge?: string | undefined;
+  /** Headers that say for whom a front proxy asks, which nobody behind this server may take for its word. */
+  readonly identityHeaders?: IdentityHeaders | undefined;
   readonly authorizer: Authorizer;
   /** Told of each request's decision and how long it took, for the metrics. */
   readonly onAuthorized?: ((decision: Decision, seconds: number) => void) | undefined;
+  /** Absent: nothing is recorded. */
+  readonly audit?: Audit | undefined;
   /** Answers the request: a resource, discovery, health … */
   readonly dispatch: (request: ApiRequest) => Promise<void>;
   readonly metrics: RequestMetrics;
@@ -35,6 +42,11 @@ export interface FilterChainOptions {
   readonly logger: Logger;
   /** Non-long-running requests are ended after so long. */
   readonly requestTimeoutMs: number;
+  readonly extraHeaders?: ExtraHeaders | undefined;
+  /** Requests that come to an end by themselves. */
+  readonly inFlight: InFlightRequests;
+  /** True: the server stops; whoever comes now is told to come again. */
+  readonly turnsAway: () => boolean;
   /** Priority and fairness. Absent: the two limits below. */
   readonly flowControl?: Filter | undefined;
   /** 0: no limit. */
@@ -51,7 +63,9 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
   const { clock, metrics } = options;
   const filters: readonly Filter[] = [
     authentication(options),
+    ...(options.audit === undefined ? [] : [(request: ApiRequest) => options.audit?.begin(request)]),
     (request) => authenticateImpersonation(request, options.authorizer),
+    ...(options.audit === undefined ? [] : [(request: ApiRequest) => request.audited?.noteUser(request.user)]),
     options.flowControl ?? inflightLimits(options),
     authorization(options),
     options.dispatch,
@@ -59,9 +73,17 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
 
   const deadlines = new RequestDeadlines(clock, options.requestTimeoutMs, sendTimeout);
 
+  const { inFlight, extraHeaders } = options;
+
   async function run(request: ApiRequest): Promise<void> {
     let code = 200;
+    const isShort = !isLongRunning(request.info);
+    if (isShort) inFlight.begin();
     try {
+      if (extraHeaders?.apply(request) === true) return;
+      if (options.turnsAway() && !isExemptFromTurningAway(request)) {
+        throw new TooManyRequests(5, "The apiserver is shutting down, please try again later.");
+      }
       deadlines.start(request);
       for (const filter of filters) {
         const pending = filter(request);
@@ -70,6 +92,7 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
     } catch (error) {
       code = fail(request, error);
     } finally {
+      if (isShort) inFlight.end();
       if (request.isTimedOut) code = 504;
       else deadlines.stop(request);
       for (const action of request.onFinish) action();
@@ -83,6 +106,7 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
       sendText(request, 429, `${error.message}\n`, { "retry-after": error.retryAfterSeconds });
       return 429;
     }
+    if (error instanceof TypeError || error instanceof RangeError) request.panic = error.message;
     if (error instanceof AuthorizationFailure) return sendAuthorizationFailure(request, error);
     const failure = StatusError.from(error);
     // Without a cause it is the server's own word; with one, something broke.
@@ -101,12 +125,18 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
     try {
       request = new ApiRequest(exchange, clock.monotonicMs());
     } catch (error) {
-      options.logger.error("request refused", { error });
-      exchange.send(400, {}, undefined);
+      // Whoever sends this sends more of it: no reason to fill the log.
+      options.logger.debug("request refused", { error });
+      exchange.send(400, { "content-type": "text/plain; charset=utf-8" }, Buffer.from("400 Bad Request"));
       return;
     }
-    void run(request);
+    run(request).catch((error: unknown) => options.logger.error("a request could not be answered", { error }));
   };
+}
+
+/** Probes and the server's own requests. */
+function isExemptFromTurningAway({ exchange, userAgent }: ApiRequest): boolean {
+  return /^\/(readyz|livez|healthz|metrics)/.test(exchange.path) || userAgent.startsWith("kube-apiserver/");
 }
 
 /** Time is up. What the request does yet goes on, and nobody hears of it. */
@@ -126,11 +156,25 @@ function authentication(options: FilterChainOptions): Filter {
     const warnings = notesOf(user)?.warnings;
     if (warnings !== undefined) request.warnings.push(...warnings);
   };
+  const refuse = (request: ApiRequest, error: unknown): never => {
+    options.audit?.refuse(request);
+    throw error;
+  };
   return (request) => {
     request.challenge = options.challenge;
-    const user = options.authenticate(request.exchange);
-    if (user instanceof Promise) return user.then((found) => take(request, found));
-    take(request, user);
+    if (options.identityHeaders !== undefined) request.identityHeaders = options.identityHeaders;
+    try {
+      const user = options.authenticate(request.exchange);
+      if (user instanceof Promise) {
+        return user.then(
+          (found) => take(request, found),
+          (error: unknown) => refuse(request, error),
+        );
+      }
+      take(request, user);
+    } catch (error) {
+      refuse(request, error);
+    }
     return undefined;
   };
 }
@@ -171,8 +215,17 @@ function authorization(options: FilterChainOptions): Filter {
   const note = (found: Decision, startedAt: number): void =>
     options.onAuthorized?.(found, (clock.monotonicMs() - startedAt) / 1000);
   const check = (request: ApiRequest, attributes: AuthorizationAttributes, found: Decision): void => {
-    if (found.verdict === "allow") return;
-    if (found.error !== undefined) throw new AuthorizationFailure(found.error);
+    if (found.verdict === "allow") {
+      request.annotate?.("authorization.k8s.io/decision", "allow");
+      request.annotate?.("authorization.k8s.io/reason", found.reason ?? "");
+      return;
+    }
+    if (found.error !== undefined) {
+      request.annotate?.("authorization.k8s.io/reason", "internal error");
+      throw new AuthorizationFailure(found.error);
+    }
+    request.annotate?.("authorization.k8s.io/decision", "forbid");
+    request.annotate?.("authorization.k8s.io/reason", found.reason ?? "");
     request.isRefused = true;
     throw refusal(attributes, found.reason ?? "");
   };

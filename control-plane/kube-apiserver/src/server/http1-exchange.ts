@@ -35,7 +35,8 @@ export class Http1Exchange implements Exchange {
     this.peer = peer;
     this.upgrade = upgrade;
     this.method = request.method ?? "GET";
-    const url = request.url ?? "/";
+    // A client may ask by the whole URL, as it would ask a proxy; which host it names means nothing here.
+    const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*/i, "");
     const mark = url.indexOf("?");
     this.path = mark === -1 ? url : url.slice(0, mark);
     this.query = mark === -1 ? "" : url.slice(mark + 1);
@@ -66,7 +67,15 @@ export class Http1Exchange implements Exchange {
   }
 
   readBody(limitBytes: number): Promise<Buffer> {
-    return collectBody(this.#request, limitBytes, () => requestEntityTooLarge(limitBytes));
+    const body = collectBody(this.#request, limitBytes, () => requestEntityTooLarge(limitBytes));
+    const response = this.#response;
+    if (response === undefined || this.#request.complete) return body;
+    // A request that was answered before its body came would wait for it for ever.
+    return new Promise((resolve, reject) => {
+      const cutOff = (): void => reject(new DOMException("the client is gone", "AbortError"));
+      response.once("close", cutOff);
+      void body.then(resolve, reject).finally(() => response.removeListener("close", cutOff));
+    });
   }
 
   bodyStream(): AsyncIterable<Buffer> {
@@ -103,6 +112,9 @@ export class Http1Exchange implements Exchange {
         head += `${name}: ${String(one)}\r\n`;
     }
     socket.write(`${head}\r\n`);
+    // Nobody reads on: a client that leaves, or never does, would not be noticed.
+    socket.resume();
+    socket.once("finish", () => socket.destroy());
     socket.end(body ?? Buffer.alloc(0));
   }
 

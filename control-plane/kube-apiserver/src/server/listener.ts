@@ -9,7 +9,7 @@ import {
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "@coracle/base";
 import type { Exchange, Peer } from "./exchange.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
@@ -21,6 +21,15 @@ export interface TlsMaterial {
   readonly key: string;
   /** PEM of the authorities that client certificates are asked for from. */
   readonly clientCa: readonly string[];
+}
+
+export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
+
+/** A certificate (PEM) for clients that ask for one of these names. */
+export interface NamedCertificate {
+  readonly names: readonly string[];
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface ListenerOptions {
@@ -35,13 +44,11 @@ export interface ListenerOptions {
   /** Asked once a request of HTTP/2: whether its connection shall end after it. */
   readonly endsConnection?: (() => boolean) | undefined;
   /** Absent: TLS 1.2. */
-  readonly minTlsVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
+  readonly minTlsVersion?: TlsVersion | undefined;
   /** Cipher suites below TLS 1.3, under OpenSSL's names. */
   readonly ciphers?: readonly string[] | undefined;
   /** Certificates for clients that ask for these names. */
-  readonly namedCertificates?:
-    | readonly { readonly names: readonly string[]; readonly cert: string; readonly key: string }[]
-    | undefined;
+  readonly namedCertificates?: readonly NamedCertificate[] | undefined;
 }
 
 /** A listening HTTPS server. */
@@ -82,16 +89,19 @@ function certificatesOf(socket: TLSSocket): X509Certificate[] {
 /** Listens with HTTP/2 and HTTP/1.1 on one port. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { handle, logger } = options;
-  const server: Http2SecureServer = createSecureServer({
+  const contextOf = (clientCa: readonly string[]): SecureContextOptions => ({
     cert: options.tls.cert,
     key: options.tls.key,
-    ca: [...options.tls.clientCa],
+    ca: [...clientCa],
+    minVersion: options.minTlsVersion ?? "TLSv1.2",
+    ...(options.ciphers === undefined ? {} : { ciphers: [...options.ciphers, ...TLS_13_CIPHERS].join(":") }),
+  });
+  const server: Http2SecureServer = createSecureServer({
+    ...contextOf(options.tls.clientCa),
     allowHTTP1: true,
     requestCert: options.tls.clientCa.length > 0,
     // A certificate we do not know is answered with 401, not with a broken connection.
     rejectUnauthorized: false,
-    minVersion: options.minTlsVersion ?? "TLSv1.2",
-    ...(options.ciphers === undefined ? {} : { ciphers: [...options.ciphers, ...TLS_13_CIPHERS].join(":") }),
     handshakeTimeout: HEADER_TIMEOUT_MS,
     maxSessionMemory: 100,
     maxHeaderListPairs: 2000,
@@ -154,6 +164,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       stream.destroy();
       return;
     }
+    // CONNECT asks for a tunnel and names no path.
+    if (headers[":path"] === undefined) {
+      stream.on("error", () => {});
+      stream.respond({ ":status": 400 }, { endStream: true });
+      stream.close();
+      return;
+    }
     handle(new Http2Exchange(stream, headers, peer, rawHeaders));
     if (options.endsConnection?.() === true) bidFarewell(session as ServerHttp2Session);
   };
@@ -214,8 +231,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   return {
     port: (server.address() as AddressInfo).port,
     setClientCa(pems) {
-      const { cert, key } = options.tls;
-      server.setSecureContext({ cert, key, ca: [...pems], minVersion: "TLSv1.2" });
+      server.setSecureContext(contextOf(pems));
     },
     drain,
     async close(graceMs) {

@@ -13,7 +13,7 @@ export interface RequestInfo {
   readonly resource: string;
   readonly subresource: string;
   readonly name: string;
-  /** What follows the subresource, for proxies: `/metrics/cadvisor`; `""` when nothing. */
+  /** What follows the subresource, decoded, for proxies: `/metrics/cadvisor`; `""` when nothing. */
   readonly rest: string;
   /** Whether the URL named the object (a name taken from a field selector does not count). */
   readonly isNamed: boolean;
@@ -31,13 +31,15 @@ const VERBS: Readonly<Record<string, string>> = {
 /** Parts of a namespace's own URL that are not resources in it. */
 const NAMESPACE_SUBRESOURCES = new Set(["status", "finalize"]);
 
-function decode(part: string): string {
-  if (!part.includes("%")) return part;
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+const ESCAPES = /(?:%[0-9A-Fa-f]{2})+/g;
+
+/**
+ * Undoes the escapes of a whole path, before anything is read from it: an escaped slash separates like any other, so
+ * that no two readers of one path see two different objects.
+ */
+function decodePath(path: string): string {
+  if (!path.includes("%")) return path;
+  return path.replace(ESCAPES, (bytes) => Buffer.from(bytes.replaceAll("%", ""), "hex").toString("utf8"));
 }
 
 /** `metadata.name=NAME` as the only or one of the terms of a field selector. */
@@ -53,11 +55,13 @@ const isTrue = (value: string | null): boolean => value !== null && value !== "f
 
 /** Splits a request into what authorisation and dispatch ask for. Never throws. */
 export function parseRequestInfo(method: string, rawPath: string, query: URLSearchParams): RequestInfo {
-  const parts = rawPath.split("/").filter((part) => part !== "");
+  const path = decodePath(rawPath);
+  // Empty parts in between are parts: what has them is no resource that exists.
+  const parts = path.replace(/^\/+|\/+$/g, "").split("/");
   const plain = (): RequestInfo => ({
     isResource: false,
     verb: method.toLowerCase(),
-    path: decode(rawPath),
+    path,
     group: "",
     version: "",
     namespace: "",
@@ -83,18 +87,16 @@ export function parseRequestInfo(method: string, rawPath: string, query: URLSear
   }
   let namespace = "";
   if (parts[at] === "namespaces" && parts.length > at + 1) {
-    namespace = decode(parts[at + 1]!);
+    namespace = parts[at + 1]!;
     if (parts.length > at + 2 && !NAMESPACE_SUBRESOURCES.has(parts[at + 2]!)) at += 2;
   }
   const resource = parts[at] ?? "";
-  let name = decode(parts[at + 1] ?? "");
+  let name = parts[at + 1] ?? "";
   const subresource = parts[at + 2] ?? "";
   const tail = parts.slice(at + 3);
-  const rest = tail.length === 0 ? "" : `/${tail.join("/")}${rawPath.endsWith("/") ? "/" : ""}`;
+  const rest = tail.length === 0 ? "" : `/${tail.join("/")}${path.endsWith("/") ? "/" : ""}`;
   const isNamed = name !== "";
   if (verb === "get" && !isNamed) verb = isTrue(query.get("watch")) ? "watch" : "list";
-  // An object is watched by its own URL too; the list verb never carries a name in the path.
-  else if (verb === "get" && subresource === "" && isTrue(query.get("watch"))) verb = "watch";
   else if (verb === "delete" && !isNamed) verb = "deletecollection";
   if (!isNamed && (verb === "list" || verb === "watch" || verb === "deletecollection")) {
     const selector = query.get("fieldSelector");
@@ -103,7 +105,7 @@ export function parseRequestInfo(method: string, rawPath: string, query: URLSear
   return {
     isResource: true,
     verb,
-    path: decode(rawPath),
+    path,
     group,
     version,
     namespace,

@@ -22,6 +22,7 @@ export function baseHeaders(request: ApiRequest, contentType: string): ResponseH
     "cache-control": "no-cache, private",
     "content-type": contentType,
   };
+  if (request.extraHeaders !== undefined) Object.assign(headers, request.extraHeaders);
   if (request.flow !== undefined) {
     headers["x-kubernetes-pf-flowschema-uid"] = request.flow.uid;
     headers["x-kubernetes-pf-prioritylevel-uid"] = request.flow.level.uid;

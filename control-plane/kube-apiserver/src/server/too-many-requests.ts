@@ -2,8 +2,8 @@
 export class TooManyRequests extends Error {
   readonly retryAfterSeconds: number;
 
-  constructor(retryAfterSeconds: number) {
-    super("Too many requests, please try again later.");
+  constructor(retryAfterSeconds: number, message = "Too many requests, please try again later.") {
+    super(message);
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -1,0 +1,41 @@
+import { parseTable } from "@coracle/api";
+import { UsageError } from "@coracle/base";
+
+/** Since when, its default, its stage, and whether it can be changed. */
+type GateRow = readonly [since: string, isOn: boolean, stage: string, isLocked: boolean];
+interface GateTable {
+  readonly gates: Readonly<Record<string, readonly GateRow[]>>;
+}
+
+const TRUE = new Set(["1", "t", "T", "true", "TRUE", "True"]);
+const FALSE = new Set(["0", "f", "F", "false", "FALSE", "False"]);
+const STAGES = new Set(["AllAlpha", "AllBeta"]);
+
+/**
+ * Reads `--feature-gates`: `NAME=true|false`, `kube:NAME=…`. Throws a UsageError for gates that there are not, and
+ * for those that are settled. Answers those that are wanted otherwise than they are.
+ */
+export function readFeatureGates(items: readonly string[]): string[] {
+  if (items.length === 0) return [];
+  const { gates } = parseTable("feature-gates") as GateTable;
+  const changed: string[] = [];
+  for (const item of items) {
+    const [key = "", value] = item.replace(/^kube:/, "").split("=");
+    const name = key.trim();
+    if (value === undefined) throw new UsageError(`missing bool value for feature gate ${name}`);
+    const row = gates[name]?.at(-1);
+    if (row === undefined && !STAGES.has(name)) throw new UsageError(`unrecognized feature gate: ${name}`);
+    const text = value.trim();
+    if (!TRUE.has(text) && !FALSE.has(text)) {
+      const why = `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`;
+      throw new UsageError(`invalid value of ${name}=${text}, err: ${why}`);
+    }
+    const isWanted = TRUE.has(text);
+    const isOn = row?.[1] ?? false;
+    if (isWanted === isOn) continue;
+    if (row?.[3] === true)
+      throw new UsageError(`cannot set feature gate ${name} to ${isWanted}, feature is locked to ${isOn}`);
+    changed.push(name);
+  }
+  return changed;
+}

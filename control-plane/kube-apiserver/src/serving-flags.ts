@@ -1,0 +1,211 @@
+import { UsageError } from "@coracle/base";
+import type { FlagTaker } from "./access-flags.ts";
+import { readFeatureGates } from "./feature-gates.ts";
+import { parseDurationMs } from "./files/config-document.ts";
+import type { TlsVersion } from "./server/listener.ts";
+
+/** A certificate for clients that ask for certain names. Files are named, not read. */
+export interface SniCertificate {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Empty: the names in the certificate. */
+  readonly names: readonly string[];
+}
+
+/** Flags about how requests are taken, and how the server ends. */
+export interface ServingFlags {
+  readonly priorityAndFairness: boolean;
+  readonly requestTimeoutMs: number;
+  readonly shutdownDelayMs: number;
+  readonly shutdownSendsRetryAfter: boolean;
+  readonly goawayChance: number;
+  /** 0: the server's own limit. */
+  readonly maxStreamsPerConnection: number;
+  readonly minTlsVersion: TlsVersion;
+  /** Under OpenSSL's names; undefined: the usual ones. */
+  readonly ciphers: readonly string[] | undefined;
+  readonly sniCertificates: readonly SniCertificate[];
+  readonly corsAllowedOrigins: readonly string[];
+  readonly transportSecurity: readonly string[];
+  readonly eventTtlSeconds: number;
+  readonly externalHostname: string;
+  readonly publishesEndpoints: boolean;
+  /** Feature gates that are wanted otherwise than they are here. */
+  readonly otherGates: readonly string[];
+}
+
+/** Flags of this file that may be given without a value. */
+export const SERVING_BOOLEANS: readonly string[] = [
+  "enable-priority-and-fairness",
+  "shutdown-send-retry-after",
+  "watch-cache",
+  "permit-port-sharing",
+  "permit-address-sharing",
+];
+
+const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
+  "": "TLSv1.2",
+  VersionTLS10: "TLSv1",
+  VersionTLS11: "TLSv1.1",
+  VersionTLS12: "TLSv1.2",
+  VersionTLS13: "TLSv1.3",
+};
+
+/** Suites below TLS 1.3; those of 1.3 are always on. */
+const CIPHERS: Readonly<Record<string, string>> = {
+  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "ECDHE-ECDSA-AES128-GCM-SHA256",
+  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "ECDHE-RSA-AES128-GCM-SHA256",
+  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: "ECDHE-ECDSA-AES256-GCM-SHA384",
+  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "ECDHE-RSA-AES256-GCM-SHA384",
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: "ECDHE-ECDSA-CHACHA20-POLY1305",
+  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: "ECDHE-RSA-CHACHA20-POLY1305",
+  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-RSA-CHACHA20-POLY1305",
+  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: "ECDHE-ECDSA-AES128-SHA",
+  TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: "ECDHE-ECDSA-AES256-SHA",
+  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: "ECDHE-RSA-AES128-SHA",
+  TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA: "ECDHE-RSA-AES256-SHA",
+  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256: "ECDHE-ECDSA-AES128-SHA256",
+  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256: "ECDHE-RSA-AES128-SHA256",
+  TLS_RSA_WITH_AES_128_GCM_SHA256: "AES128-GCM-SHA256",
+  TLS_RSA_WITH_AES_256_GCM_SHA384: "AES256-GCM-SHA384",
+  TLS_RSA_WITH_AES_128_CBC_SHA: "AES128-SHA",
+  TLS_RSA_WITH_AES_256_CBC_SHA: "AES256-SHA",
+  TLS_RSA_WITH_AES_128_CBC_SHA256: "AES128-SHA256",
+  TLS_AES_128_GCM_SHA256: "",
+  TLS_AES_256_GCM_SHA384: "",
+  TLS_CHACHA20_POLY1305_SHA256: "",
+};
+
+const ORIGINS_HELP =
+  "List of allowed origins for CORS, comma separated. An allowed origin can be a regular expression to support subdomain matching. If this list is empty CORS will not be enabled. Please ensure each expression matches the entire hostname by anchoring to the start with '^' or including the '//' prefix, and by anchoring to the end with '$' or including the ':' port separator suffix. Examples of valid expressions are '//example\\.com(:|$)' and '^https://example\\.com(:|$)'";
+
+const invalid = (name: string, text: string, why: string): UsageError =>
+  new UsageError(`invalid argument ${JSON.stringify(text)} for "--${name}" flag: ${why}`);
+
+function takeDuration(flags: FlagTaker, name: string, fallback: string): number {
+  const text = flags.take(name, fallback);
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw invalid(name, text, `time: invalid duration ${JSON.stringify(text)}`);
+  if (ms < 0) throw new UsageError(`--${name} can not be negative value`);
+  return ms;
+}
+
+function takeChance(flags: FlagTaker): number {
+  const text = flags.take("goaway-chance", "0");
+  const chance = Number(text);
+  if (text === "" || Number.isNaN(chance))
+    throw invalid("goaway-chance", text, `strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`);
+  if (chance < 0 || chance > 0.02) throw new UsageError("--goaway-chance can not be less than 0 or greater than 0.02");
+  return chance;
+}
+
+function takeStreams(flags: FlagTaker): number {
+  const text = flags.take("http2-max-streams-per-connection", "0");
+  if (!/^-?\d+$/.test(text))
+    throw invalid(
+      "http2-max-streams-per-connection",
+      text,
+      `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`,
+    );
+  if (text.startsWith("-")) throw new UsageError("--http2-max-streams-per-connection can not be negative value");
+  return Number(text);
+}
+
+function takeTlsVersion(flags: FlagTaker): TlsVersion {
+  const text = flags.take("tls-min-version", "");
+  const version = TLS_VERSIONS[text];
+  if (version === undefined) throw new UsageError(`unknown tls version ${JSON.stringify(text)}`);
+  return version;
+}
+
+function takeCiphers(flags: FlagTaker): string[] | undefined {
+  const names = flags.takeList("tls-cipher-suites");
+  if (names.length === 0) return undefined;
+  const unknown = names.find((name) => !(name in CIPHERS));
+  if (unknown !== undefined) throw new UsageError(`Cipher suite ${unknown} not supported or doesn't exist`);
+  return names.map((name) => CIPHERS[name]!).filter((name) => name !== "");
+}
+
+function takeSniCertificates(flags: FlagTaker): SniCertificate[] {
+  return flags.takeAll("tls-sni-cert-key").map((text) => {
+    const [files = "", names = ""] = text.split(":").map((part) => part.trim());
+    const [certFile, keyFile, ...rest] = files.split(",").map((part) => part.trim());
+    if (certFile === undefined || keyFile === undefined || certFile === "" || keyFile === "" || rest.length > 0)
+      throw invalid("tls-sni-cert-key", text, "expected comma separated certificate and key file paths");
+    return { certFile, keyFile, names: names === "" ? [] : names.split(",").map((name) => name.trim()) };
+  });
+}
+
+function takeOrigins(flags: FlagTaker): string[] {
+  const origins = flags.takeList("cors-allowed-origins");
+  for (const origin of origins) {
+    const refuse = (why: string): UsageError =>
+      new UsageError(`--cors-allowed-origins has an invalid regular expression: ${why}, help: ${ORIGINS_HELP}`);
+    try {
+      new RegExp(origin, "u");
+    } catch (error) {
+      throw refuse((error as Error).message);
+    }
+    const isPinned = /\^|\/\//.test(origin) && /[$:]/.test(origin);
+    if (!isPinned) throw refuse("regular expression does not pin to start/end of host in the origin header");
+  }
+  return origins;
+}
+
+function takeTransportSecurity(flags: FlagTaker): string[] {
+  const directives = flags.takeList("strict-transport-security-directives");
+  if (directives.every((one) => /^(includeSubDomains|preload|max-age=[^=]*)$/.test(one))) return directives;
+  throw new UsageError(
+    "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, includeSubDomains, preload. see https://tools.ietf.org/html/rfc6797#section-6.1 for more information",
+  );
+}
+
+/** Flags that leave no choice here: any other value would be a promise not kept. */
+function checkSettled(flags: FlagTaker): void {
+  const backend = flags.take("storage-backend", "");
+  if (backend !== "" && backend !== "etcd3")
+    throw new UsageError(
+      "--storage-backend invalid, allowed values: etcd3. If not specified, it will default to 'etcd3'",
+    );
+  const media = flags.take("storage-media-type", "application/json");
+  if (media !== "application/json") {
+    throw new UsageError(`--storage-media-type ${JSON.stringify(media)} invalid, allowed values: application/json`);
+  }
+  if (!flags.takeBoolean("watch-cache", true)) throw new UsageError("--watch-cache cannot be turned off");
+  for (const name of ["permit-port-sharing", "permit-address-sharing"]) {
+    if (flags.takeBoolean(name, false)) throw new UsageError(`--${name} is not supported`);
+  }
+  const prefix = flags.take("etcd-prefix", "/registry").replace(/\/+$/, "");
+  if (prefix !== "/registry" && prefix !== "registry")
+    throw new UsageError(`--etcd-prefix ${JSON.stringify(prefix)} is not supported, the prefix is "/registry"`);
+  const format = flags.take("logging-format", "json");
+  // What is written is JSON whichever of the two is asked for.
+  if (format !== "json" && format !== "text")
+    throw new UsageError(`format: Invalid value: ${JSON.stringify(format)}: Unsupported log format`);
+}
+
+/** Takes the flags of serving. Throws a UsageError with upstream's text for what cannot be. */
+export function takeServingFlags(flags: FlagTaker): ServingFlags {
+  checkSettled(flags);
+  const reconciler = flags.take("endpoint-reconciler-type", "lease");
+  if (!["lease", "master-count", "none"].includes(reconciler))
+    throw new UsageError(`unknown endpoint-reconciler-type ${JSON.stringify(reconciler)}`);
+  return {
+    priorityAndFairness: flags.takeBoolean("enable-priority-and-fairness", true),
+    requestTimeoutMs: takeDuration(flags, "request-timeout", "1m"),
+    shutdownDelayMs: takeDuration(flags, "shutdown-delay-duration", "0s"),
+    shutdownSendsRetryAfter: flags.takeBoolean("shutdown-send-retry-after", false),
+    goawayChance: takeChance(flags),
+    maxStreamsPerConnection: takeStreams(flags),
+    minTlsVersion: takeTlsVersion(flags),
+    ciphers: takeCiphers(flags),
+    sniCertificates: takeSniCertificates(flags),
+    corsAllowedOrigins: takeOrigins(flags),
+    transportSecurity: takeTransportSecurity(flags),
+    eventTtlSeconds: Math.ceil(takeDuration(flags, "event-ttl", "1h") / 1000),
+    externalHostname: flags.take("external-hostname", ""),
+    publishesEndpoints: reconciler !== "none",
+    otherGates: readFeatureGates(flags.takeList("feature-gates")),
+  };
+}
