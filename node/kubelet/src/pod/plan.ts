@@ -28,6 +28,8 @@ export type ProbeResult = "success" | "failure" | "unknown";
 export interface ProbeResults {
   liveness(runId: string): ProbeResult;
   startup(runId: string): ProbeResult;
+  /** The run must start anew for its container to have the resources that it was granted. */
+  needsResizeRestart?(runId: string): boolean;
 }
 
 /** Restartable init containers keep running beside the others. */
@@ -137,6 +139,9 @@ function killReason(
 ): ContainerKill | undefined {
   if (run.hash !== "" && run.hash !== hashOf(container)) {
     return { run, reason: "spec", message: `Container ${container.name} definition changed` };
+  }
+  if (probes.needsResizeRestart?.(run.id) === true) {
+    return { run, reason: "spec", message: `Container ${container.name} resize requires restart` };
   }
   if (probes.liveness(run.id) === "failure") {
     return { run, reason: "unhealthy", message: `Container ${container.name} failed liveness probe` };

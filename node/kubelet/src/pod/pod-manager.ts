@@ -3,11 +3,13 @@ import { isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import { referenceTo } from "@coracle/client";
 import { CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID } from "../cri/labels.ts";
 import { admitPod } from "../node/admission.ts";
+import { podRequest } from "../resources/qos.ts";
 import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
+import { capacityRefusal, type ResizeRefusal } from "./resize.ts";
 import type { RuntimeState } from "./runtime-state.ts";
 import { CONFIG_HASH, CONFIG_MIRROR } from "./static-pods.ts";
 
-export interface PodManagerDeps extends Omit<PodWorkerDeps, "gone"> {
+export interface PodManagerDeps extends Omit<PodWorkerDeps, "gone" | "admitResize" | "freed"> {
   readonly node: () => Node | undefined;
   readonly nodeName: string;
   /** Pods came or went. */
@@ -145,8 +147,11 @@ export class PodManager {
     const worker = new PodWorker(
       {
         ...this.#deps,
+        admitResize: (wanted) => this.#admitResize(wanted),
+        freed: () => this.#retryResizes(),
         gone: () => {
           this.#workers.delete(uid);
+          this.#retryResizes();
           this.#deps.changed();
         },
       },
@@ -158,15 +163,36 @@ export class PodManager {
     return worker;
   }
 
+  /** Whether the node has what a pod asks for beside what the others have. */
+  #admitResize(pod: Pod): ResizeRefusal | undefined {
+    const node = this.#deps.node();
+    if (node === undefined) return undefined;
+    const requests = { cpu: podRequest(pod, "cpu"), memory: podRequest(pod, "memory") };
+    const never = capacityRefusal(requests, node.status?.allocatable ?? {});
+    if (never !== undefined) return never;
+    const others = this.#living().filter((other) => other.metadata.uid !== pod.metadata.uid);
+    const refusal = admitPod(pod, others, node);
+    return refusal === undefined ? undefined : { reason: "Deferred", message: refusal.message };
+  }
+
+  /** Resources came free: pods that wait for some look again. */
+  #retryResizes(): void {
+    for (const worker of this.#workers.values()) if (worker.waitsForResources) worker.poke();
+  }
+
+  /** The pods that are not over, with what they were granted. */
+  #living(): Pod[] {
+    return [...this.#workers.values()]
+      .map((worker) => worker.pod)
+      .filter((other) => !["Failed", "Succeeded"].includes(this.#deps.statuses.current(other).phase ?? ""));
+  }
+
   #admit(pod: Pod): boolean {
     const node = this.#deps.node();
     const wasStarted = (pod.status?.containerStatuses ?? []).some((status) => status.containerID !== undefined);
     const phase = pod.status?.phase;
     if (node === undefined || wasStarted || phase === "Failed" || phase === "Succeeded") return true;
-    const others = [...this.#workers.values()]
-      .map((worker) => worker.pod)
-      .filter((other) => !["Failed", "Succeeded"].includes(this.#deps.statuses.current(other).phase ?? ""));
-    const refusal = admitPod(pod, others, node);
+    const refusal = admitPod(pod, this.#living(), node);
     if (refusal === undefined) return true;
     this.#refused.add(pod.metadata.uid ?? "");
     this.#deps.recorder.event(referenceTo(Pod, pod), "Warning", refusal.reason, refusal.message);

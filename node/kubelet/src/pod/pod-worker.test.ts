@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CriClient } from "../cri/cri-client.ts";
 import { createImageManager } from "../image/image-manager.ts";
 import { podOf } from "./pod-fixture.ts";
-import { PodWorker } from "./pod-worker.ts";
+import { PodWorker, type PodWorkerDeps } from "./pod-worker.ts";
 import { createStatusManager } from "./status-manager.ts";
 
 interface FakeContainer {
@@ -116,7 +116,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-function story(pod: Pod) {
+function story(pod: Pod, admitResize?: PodWorkerDeps["admitResize"]) {
   const clock = createFakeClock();
   const runtime = fakeRuntime(clock);
   const statuses: PodStatus[] = [];
@@ -152,7 +152,7 @@ function story(pod: Pod) {
         [Symbol.asyncDispose]: async () => {},
       },
       volumes: { prepare: async () => new Map(), renewAt: () => undefined, remove: async () => {} },
-      cgroups: { pathOf: () => "/x", ensure: async () => {}, remove: async () => {} },
+      cgroups: { pathOf: () => "/x", ensure: async () => {}, set: async () => {}, remove: async () => {} },
       context: {
         rootFolder: folder,
         podLogsFolder: join(folder, "logs"),
@@ -168,6 +168,7 @@ function story(pod: Pod) {
       runtimeName: () => "fake",
       ready: Promise.resolve(),
       maxContainerBackoffMs: 300_000,
+      admitResize,
       gone: () => (isGone = true),
     },
     pod,
@@ -222,6 +223,77 @@ describe("a pod's life", () => {
     expect(s.events.filter((reason) => reason === "BackOff")).toHaveLength(2);
     await s.until(() => s.statuses.at(-1)?.containerStatuses?.[0]?.restartCount === 3);
     expect(s.containers.size).toBe(2);
+    await s.worker.close();
+  });
+});
+
+describe("a change of resources", () => {
+  const resources = (cpu: string, memory = "64Mi"): object => ({
+    resources: { requests: { cpu, memory }, limits: { cpu, memory } },
+  });
+  const podWith = (generation: number, container: object): Pod =>
+    podOf({ containers: [{ name: "c", image: "i:1", ...container }] }, {
+      metadata: { name: "p", namespace: "default", uid: "u", generation },
+    } as Partial<Pod>);
+  const resizing = (status: PodStatus | undefined): (string | undefined)[] =>
+    (status?.conditions ?? [])
+      .filter(({ type }) => type?.startsWith("PodResize"))
+      .map(({ type, reason }) => (reason === undefined ? type : `${type} ${reason}`));
+
+  it("is given to the running container, and told of", async () => {
+    const s = story(podWith(1, resources("100m")));
+    s.worker.poke();
+    await s.until(() => running(s).length === 1);
+    s.worker.update(podWith(2, resources("200m", "128Mi")));
+    await s.until(() => s.events.includes("ResizeCompleted"));
+    await s.until(() => s.statuses.at(-1)?.containerStatuses?.[0]?.resources?.limits?.["memory"] === "128Mi");
+    expect(s.calls.filter((method) => method === "UpdateContainerResources")).toHaveLength(1);
+    expect(s.containers.size).toBe(1);
+    const [status] = s.statuses.at(-1)?.containerStatuses ?? [];
+    expect(status).toMatchObject({
+      restartCount: 0,
+      allocatedResources: { cpu: "200m", memory: "128Mi" },
+      resources: { requests: { cpu: "200m" }, limits: { cpu: "200m" } },
+    });
+    expect(s.events.filter((reason) => reason.startsWith("Resize"))).toEqual(["ResizeStarted", "ResizeCompleted"]);
+    await s.worker.close();
+  });
+
+  it("starts the container anew where its policy says so", async () => {
+    const resizePolicy = [{ resourceName: "memory", restartPolicy: "RestartContainer" }];
+    const s = story(podWith(1, { ...resources("100m"), resizePolicy }));
+    s.worker.poke();
+    await s.until(() => running(s).length === 1);
+    const [first] = running(s);
+    s.worker.update(podWith(2, { ...resources("100m", "128Mi"), resizePolicy }));
+    await s.until(() => s.events.includes("ResizeCompleted") && running(s).length === 1);
+    expect(running(s)).not.toEqual([first]);
+    expect(s.calls).not.toContain("UpdateContainerResources");
+    await s.until(() => s.statuses.at(-1)?.containerStatuses?.[0]?.restartCount === 1);
+    await s.worker.close();
+  });
+
+  it("is kept back, with its reason, until the node has it", async () => {
+    let free = false;
+    const message = "Node didn't have enough resource: cpu, requested: 9000, used: 0, capacity: 2000";
+    const s = story(podWith(1, resources("100m")), () => (free ? undefined : { reason: "Deferred", message }));
+    s.worker.poke();
+    await s.until(() => running(s).length === 1);
+    s.worker.update(podWith(2, resources("9")));
+    await s.until(() => resizing(s.statuses.at(-1)).length > 0);
+    expect(resizing(s.statuses.at(-1))).toEqual(["PodResizePending Deferred"]);
+    expect(s.worker.waitsForResources).toBe(true);
+    expect(s.worker.pod.spec?.containers[0]?.resources?.requests).toMatchObject({ cpu: "100m" });
+    free = true;
+    s.worker.poke();
+    await s.until(() => s.events.includes("ResizeCompleted"));
+    expect(s.events.filter((reason) => reason.startsWith("Resize"))).toEqual([
+      "ResizeDeferred",
+      "ResizeStarted",
+      "ResizeCompleted",
+    ]);
+    expect(s.worker.waitsForResources).toBe(false);
+    await s.until(() => JSON.stringify(s.statuses.at(-1)?.conditions).includes('"$patch":"delete"'));
     await s.worker.close();
   });
 });

@@ -26,6 +26,8 @@ import { makeSubPaths, removeOldRuns, writeOwnFiles } from "./container-files.ts
 import { killContainer, stopPod } from "./kill.ts";
 import { planPod, type PodPlan } from "./plan.ts";
 import { isSameRequest, knownRestarts, pullSecrets } from "./pod-request.ts";
+import { PodResizer } from "./pod-resizer.ts";
+import type { ResizeRefusal } from "./resize.ts";
 import { readRuntimeState, type ContainerRun, type RuntimeCache, type RuntimeState } from "./runtime-state.ts";
 import { computePodStatus, type WaitingReason } from "./status.ts";
 import type { StatusManager } from "./status-manager.ts";
@@ -52,6 +54,10 @@ export interface PodWorkerDeps {
   /** Resolves when pods may be started: the runtime and its network are ready. */
   readonly ready: Promise<void>;
   readonly maxContainerBackoffMs: number;
+  /** Whether the node can give a pod other resources than it has. Absent: always. */
+  readonly admitResize?: ((pod: Pod) => ResizeRefusal | undefined) | undefined;
+  /** Something of the node may have come free for other pods. */
+  readonly freed?: (() => void) | undefined;
   /** The pod has no traces left on the node. */
   readonly gone: (uid: string) => void;
 }
@@ -65,7 +71,11 @@ const FIRST_BACKOFF_MS = 10_000;
  * moment. Steps of one pod never overlap.
  */
 export class PodWorker {
+  /** As it is to be run: with the resources that it was granted. */
   #pod: Pod;
+  /** As the API has it. */
+  #wanted: Pod;
+  readonly #resizer: PodResizer;
   readonly #deps: PodWorkerDeps;
   readonly #backoff: Backoff;
   readonly #prober: Prober;
@@ -86,7 +96,16 @@ export class PodWorker {
 
   constructor(deps: PodWorkerDeps, pod: Pod) {
     this.#deps = deps;
-    this.#pod = pod;
+    this.#wanted = pod;
+    this.#resizer = new PodResizer(
+      {
+        ...deps,
+        admitResize: (wanted) => deps.admitResize?.(wanted),
+        tell: (type, reason, message) => this.#tell(type, reason, message),
+      },
+      pod,
+    );
+    this.#pod = this.#resizer.granted(pod);
     this.#backoff = new Backoff({
       initialMs: Math.min(FIRST_BACKOFF_MS, deps.maxContainerBackoffMs),
       maxMs: deps.maxContainerBackoffMs,
@@ -104,6 +123,11 @@ export class PodWorker {
     return this.#pod;
   }
 
+  /** It asks for resources that the other pods of the node have. */
+  get waitsForResources(): boolean {
+    return this.#resizer.isDeferred;
+  }
+
   /** The runtime's state at the last look. */
   get state(): RuntimeState {
     return this.#state;
@@ -113,8 +137,9 @@ export class PodWorker {
   update(pod: Pod): void {
     const wasDeleted = this.#pod.metadata.deletionTimestamp !== undefined;
     const oldGrace = this.#pod.metadata.deletionGracePeriodSeconds;
-    const old = this.#pod;
-    this.#pod = pod;
+    const old = this.#wanted;
+    this.#wanted = pod;
+    this.#pod = this.#resizer.granted(pod);
     // Our own status comes back through the watch: nothing to do for it.
     if (isSameRequest(old, pod)) return;
     this.#areVolumesStale = true;
@@ -206,8 +231,18 @@ export class PodWorker {
     this.#checkDeadline();
     if (this.#terminal !== undefined || phase === "Failed" || phase === "Succeeded") return this.#finish(state);
     await this.#deps.ready;
+    if (this.#resizer.decide(this.#wanted)) {
+      this.#pod = this.#resizer.granted(this.#wanted);
+      this.#report(state, false);
+    }
     this.#prober.sync(this.#pod, state, false);
     for (;;) {
+      try {
+        await this.#resizer.carryOut(this.#pod, state);
+      } catch (error) {
+        this.#report(state, false);
+        throw error;
+      }
       const plan = this.#plan(state);
       if (plan.killPod && !plan.createSandbox) return this.#finish(state);
       const didAct = await this.#carryOut(plan, state);
@@ -220,9 +255,11 @@ export class PodWorker {
   }
 
   #plan(state: RuntimeState): PodPlan {
+    const restarts = this.#resizer.restarts(this.#pod, state);
     const probes = {
       liveness: (id: string) => this.#prober.result(id, "liveness"),
       startup: (id: string) => this.#prober.result(id, "startup"),
+      needsResizeRestart: (id: string) => restarts.has(id),
     };
     return planPod(this.#pod, state, probes, containerHash);
   }
@@ -421,6 +458,7 @@ export class PodWorker {
           sandboxConfig: sandboxConfig(pod, attempt, context),
         });
         containerId = answer.containerId ?? "";
+        this.#resizer.made(containerId, container.resources);
       } catch (error) {
         this.#tell("Warning", "Failed", `Error: ${criMessage(error)}`, name);
         return fail("CreateContainerError", criMessage(error));
@@ -519,6 +557,8 @@ export class PodWorker {
       terminal: this.#terminal,
       isOver,
       runtimeName: this.#deps.runtimeName(),
+      has: (runId) => this.#resizer.has(runId),
+      resize: this.#resizer.progress,
     });
     if (!this.#isRemoved) statuses.set(this.#pod, status);
   }
@@ -533,6 +573,7 @@ export class PodWorker {
     await this.#deps.cgroups.remove(this.#pod);
     if (this.#isAcquired) await this.#deps.objects.release(this.#pod.metadata.uid ?? "");
     this.#isAcquired = false;
+    this.#deps.freed?.();
   }
 
   async #terminate(state: RuntimeState): Promise<void> {

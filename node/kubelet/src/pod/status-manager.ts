@@ -48,6 +48,9 @@ const isEmpty = (value: unknown): boolean =>
   value === null ||
   (typeof value === "object" && !Array.isArray(value) && Object.values(value).every((each) => each === undefined));
 
+/** Conditions of ours that are not always there. */
+const COMES_AND_GOES: ReadonlySet<string> = new Set(["PodResizePending", "PodResizeInProgress"]);
+
 /** The strategic merge patch that leads from one status to another; undefined when they are the same. */
 export function statusPatch(from: PodStatus, to: PodStatus): Record<string, unknown> | undefined {
   const patch: Record<string, unknown> = {};
@@ -56,7 +59,12 @@ export function statusPatch(from: PodStatus, to: PodStatus): Record<string, unkn
     if (key === "conditions" || key === "podIPs" || key === "hostIPs" || sameJson(before[key], value)) continue;
     patch[key] = value ?? null;
   }
-  const conditions = (to.conditions ?? []).flatMap((condition) => conditionPatch(condition, from.conditions));
+  const conditions: unknown[] = (to.conditions ?? []).flatMap((condition) =>
+    conditionPatch(condition, from.conditions),
+  );
+  for (const { type } of from.conditions ?? [])
+    if (COMES_AND_GOES.has(type) && to.conditions?.some((each) => each.type === type) !== true)
+      conditions.push({ $patch: "delete", type });
   if (conditions.length > 0) patch["conditions"] = conditions;
   for (const key of ["podIPs", "hostIPs"] as const) {
     const wanted = to[key];
@@ -80,7 +88,7 @@ function conditionPatch(condition: PodCondition, before: readonly PodCondition[]
 /** Our status with the conditions that others own. */
 function merged(pod: Pod, status: PodStatus): PodStatus {
   const own = new Set((status.conditions ?? []).map(({ type }) => type));
-  const others = (pod.status?.conditions ?? []).filter(({ type }) => !own.has(type));
+  const others = (pod.status?.conditions ?? []).filter(({ type }) => !own.has(type) && !COMES_AND_GOES.has(type));
   return { ...pod.status, ...status, conditions: [...(status.conditions ?? []), ...others] };
 }
 

@@ -1,7 +1,16 @@
-import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from "@coracle/api/core/v1";
+import type {
+  Container,
+  ContainerState,
+  ContainerStatus,
+  Pod,
+  PodCondition,
+  PodStatus,
+  ResourceRequirements,
+} from "@coracle/api/core/v1";
 import type { Instant } from "@coracle/base";
 import { qosClass } from "../resources/qos.ts";
 import { isSidecar, shouldRestart } from "./plan.ts";
+import { resizeConditions, type ResizeProgress } from "./resize.ts";
 import type { ContainerRun, RuntimeState } from "./runtime-state.ts";
 
 /** Why a container is not running, where the runtime cannot know: a failed pull, a missing ConfigMap, a back-off. */
@@ -27,6 +36,9 @@ export interface StatusInput {
   readonly isOver: boolean;
   /** Scheme of container ids: `containerd`. */
   readonly runtimeName: string;
+  /** What a run has, which may not yet be what it was granted. */
+  readonly has?: ((runId: string) => ResourceRequirements | undefined) | undefined;
+  readonly resize?: ResizeProgress | undefined;
 }
 
 const iso = (at: Instant): string => `${new Date(at).toISOString().slice(0, 19)}Z`;
@@ -58,7 +70,10 @@ export function computePodStatus(input: StatusInput): PodStatus {
   return {
     observedGeneration: pod.metadata.generation,
     phase,
-    conditions,
+    conditions: [
+      ...conditions,
+      ...resizeConditions(isTerminalPhase(phase) ? {} : (input.resize ?? {}), old.conditions ?? [], iso(now)),
+    ],
     message: input.terminal?.message ?? old.message,
     reason: input.terminal?.reason ?? old.reason,
     hostIP: input.nodeIps[0],
@@ -167,7 +182,7 @@ function containerStatus(
     ...(run?.user === undefined ? {} : { user: { linux: run.user } }),
     ...(isRunning && container.resources !== undefined
       ? {
-          resources: container.resources,
+          resources: input.has?.(run.id) ?? container.resources,
           ...(container.resources.requests === undefined ? {} : { allocatedResources: container.resources.requests }),
         }
       : {}),
