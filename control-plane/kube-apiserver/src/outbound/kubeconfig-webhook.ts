@@ -33,6 +33,8 @@ export interface KubeconfigWebhookOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly retry?: RetryPolicy | undefined;
+  /** What comes back is of no interest, and may be nothing. */
+  readonly ignoresAnswer?: boolean | undefined;
   /** Of one try. Absent: 30 s. */
   readonly timeoutMs?: number | undefined;
 }
@@ -84,6 +86,7 @@ export async function loadKubeconfigWebhook(options: KubeconfigWebhookOptions): 
         try {
           return await postObject(client, target, {
             body,
+            ignoresAnswer: options.ignoresAnswer,
             silentTimeoutMs: options.timeoutMs ?? TIMEOUT_MS,
             signal,
           });

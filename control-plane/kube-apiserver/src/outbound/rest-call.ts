@@ -11,6 +11,8 @@ export interface ObjectCall {
   /** Ends the call without being told to the peer. */
   readonly silentTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** An answer that is a success is not read. */
+  readonly ignoresAnswer?: boolean | undefined;
 }
 
 const MAX_ERROR_TEXT = 2048;
@@ -105,6 +107,7 @@ export async function postObject(
     signal: call.signal,
   });
   if (answer.status < 200 || answer.status > 206) throw statusOf(answer) ?? genericError(answer);
+  if (call.ignoresAnswer === true) return {};
   const type = headerOf(answer, "content-type");
   const media = type.split(";", 1)[0]!.trim().toLowerCase();
   if (media !== "" && !media.includes("/")) throw new Error("mime: no media type");

@@ -90,6 +90,7 @@ export function decodeObject(
   // An empty list says something: that no one owns anything any longer.
   if (Array.isArray(owners) && owners.length === 0) object.metadata.managedFields = [{}];
   core.definition.defaults?.(object);
+  context?.noteObject?.(object);
   return object;
 }
 

@@ -1,0 +1,95 @@
+import type { BodyWriter, Exchange, Peer, ResponseHeaders } from "../server/exchange.ts";
+
+/** Told what goes through an exchange. */
+export interface ExchangeListener {
+  /** Bodies that were read whole. */
+  body?: ((bytes: Buffer) => void) | undefined;
+  started(status: number, headers: ResponseHeaders): void;
+  /** The answer's bytes, piece by piece. Absent: nobody wants them. */
+  answer?: ((bytes: Buffer) => void) | undefined;
+  ended(): void;
+}
+
+/** An exchange that tells a listener what goes through. */
+export class AuditedExchange implements Exchange {
+  readonly #base: Exchange;
+  readonly #listener: ExchangeListener;
+  headerValues?: NonNullable<Exchange["headerValues"]>;
+
+  constructor(base: Exchange, listener: ExchangeListener) {
+    this.#base = base;
+    this.#listener = listener;
+    if (base.headerValues !== undefined) this.headerValues = (name) => base.headerValues!(name);
+  }
+
+  get method(): string {
+    return this.#base.method;
+  }
+  get path(): string {
+    return this.#base.path;
+  }
+  get query(): string {
+    return this.#base.query;
+  }
+  get peer(): Peer {
+    return this.#base.peer;
+  }
+  get signal(): AbortSignal {
+    return this.#base.signal;
+  }
+  get isStarted(): boolean {
+    return this.#base.isStarted;
+  }
+  get upgrade(): Exchange["upgrade"] {
+    return this.#base.upgrade;
+  }
+
+  header(name: string): string | undefined {
+    return this.#base.header(name);
+  }
+
+  headers(): ReturnType<Exchange["headers"]> {
+    return this.#base.headers();
+  }
+
+  async readBody(limitBytes: number): Promise<Buffer> {
+    const bytes = await this.#base.readBody(limitBytes);
+    this.#listener.body?.(bytes);
+    return bytes;
+  }
+
+  bodyStream(): AsyncIterable<Buffer> {
+    return this.#base.bodyStream();
+  }
+
+  send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
+    this.#listener.started(status, headers);
+    if (body !== undefined) this.#listener.answer?.(body);
+    this.#base.send(status, headers, body);
+    this.#listener.ended();
+  }
+
+  stream(status: number, headers: ResponseHeaders): BodyWriter {
+    const { answer } = this.#listener;
+    this.#listener.started(status, headers);
+    const writer = this.#base.stream(status, headers);
+    writer.onClose(() => this.#listener.ended());
+    if (answer === undefined) return writer;
+    return {
+      write(chunk) {
+        answer(chunk);
+        return writer.write(chunk);
+      },
+      drained: () => writer.drained(),
+      get bufferedBytes() {
+        return writer.bufferedBytes;
+      },
+      get isClosed() {
+        return writer.isClosed;
+      },
+      end: () => writer.end(),
+      abort: () => writer.abort(),
+      onClose: (action) => writer.onClose(action),
+    };
+  }
+}
