@@ -6,6 +6,7 @@ import type { LeaseId, Revision } from "../store/store.ts";
 export interface JournalEntry {
   readonly changes: readonly Version[];
   readonly leases: readonly LeaseChange[];
+  readonly settings: readonly SettingChange[];
   /** Set when this entry is a compaction. */
   readonly compacted?: Revision | undefined;
   /** Versions that nobody can see any more. */
@@ -15,6 +16,12 @@ export interface JournalEntry {
 export type LeaseChange =
   | { readonly type: "keep"; readonly lease: LeaseRecord }
   | { readonly type: "end"; readonly id: LeaseId };
+
+/** Undefined as value: it is removed. */
+export interface SettingChange {
+  readonly name: string;
+  readonly value: unknown;
+}
 
 /** Where an engine keeps what must survive. The rules are the same for all engines; this is what differs. */
 export interface Journal {
@@ -26,5 +33,8 @@ export interface Journal {
   readonly maxKeyBytes: number;
   /** Whether values live here, so that memory can forget them after a write. */
   readonly keepsValues: boolean;
+  readonly totalBytes: number;
+  /** Absent: there is nothing to gain. Not called while a write is under way. */
+  defragment?(): Promise<void>;
   size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }>;
 }

@@ -1,4 +1,6 @@
-import { stat, statfs } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { open, rename, rm, stat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import type * as Lmdb from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
 import type { Version } from "../mvcc/key-index.ts";
@@ -7,7 +9,17 @@ import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError, type Revision } from "../store/store.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import { MEND } from "./lmdb-file.ts";
-import { checksum, leaseKey, LEASES, logKey, LOG_ROWS, MAX_KEY_BYTES, parseLogKey, settingKey } from "./log-record.ts";
+import {
+  checksum,
+  leaseKey,
+  LEASES,
+  SETTINGS,
+  logKey,
+  LOG_ROWS,
+  MAX_KEY_BYTES,
+  parseLogKey,
+  settingKey,
+} from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
 
 /** Raised when the layout changes; a file with another number is refused. */
@@ -17,19 +29,21 @@ const FORMAT = "coracle-store/1";
 export class LmdbJournal implements Journal {
   readonly keepsValues = true;
   readonly maxKeyBytes = MAX_KEY_BYTES;
-  readonly #db: Lmdb.RootDatabase<Buffer, Buffer>;
+  #db: Lmdb.RootDatabase<Buffer, Buffer>;
   readonly #path: string;
+  readonly #open: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>;
 
-  private constructor(db: Lmdb.RootDatabase<Buffer, Buffer>, path: string) {
-    this.#db = db;
+  private constructor(path: string, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
+    this.#open = openFile;
+    this.#db = openFile(path);
     this.#path = path;
   }
 
   /** Opens or creates the file. */
   static async open(lmdb: typeof Lmdb, path: string, isSynced = true): Promise<LmdbJournal> {
-    const db = guard(path, () =>
+    const openFile = (file: string): Lmdb.RootDatabase<Buffer, Buffer> =>
       lmdb.open<Buffer, Buffer>({
-        path,
+        path: file,
         noSubdir: true,
         // A write that resolved is on disk, not on its way.
         overlappingSync: false,
@@ -39,13 +53,12 @@ export class LmdbJournal implements Journal {
         cache: false,
         maxDbs: 1,
         ...NO_TURN_BATCHING,
-      }),
-    );
-    const journal = new LmdbJournal(db, path);
+      });
+    const journal = guard(path, () => new LmdbJournal(path, openFile));
     try {
       await journal.#checkFormat();
     } catch (error) {
-      await db.close();
+      await journal.close();
       throw error;
     }
     return journal;
@@ -57,7 +70,12 @@ export class LmdbJournal implements Journal {
       const compacted = this.#setting<Revision>("compacted") ?? 0;
       const leases: LeaseRecord[] = [];
       for (const { value } of this.#db.getRange(LEASES)) leases.push(parseLease(value));
-      return { ...restore(this.#rows(), compacted), compacted, leases };
+      const settings = new Map<string, unknown>();
+      for (const { key, value } of this.#db.getRange(SETTINGS) as Iterable<{ key: unknown; value: Buffer }>) {
+        const name = (key as Buffer).toString("utf8", 1);
+        if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), JSON.parse(value.toString()));
+      }
+      return { ...restore(this.#rows(), compacted), compacted, leases, settings };
     });
   }
 
@@ -74,6 +92,10 @@ export class LmdbJournal implements Journal {
         if (change.type === "keep")
           this.#put(leaseKey(change.lease.id), { ...change.lease, id: String(change.lease.id) });
         else this.#db.remove(leaseKey(change.id)).catch(ignore);
+      }
+      for (const { name, value } of entry.settings) {
+        if (value === undefined) this.#db.remove(settingKey(KEPT + name)).catch(ignore);
+        else this.#put(settingKey(KEPT + name), value);
       }
       for (const version of entry.dropped) this.#db.remove(logKey(version, version.crc)).catch(ignore);
     });
@@ -94,6 +116,31 @@ export class LmdbJournal implements Journal {
       );
     }
     return value;
+  }
+
+  get totalBytes(): number {
+    return statSync(this.#path).size;
+  }
+
+  /** Writes what is live to a new file and puts that in the place of the old one. */
+  async defragment(): Promise<void> {
+    const path = `${this.#path}.defragmented`;
+    const old = this.#db;
+    try {
+      await removeFile(path);
+      await old.backup(path, true);
+      await syncFile(path);
+      const fresh = guard(path, () => this.#open(path));
+      // Both names move on: whoever opens the file later finds the lock that belongs to it.
+      await rename(path, this.#path);
+      await rename(`${path}-lock`, `${this.#path}-lock`);
+      this.#db = fresh;
+      await syncFile(dirname(this.#path));
+    } catch (error) {
+      await removeFile(path);
+      throw toStoreError(this.#path, error);
+    }
+    await old.close();
   }
 
   async size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
@@ -137,6 +184,9 @@ export class LmdbJournal implements Journal {
   }
 }
 
+/** Settings that users of the engine keep, beside its own. */
+const KEPT = "kept/";
+
 /** Known to the library, missing in its types: a batch starts when it is complete, not a turn later. */
 const NO_TURN_BATCHING: object = { eventTurnBatching: false };
 const APPEND = { append: true } as unknown as number;
@@ -151,6 +201,20 @@ interface TreeStats {
 function parseLease(value: Buffer): LeaseRecord {
   const lease = JSON.parse(value.toString()) as LeaseRecord & { readonly id: number | string };
   return { ...lease, id: leaseIdFrom(BigInt(lease.id)) };
+}
+
+async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(`${path}-lock`, { force: true });
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, "r");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 function ignore(): void {}

@@ -21,6 +21,7 @@ const HEADER_BYTES = 32;
 /** LMDB takes keys of 1978 bytes; the rest is the header. */
 export const MAX_KEY_BYTES = 1_900;
 
+export const SETTINGS = { start: Buffer.of(SETTING), end: Buffer.of(SETTING + 1) } as const;
 export const LEASES = { start: Buffer.of(LEASE), end: Buffer.of(LEASE + 1) } as const;
 export const LOG_ROWS = { start: Buffer.of(LOG), end: Buffer.of(LOG + 1) } as const;
 

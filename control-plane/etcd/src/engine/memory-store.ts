@@ -20,6 +20,10 @@ class NoJournal implements Journal {
     for (const { record, value } of entry.dropped) this.#bytes -= record.key.length + (value?.length ?? 0);
   }
 
+  get totalBytes(): number {
+    return this.#bytes;
+  }
+
   load(): Buffer {
     throw new Error("unreachable: every version holds its value");
   }

@@ -16,8 +16,8 @@ import {
   type WatchSink,
 } from "../store/store.ts";
 import { WatchHub } from "../watch/watch-hub.ts";
-import type { Engine, LeaseState } from "./engine.ts";
-import type { Journal, LeaseChange } from "./journal.ts";
+import type { Engine, LeaseState, StoreView } from "./engine.ts";
+import type { Journal, LeaseChange, SettingChange } from "./journal.ts";
 
 /** What an engine found when it was opened. */
 export interface InitialState {
@@ -30,6 +30,7 @@ export interface InitialState {
   /** Versions that a compaction had yet to remove. */
   readonly dropped: readonly Version[];
   readonly leases: readonly LeaseRecord[];
+  readonly settings: ReadonlyMap<string, unknown>;
 }
 
 /** A lease found on disk lives at least so long, so that its owner can come back and renew it. */
@@ -48,6 +49,7 @@ interface Waiter {
 interface Group {
   readonly changes: Version[];
   readonly leases: LeaseChange[];
+  readonly settings: SettingChange[];
   readonly waiters: Waiter[];
   readonly undo: (() => void)[];
   compacted: Revision | undefined;
@@ -65,7 +67,10 @@ export class MvccStore implements Engine {
   readonly #random: Random;
   readonly #released: (() => Promise<void>) | undefined;
   #group: Group = emptyGroup();
+  #settings = new Map<string, unknown>();
   #dropped: Version[] = [];
+  /** Views that are open: what they hold is not removed. */
+  #views = 0;
   #writing: Promise<void> | undefined;
   #flushIsDue = false;
   #publishing = false;
@@ -161,6 +166,79 @@ export class MvccStore implements Engine {
     return this.#leases.ids();
   }
 
+  get compacted(): Revision {
+    return this.#mvcc.compacted;
+  }
+
+  get totalBytes(): number {
+    return this.#journal.totalBytes;
+  }
+
+  view(): StoreView {
+    this.#checkOpen();
+    const { committed: revision, compacted } = this.#mvcc;
+    const versions: Version[] = [];
+    this.#mvcc.index.forEach(EVERYTHING, ({ newest }) => {
+      for (let version = newest; version !== undefined; version = version.older) {
+        if (version.modRevision <= revision) versions.push(version);
+      }
+    });
+    versions.sort((a, b) => a.modRevision - b.modRevision || a.sub - b.sub);
+    const leases = this.#leases
+      .ids()
+      .map((id) => ({ id, ttlSeconds: 0, remainingSeconds: 0, ...this.#leases.stateOf(id) }));
+    this.#views++;
+    let isOpen = true;
+    return {
+      revision,
+      compacted,
+      versions,
+      leases,
+      settings: new Map(this.#settings),
+      valueOf: (version) => {
+        const value = version.value ?? this.#journal.load(version);
+        if (value === undefined) throw missingValue(version);
+        return value;
+      },
+      [Symbol.dispose]: () => {
+        if (isOpen) this.#views--;
+        isOpen = false;
+        if (this.#views === 0 && this.#dropped.length > 0 && !this.#closed) this.#scheduleFlush();
+      },
+    };
+  }
+
+  async defragment(): Promise<void> {
+    this.#checkOpen();
+    const journal = this.#journal;
+    if (journal.defragment === undefined) return;
+    // oxlint-disable-next-line no-await-in-loop
+    while (this.#writing !== undefined) await this.#writing;
+    this.#checkOpen();
+    const work = journal.defragment();
+    const done = (): void => {
+      this.#writing = undefined;
+      if (hasWork(this.#group) || this.#dropped.length > 0) this.#scheduleFlush();
+    };
+    this.#writing = work.then(done, done);
+    await work;
+  }
+
+  setting(name: string): unknown {
+    return this.#settings.get(name);
+  }
+
+  async keepSetting(name: string, value: unknown): Promise<void> {
+    this.#checkOpen();
+    const before = this.#settings.get(name);
+    const set = (to: unknown): void =>
+      void (to === undefined ? this.#settings.delete(name) : this.#settings.set(name, to));
+    set(value);
+    this.#group.settings.push({ name, value });
+    this.#group.undo.push(() => set(before));
+    await new Promise<void>((settle, reject) => this.#enqueue({ settle, reject }));
+  }
+
   async compact(revision: Revision): Promise<void> {
     this.#checkOpen();
     this.#dropped = this.#dropped.concat(this.#mvcc.compact(revision));
@@ -188,6 +266,7 @@ export class MvccStore implements Engine {
   #restore(initial: InitialState, clock: Clock): void {
     this.#mvcc.index.load(initial.records);
     this.#dropped = [...initial.dropped];
+    this.#settings = new Map(initial.settings);
     for (const change of initial.history) this.#mvcc.history.append(change);
     for (const { id, ttlSeconds, expiresAt } of initial.leases) {
       const ttlMs = ttlSeconds * 1000;
@@ -207,7 +286,7 @@ export class MvccStore implements Engine {
     const value = version.value ?? this.#journal.load(version);
     if (value !== undefined) return value;
     this.#mvcc.checkReadable(version.modRevision);
-    throw new StoreError("corrupt", `the value of revision ${version.modRevision} is missing`);
+    throw missingValue(version);
   }
 
   #checkKeys(request: TxnRequest): void {
@@ -268,12 +347,14 @@ export class MvccStore implements Engine {
 
   #flush(): void {
     const group = this.#group;
-    if (!hasWork(group) && this.#dropped.length === 0) return;
+    const isHeld = this.#views > 0;
+    if (!hasWork(group) && (isHeld || this.#dropped.length === 0)) return;
     this.#group = emptyGroup();
-    const dropped = this.#dropped.length > DROP_SLICE ? this.#dropped.splice(0, DROP_SLICE) : this.#dropped;
-    if (dropped === this.#dropped) this.#dropped = [];
-    const { changes, leases, compacted } = group;
-    const written = this.#journal.write({ changes, leases, compacted, dropped });
+    const isPart = isHeld || this.#dropped.length > DROP_SLICE;
+    const dropped = isPart ? this.#dropped.splice(0, isHeld ? 0 : DROP_SLICE) : this.#dropped;
+    if (!isPart) this.#dropped = [];
+    const { changes, leases, settings, compacted } = group;
+    const written = this.#journal.write({ changes, leases, settings, compacted, dropped });
     if (written === undefined) {
       this.#committed(group);
       return;
@@ -292,7 +373,7 @@ export class MvccStore implements Engine {
     this.#publishing = false;
     if (this.#journal.keepsValues) for (const change of group.changes) change.value = undefined;
     for (const waiter of group.waiters) waiter.settle();
-    if (hasWork(this.#group) || this.#dropped.length > 0) this.#scheduleFlush();
+    if (hasWork(this.#group) || (this.#dropped.length > 0 && this.#views === 0)) this.#scheduleFlush();
   }
 
   /** Those that came after stand on what failed, so they fail too. */
@@ -309,8 +390,14 @@ export class MvccStore implements Engine {
   }
 }
 
+const EVERYTHING = { single: false, start: "", end: undefined } as const;
+
+function missingValue(version: Version): StoreError {
+  return new StoreError("corrupt", `the value of revision ${version.modRevision} is missing`);
+}
+
 function emptyGroup(): Group {
-  return { changes: [], leases: [], waiters: [], undo: [], compacted: undefined };
+  return { changes: [], leases: [], settings: [], waiters: [], undo: [], compacted: undefined };
 }
 
 function hasWork(group: Group): boolean {

@@ -45,3 +45,9 @@ export function decodeGrpcMessage(text: string): string {
 export function encodeGrpcMessage(text: string): string {
   return encodeURIComponent(text).replaceAll("%20", " ").replaceAll("%3A", ":").replaceAll("%2F", "/");
 }
+
+/** The code's name as Go writes it: `PermissionDenied`. */
+export function grpcCodeName(code: number): string {
+  const name = Object.entries(grpcCode).find(([, number]) => number === code)?.[0] ?? `code(${code})`;
+  return name === "ok" ? "OK" : `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+}

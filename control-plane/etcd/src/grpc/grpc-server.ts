@@ -1,4 +1,5 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { TLSSocket } from "node:tls";
 import { encodeGrpcMessage, GrpcError, grpcCode } from "./grpc-error.ts";
 import { frameMessage, MessageReader } from "./message-reader.ts";
 
@@ -9,6 +10,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** `ADDRESS:PORT` of the client. */
   readonly peer: string;
+  /** Common name of the client's certificate, where it showed one that was checked. */
+  readonly certificateUser: string | undefined;
 }
 
 /** The server's side of a streaming call. */
@@ -58,6 +61,9 @@ export function serveGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeader
   const context: CallContext = {
     headers,
     signal: gone.signal,
+    get certificateUser() {
+      return commonNameOf(stream);
+    },
     get peer() {
       const socket = stream.session?.socket;
       return `${socket?.remoteAddress ?? ""}:${socket?.remotePort ?? 0}`;
@@ -117,6 +123,9 @@ function serveStream(
   const call: ServerCall = {
     headers: context.headers,
     signal: context.signal,
+    get certificateUser() {
+      return context.certificateUser;
+    },
     get peer() {
       return context.peer;
     },
@@ -140,6 +149,16 @@ function serveStream(
   });
   stream.once("end", () => guard(() => sink.ended()));
   stream.on("drain", () => guard(() => sink.drained?.()));
+}
+
+function commonNameOf(stream: ServerHttp2Stream): string | undefined {
+  const socket = stream.session?.socket;
+  // The session's socket is a stand-in for the real one, which passes methods on.
+  if (socket === undefined || !("getPeerCertificate" in socket)) return undefined;
+  const secured = socket as unknown as TLSSocket;
+  if (!secured.authorized) return undefined;
+  const name: unknown = secured.getPeerCertificate().subject?.CN;
+  return typeof name === "string" ? name : undefined;
 }
 
 const HEAD = { ":status": 200, "content-type": "application/grpc" } as const;

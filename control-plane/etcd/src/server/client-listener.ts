@@ -16,6 +16,8 @@ export interface ListenerTls {
   readonly key: string;
   /** Given: clients must show a certificate of this authority. */
   readonly clientCa?: string | undefined;
+  /** Whether the common name of a client's certificate says who it is. */
+  readonly usesCertificates?: boolean | undefined;
 }
 
 /** A plain HTTP request, of whichever version. */

@@ -1,7 +1,9 @@
 import type * as etcd from "@coracle/api/etcd";
 import type { Clock, Logger } from "@coracle/base";
+import type { AuthStore } from "../auth/auth-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Revision } from "../store/store.ts";
+import type { Alarms } from "./alarms.ts";
 
 /** The version of etcd whose API this is, as clients are told. */
 export const ETCD_VERSION = "3.6.13";
@@ -16,7 +18,10 @@ export interface EtcdContext {
   readonly memberId: bigint;
   readonly clientUrls: readonly string[];
   readonly peerUrls: readonly string[];
-  readonly quotaBytes: number;
+  readonly alarms: Alarms;
+  /** A name for a file that is not there yet, where there is room for a copy of the data. */
+  readonly temporaryFile: () => string;
+  readonly auth: AuthStore;
 }
 
 /** A single member is its own leader for ever. */

@@ -1,14 +1,22 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Cleanup, type Clock, type Logger } from "@coracle/base";
+import { AuthStore } from "../auth/auth-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { serveGrpc, type GrpcHandlers } from "../grpc/grpc-server.ts";
+import { Alarms } from "./alarms.ts";
+import { authService } from "./auth-service.ts";
 import { listenForClients, type ListenerTls } from "./client-listener.ts";
 import { toStatus } from "./etcd-error.ts";
 import type { EtcdContext } from "./etcd-context.ts";
 import { serveHttp } from "./http-routes.ts";
 import { kvService } from "./kv-service.ts";
 import { leaseService } from "./lease-service.ts";
-import { clusterService, maintenanceService } from "./maintenance-service.ts";
+import { clusterService } from "./cluster-service.ts";
+import { electionService } from "./election-service.ts";
+import { lockService } from "./lock-service.ts";
+import { maintenanceService } from "./maintenance-service.ts";
 import { watchService } from "./watch-service.ts";
 
 /** Above the request limit of the store, so that the store's error is the one that clients see. */
@@ -25,8 +33,11 @@ export interface EtcdServerOptions {
   readonly advertisePeerUrls: readonly string[];
   readonly tls?: ListenerTls | undefined;
   readonly maxRequestBytes: number;
+  /** Bytes of the file from which on writes are refused; Infinity: none. */
   readonly quotaBytes: number;
   readonly watchProgressMs: number;
+  /** For copies that snapshots are sent from; absent: the system's. */
+  readonly temporaryDir?: string | undefined;
 }
 
 export interface EtcdServer extends AsyncDisposable {
@@ -46,7 +57,9 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
     memberId: idOf(`member ${name} ${options.advertisePeerUrls.join(",")}`),
     clientUrls: options.advertiseClientUrls,
     peerUrls: options.advertisePeerUrls,
-    quotaBytes: options.quotaBytes,
+    temporaryFile: () => join(options.temporaryDir ?? tmpdir(), `snapshot-${randomUUID()}`),
+    alarms: new Alarms(store, options.quotaBytes),
+    auth: new AuthStore(store, clock, options.tls?.usesCertificates === true),
   };
   const handlers: GrpcHandlers = new Map([
     ...kvService(context),
@@ -54,6 +67,9 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
     ...leaseService(context),
     ...maintenanceService(context),
     ...clusterService(context),
+    ...authService(context),
+    ...lockService(context),
+    ...electionService(context),
   ]);
   const grpc = { handlers, maxReceivedBytes: options.maxRequestBytes + OVERHEAD_BYTES, toStatus };
   const cleanup = new Cleanup();

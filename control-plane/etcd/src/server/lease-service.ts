@@ -2,6 +2,8 @@ import { loadEtcdCodec } from "@coracle/api";
 import type { GrpcHandler, ServerCall, ServerSink } from "../grpc/grpc-server.ts";
 import { keyToBytes } from "../store/key-text.ts";
 import { StoreError } from "../store/store.ts";
+import { callerOf, checkLease, keyRange } from "./access.ts";
+import { leaseCost } from "./alarms.ts";
 import { toStatus } from "./etcd-error.ts";
 import { headerOf, type EtcdContext } from "./etcd-context.ts";
 import { decode, unary } from "./unary.ts";
@@ -15,7 +17,9 @@ export function leaseService(context: EtcdContext): readonly (readonly [string, 
   return [
     [
       "/etcdserverpb.Lease/LeaseGrant",
-      unary("etcdserverpb.LeaseGrantRequest", "etcdserverpb.LeaseGrantResponse", async (request) => {
+      unary("etcdserverpb.LeaseGrantRequest", "etcdserverpb.LeaseGrantResponse", async (request, call) => {
+        callerOf(context, call);
+        await context.alarms.checkRoom(leaseCost);
         const ttl = Number(request.TTL ?? 0n);
         if (ttl > LONGEST_TTL_SECONDS) throw new StoreError("invalidRequest", "etcdserver: too large lease TTL");
         const seconds = Math.max(1, ttl);
@@ -25,7 +29,9 @@ export function leaseService(context: EtcdContext): readonly (readonly [string, 
     ],
     [
       "/etcdserverpb.Lease/LeaseRevoke",
-      unary("etcdserverpb.LeaseRevokeRequest", "etcdserverpb.LeaseRevokeResponse", async (request) => {
+      unary("etcdserverpb.LeaseRevokeRequest", "etcdserverpb.LeaseRevokeResponse", async (request, call) => {
+        context.alarms.checkSound();
+        checkLease(context, callerOf(context, call), request.ID);
         await store.revokeLease(leaseIdOf(request.ID));
         return { header: headerOf(context, await store.revision()) };
       }),
@@ -33,10 +39,15 @@ export function leaseService(context: EtcdContext): readonly (readonly [string, 
     ["/etcdserverpb.Lease/LeaseKeepAlive", { type: "stream", handle: (call) => keepAlive(context, call) }],
     [
       "/etcdserverpb.Lease/LeaseTimeToLive",
-      unary("etcdserverpb.LeaseTimeToLiveRequest", "etcdserverpb.LeaseTimeToLiveResponse", async (request) => {
+      unary("etcdserverpb.LeaseTimeToLiveRequest", "etcdserverpb.LeaseTimeToLiveResponse", async (request, call) => {
+        const caller = callerOf(context, call);
+        context.auth.checkKnown(caller);
         const header = headerOf(context, await store.revision());
         const lease = store.leaseState(leaseIdOf(request.ID));
         if (lease === undefined) return { header, ID: request.ID, TTL: -1n };
+        if (request.keys === true && !context.auth.isAdministrator(caller)) {
+          for (const key of lease.keys) context.auth.checkRead(caller, keyRange(key));
+        }
         return {
           header,
           ID: request.ID,
@@ -48,10 +59,17 @@ export function leaseService(context: EtcdContext): readonly (readonly [string, 
     ],
     [
       "/etcdserverpb.Lease/LeaseLeases",
-      unary("etcdserverpb.LeaseLeasesRequest", "etcdserverpb.LeaseLeasesResponse", async () => ({
-        header: headerOf(context, await store.revision()),
-        leases: store.leases().map((id) => ({ ID: BigInt(id) })),
-      })),
+      unary("etcdserverpb.LeaseLeasesRequest", "etcdserverpb.LeaseLeasesResponse", async (_, call) => {
+        const caller = callerOf(context, call);
+        context.auth.checkKnown(caller);
+        const ids = store.leases();
+        if (!context.auth.isAdministrator(caller)) {
+          for (const id of ids) {
+            for (const key of store.leaseState(id)?.keys ?? []) context.auth.checkRead(caller, keyRange(key));
+          }
+        }
+        return { header: headerOf(context, await store.revision()), leases: ids.map((id) => ({ ID: BigInt(id) })) };
+      }),
     ],
   ];
 }
@@ -65,6 +83,7 @@ function keepAlive(context: EtcdContext, call: ServerCall): ServerSink {
     let ttl = 0;
     try {
       const lease = leaseIdOf(ID);
+      if (!context.auth.isAdministrator(callerOf(context, call))) checkLease(context, callerOf(context, call), ID);
       await store.keepLeaseAlive(lease);
       ttl = store.leaseState(lease)?.ttlSeconds ?? 0;
     } catch (error) {

@@ -29,6 +29,7 @@ export async function runEtcd(options: {
       : {
           cert: read(flags.certFile),
           key: read(flags.keyFile),
+          usesCertificates: flags.clientCertAuth,
           clientCa: flags.clientCertAuth || flags.trustedCaFile !== "" ? read(flags.trustedCaFile) : undefined,
         };
   await using server = await startEtcdServer({
@@ -41,10 +42,19 @@ export async function runEtcd(options: {
     advertisePeerUrls: flags.initialAdvertisePeerUrls,
     tls,
     maxRequestBytes: flags.maxRequestBytes,
-    quotaBytes: flags.quotaBackendBytes,
+    quotaBytes: quotaOf(flags.quotaBackendBytes),
     watchProgressMs: flags.watchProgressMs,
+    temporaryDir: join(dataDir, "member"),
   });
   logger.info("serving client traffic", { ports: server.ports });
   options.onReady?.(server);
   await aborted(signal);
+}
+
+const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3;
+
+/** As etcd: 0 stands for the default, less than that for no limit. */
+function quotaOf(bytes: number): number {
+  if (bytes === 0) return DEFAULT_QUOTA_BYTES;
+  return bytes < 0 ? Infinity : bytes;
 }

@@ -10,6 +10,8 @@ import {
   type WatchHandle,
   type WatchSink,
 } from "../store/store.ts";
+import { grpcCodeName } from "../grpc/grpc-error.ts";
+import { callerOf, rangeOf } from "./access.ts";
 import { toStatus } from "./etcd-error.ts";
 import { headerOf, type EtcdContext } from "./etcd-context.ts";
 import { decode } from "./unary.ts";
@@ -83,6 +85,11 @@ class WatchStream implements ServerSink {
 
   async #create(request: etcd.WatchCreateRequest): Promise<void> {
     const revision = await this.context.store.revision();
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) {
+      this.send({ watchId: NO_ID, created: true, canceled: true, cancelReason: refusal }, revision);
+      return;
+    }
     let id = request.watchId ?? 0n;
     if (id === 0n) {
       while (this.#watches.has(this.#nextId)) this.#nextId += 1n;
@@ -98,6 +105,23 @@ class WatchStream implements ServerSink {
     this.send({ watchId: id, created: true }, revision);
     if (request.progressNotify === true) this.#armProgress();
     watch.resume();
+  }
+
+  /** Why the caller may not watch this, in the words of the client's library. */
+  #refusal(request: etcd.WatchCreateRequest): string | undefined {
+    const { auth } = this.context;
+    if (!auth.state.enabled) return undefined;
+    const { key, rangeEnd } = request;
+    try {
+      auth.checkRead(
+        callerOf(this.context, this.#call),
+        rangeOf({ key: key?.length === 0 ? Buffer.alloc(1) : key, rangeEnd }),
+      );
+      return undefined;
+    } catch (error) {
+      const { code, message } = toStatus(error);
+      return `rpc error: code = ${grpcCodeName(code)} desc = ${message}`;
+    }
   }
 
   async #cancel(id: bigint): Promise<void> {
