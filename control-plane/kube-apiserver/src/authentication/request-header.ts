@@ -28,7 +28,7 @@ export function headerValues(exchange: Exchange, name: string): string[] {
 
 /** Headers that begin with one of the prefixes, by the rest of their names (percent-decoded). */
 export function extraFromHeaders(exchange: Exchange, prefixes: readonly string[]): Record<string, string[]> {
-  const extra: Record<string, string[]> = {};
+  const extra = new Map<string, string[]>();
   for (const name of Object.keys(exchange.headers())) {
     for (const prefix of prefixes) {
       if (!name.startsWith(prefix.toLowerCase())) continue;
@@ -38,10 +38,10 @@ export function extraFromHeaders(exchange: Exchange, prefixes: readonly string[]
       } catch {
         // kept as it is
       }
-      (extra[key] ??= []).push(...headerValues(exchange, name));
+      extra.set(key, [...(extra.get(key) ?? []), ...headerValues(exchange, name)]);
     }
   }
-  return extra;
+  return Object.fromEntries(extra);
 }
 
 /** A trusted proxy says in headers for whom it asks. */

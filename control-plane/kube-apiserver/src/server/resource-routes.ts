@@ -500,6 +500,9 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       const isOwnGroup = ({ name, isCustom }: CatalogGroup): boolean => name === info.group && isCustom !== true;
       if (resource === undefined && !catalog.groups.some(isOwnGroup)) return sendNotFoundPage(request);
       if (resource === undefined) throw unknownPath();
+      // The old way to watch, `/watch/…`, is one to read, and knows no subresources.
+      if (info.verb === "watch" && info.subresource !== "") throw unknownPath();
+      if (info.verb === "watch" && request.exchange.method !== "GET") throw notAllowed();
       // What is behind a proxy may know other methods.
       if (METHOD_VERBS[info.verb] === undefined && info.subresource !== "proxy") throw notAllowed();
       const isInNamespace = info.namespace !== "" && info.resource !== "namespaces";

@@ -4,6 +4,7 @@ import { StreamBody } from "./http2-exchange.ts";
 
 const HANDSHAKE_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const [TEXT, BINARY, CLOSE, PING, PONG] = [1, 2, 8, 9, 10] as const;
+const MAX_BUFFERED_FOR_PONG = 64 * 1024;
 const NORMAL_CLOSURE = Buffer.from([0x03, 0xe8]);
 
 /** How a body's bytes travel as messages: as they are, as text of base64, or one line a message. */
@@ -71,7 +72,9 @@ export class WebSocketBody extends StreamBody {
       const next = readFrame(this.#input);
       if (next === undefined) return;
       this.#input = this.#input.subarray(next.size);
-      if (next.opcode === PING) super.write(frame(PONG, next.payload));
+      // Who asks without end and never reads gets no answers.
+      const mayAnswer = this.bufferedBytes < MAX_BUFFERED_FOR_PONG;
+      if (next.opcode === PING && mayAnswer) super.write(frame(PONG, next.payload));
       if (next.opcode === CLOSE) this.end();
       if (next.isTooLarge) this.#socket.destroy();
     }

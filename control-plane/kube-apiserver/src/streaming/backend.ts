@@ -70,18 +70,35 @@ function withoutToken(protocols: string): string {
     .join(", ");
 }
 
-/** What is passed on of a request's headers, credentials left out; `Host` and `X-Forwarded-For` are set. */
+/** Headers that a client says are for the next hop only. */
+const namesInConnection = (connection: string | undefined): string[] =>
+  connection === undefined ? [] : connection.split(",").map((name) => name.trim().toLowerCase());
+
+/**
+ * What is passed on of a request's headers, credentials left out; `Host` and `X-Forwarded-For` are set. What a client
+ * declares to be for this hop only is gone before this server adds its own: nobody can have those taken away.
+ */
 export function forwardedHeaders(request: ApiRequest, backend: Backend): ForwardedHeaders {
-  const { exchange } = request;
+  const { exchange, identityHeaders } = request;
   const incoming = exchange.headers();
+  const dropped = new Set(namesInConnection(exchange.header("connection")));
+  const isUpgrade = exchange.upgrade !== undefined;
+  const prefixes = [...PRIVATE_PREFIXES, ...identityHeaders.prefixes];
   const out: ForwardedHeaders = {};
   for (const [name, value] of Object.entries(incoming)) {
-    if (value === undefined || PRIVATE_HEADERS.has(name)) continue;
-    if (PRIVATE_PREFIXES.some((prefix) => name.startsWith(prefix))) continue;
+    if (value === undefined || PRIVATE_HEADERS.has(name) || identityHeaders.names.has(name)) continue;
+    if (prefixes.some((prefix) => name.startsWith(prefix))) continue;
+    if (dropped.has(name) && !(isUpgrade && name === "upgrade")) continue;
     if (name === "sec-websocket-protocol") {
       const protocols = withoutToken(typeof value === "string" ? value : value.join(", "));
       if (protocols !== "") out[name] = protocols;
     } else out[name] = value;
+  }
+  if (isUpgrade) {
+    out["connection"] = "Upgrade";
+    // What follows the head is the new protocol's, once it is agreed upon: a body would be read as a request.
+    delete out["transfer-encoding"];
+    if (out["content-length"] !== undefined) out["content-length"] = "0";
   }
   out["host"] = backend.hostHeader ?? exchange.header("host") ?? exchange.header(":authority") ?? hostOf(backend);
   const before = exchange.header("x-forwarded-for");

@@ -66,11 +66,11 @@ describe("the path behind /proxy", () => {
     ["/api/v1/nodes/n/proxy/", "", "/"],
     ["/x/proxy/a/b/", "/a/b/", "/a/b/"],
     ["/x/proxy/a", "/a/../../b", "/b"],
-    ["/x/proxy/a", "/a%20b", "/a%20b"],
-    ["/x/proxy/a", "/a%2Fb", "/a/b"],
-    ["/x/proxy/a", "/a%2e%2e/%2e%2e/b", "/b"],
-    ["/x/proxy/a", "/a%3Fb", "/a%3Fb"],
-    ["/x/proxy/a", "/%E0%A4%A", "/%E0%A4%A"],
+    ["/x/proxy/a", "/a b", "/a%20b"],
+    ["/x/proxy/a", "/a%20b", "/a%2520b"],
+    ["/x/proxy/a", "/a/../../../b", "/b"],
+    ["/x/proxy/a", "/a?b", "/a%3Fb"],
+    ["/x/proxy/a", "/a\r\nx-remote-user: b", "/a%0D%0Ax-remote-user:%20b"],
   ])("%s (%s) is %s", (path, rest, wanted) => {
     expect(backendPath(path, rest)).toBe(wanted);
   });

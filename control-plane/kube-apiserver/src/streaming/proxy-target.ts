@@ -80,13 +80,7 @@ const encodePath = (path: string): string =>
 /** The path behind `/proxy` as the backend is asked for it; `""` for the proxy's own URL without a slash. */
 export function backendPath(requestPath: string, rest: string): string {
   if (rest === "") return requestPath.endsWith("/") ? "/" : "";
-  let decoded = rest;
-  try {
-    decoded = decodeURIComponent(rest);
-  } catch {
-    return rest;
-  }
-  return encodePath(cleanPath(decoded));
+  return encodePath(cleanPath(rest));
 }
 
 /** One address of a service. */

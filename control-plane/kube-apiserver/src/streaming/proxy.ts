@@ -57,8 +57,6 @@ export interface ProxyOptions {
 }
 
 function hopFree(headers: ForwardedHeaders): ForwardedHeaders {
-  const named = headers["connection"];
-  for (const name of typeof named === "string" ? named.split(",") : []) delete headers[name.trim().toLowerCase()];
   const acceptsTrailers = String(headers["te"] ?? "").includes("trailers");
   for (const name of HOP_HEADERS) delete headers[name];
   if (acceptsTrailers) headers["te"] = "trailers";

@@ -46,9 +46,9 @@ async function askAsItCame(
 ): Promise<DialedUpgrade | undefined> {
   const { upgrade, method } = request.exchange;
   if (upgrade === undefined) throw badRequest("Upgrade request required");
-  const dialed = await dialUpgrade(backend, method, forwardedHeaders(request, backend), upgrade.head);
+  const dialed = await dialUpgrade(backend, method, forwardedHeaders(request, backend), request.signal);
   if (REFUSED.has(dialed.answer.status) && offers(request, protocol)) return dialed;
-  await joinUpgrade(upgrade.socket, dialed);
+  await joinUpgrade(upgrade, dialed);
   return undefined;
 }
 
@@ -136,9 +136,9 @@ export async function streamPorts(request: ApiRequest, backend: Backend): Promis
   refused.socket.destroy();
   const { exchange } = request;
   const headers = { ...spdyHeaders(request, backend), "x-stream-protocol-version": "portforward.k8s.io" };
-  const dialed = await dialUpgrade(backend, "POST", headers);
+  const dialed = await dialUpgrade(backend, "POST", headers, request.signal);
   const client = exchange.upgrade!.socket;
-  if (dialed.answer.status !== 101) return joinUpgrade(client, dialed);
+  if (dialed.answer.status !== 101) return joinUpgrade(exchange.upgrade!, dialed);
   const { acceptPortForwardTunnel, joinConnections } = await import("@coracle/client/streaming");
   const tunnel: Duplex | undefined = await acceptPortForwardTunnel(
     handshakeOf(request),

@@ -1,7 +1,9 @@
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { badRequest, statusError } from "@coracle/apimachinery";
+import { onAbort } from "@coracle/base";
 import type { ApiRequest } from "../server/api-request.ts";
 import {
   dialErrorText,
@@ -34,6 +36,8 @@ export function dialBackend(backend: Backend): Promise<Duplex> {
     socket.setTimeout(DIAL_TIMEOUT_MS, expire);
     function settle(): void {
       socket.removeListener("error", fail);
+      // Whoever uses the connection sees it closed; an error that nobody happens to wait for must not end the process.
+      socket.on("error", () => {});
       socket.setTimeout(0);
       socket.removeListener("timeout", expire);
       socket.setNoDelay(true);
@@ -105,16 +109,20 @@ export interface DialedUpgrade {
   readonly answer: UpgradeAnswer;
 }
 
-/** Asks a backend to switch protocols with the given request. The caller owns the connection. */
+/**
+ * Asks a backend to switch protocols with the given request. The caller owns the connection. When the signal aborts
+ * before there is an answer, nobody waits for one any longer.
+ */
 export async function dialUpgrade(
   backend: Backend,
   method: string,
   headers: ForwardedHeaders,
-  early: Buffer = Buffer.alloc(0),
+  signal?: AbortSignal,
 ): Promise<DialedUpgrade> {
   const socket = await dialBackend(backend);
-  socket.write(requestHead(method, backend.path, headers));
-  if (early.length > 0) socket.write(early);
+  using _link = signal === undefined ? undefined : onAbort(signal, () => socket.destroy());
+  // Names of users are UTF-8 in Latin-1 clothes already.
+  socket.write(requestHead(method, backend.path, headers), "latin1");
   try {
     const answer = await readUpgradeAnswer(socket);
     if (answer.status !== 101 && answer.status < 400)
@@ -126,13 +134,28 @@ export async function dialUpgrade(
   }
 }
 
-/** Hands a backend's answer to the client as it came, and from then on every byte both ways, until both have closed. */
-export async function joinUpgrade(client: Duplex, { socket, answer }: DialedUpgrade): Promise<void> {
-  const { joinConnections } = await import("@coracle/client/streaming");
+/**
+ * Hands a backend's answer to the client as it came, and from then on every byte both ways, until both have closed.
+ * `early` is what the client sent right behind its request. While the backend still speaks HTTP it gets none of the
+ * client's bytes: it would read them as one more request of this server's.
+ */
+export async function joinUpgrade(
+  { socket: client, head: early }: { readonly socket: Duplex; readonly head: Buffer },
+  { socket, answer }: DialedUpgrade,
+): Promise<void> {
   client.write(answer.head);
   if (answer.rest.length > 0) client.write(answer.rest);
-  // A refusal ends with its body; its connection is of no further use.
-  if (answer.status !== 101) socket.end();
+  if (answer.status !== 101) {
+    // A refusal ends with its body; its connection is of no further use.
+    socket.end();
+    client.resume();
+    client.once("close", () => socket.destroy());
+    await pipeline(socket, client).catch(() => undefined);
+    client.destroy();
+    return;
+  }
+  const { joinConnections } = await import("@coracle/client/streaming");
+  if (early.length > 0) socket.write(early);
   await joinConnections(client, socket);
 }
 
@@ -143,6 +166,6 @@ export async function joinUpgrade(client: Duplex, { socket, answer }: DialedUpgr
 export async function tunnelUpgrade(request: ApiRequest, backend: Backend): Promise<void> {
   const { upgrade, method } = request.exchange;
   if (upgrade === undefined) throw badRequest("Upgrade request required");
-  const dialed = await dialUpgrade(backend, method, forwardedHeaders(request, backend), upgrade.head);
-  await joinUpgrade(upgrade.socket, dialed);
+  const dialed = await dialUpgrade(backend, method, forwardedHeaders(request, backend), request.signal);
+  await joinUpgrade(upgrade, dialed);
 }
