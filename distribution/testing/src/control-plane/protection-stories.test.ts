@@ -52,6 +52,7 @@ describe("a ServiceCIDR", () => {
 
   it("goes at once when another takes over its addresses", async () => {
     await make(name, "192.168.77.0/24");
+    await plane.until("ready", async () => (await readiness())?.startsWith("True"));
     await makeService("a", "192.168.77.9");
     await plane.admin.delete(ServiceCIDR, { name });
     await plane.until("held", async () => (await readiness())?.startsWith("False"));
@@ -65,7 +66,11 @@ describe("a ServiceCIDR", () => {
 describe("a class of volume attributes", () => {
   it("goes when no claim has it any more", async () => {
     const name = "gold";
-    await plane.admin.create(VolumeAttributesClass, { metadata: { name }, driverName: "csi.example.com" });
+    await plane.admin.create(VolumeAttributesClass, {
+      metadata: { name },
+      driverName: "csi.example.com",
+      parameters: { iops: "9" },
+    });
     const claim = {
       metadata: { namespace, name: "data" },
       spec: {
