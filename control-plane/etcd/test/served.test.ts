@@ -17,7 +17,7 @@ describe("served over gRPC", () => {
       advertiseClientUrls: [],
       advertisePeerUrls: [],
       maxRequestBytes: 1_572_864,
-      quotaBytes: 0,
+      quotaBytes: Infinity,
       watchProgressMs: 600_000,
     });
     const store = createRemoteStore({ endpoints: [`http://127.0.0.1:${server.ports[0]}`], clock: systemClock });
