@@ -142,6 +142,20 @@ describe("lists", () => {
     expect(third.metadata.continue).toBeUndefined();
   });
 
+  it("that cannot go on in their state are 410 with a token that goes on in the present one", async () => {
+    const first = await configMaps().list(context, undefined, { limit: 3 });
+    await configMaps().create(context, "default", configMap("c65"), write);
+    const made = await configMaps().create(context, "default", configMap("c7"), write);
+    await fixture.store.compact(Number(metaOf(made).resourceVersion));
+    const refused: unknown = await Promise.resolve()
+      .then(async () => configMaps().list(context, undefined, { limit: 3, continue: first.metadata.continue ?? "" }))
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 410, status: { reason: "Expired" } });
+    const token = (refused as { status: { metadata: { continue: string } } }).status.metadata.continue;
+    const rest = await configMaps().list(context, undefined, { limit: 9, continue: token });
+    expect(rest.items.map((item) => item.name)).toEqual(["c3", "c4", "c65", "c7", "c5", "c6"]);
+  });
+
   it("are narrowed by selectors", async () => {
     const odd = await configMaps().list(context, "default", { labelSelector: "odd=1" });
     expect(odd.items.map((item) => item.name)).toEqual(["c1", "c3"]);
