@@ -235,7 +235,8 @@ export const service: ResourceDefinition = {
       const errors: FieldError[] = [];
       const spec = as<Service>(object).spec ?? {};
       const before = as<Service>(old).spec ?? {};
-      errors.push(...checkClusterIpChange(spec, before));
+      // Addresses that are wrong by themselves are told alone.
+      if (checkClusterIpFields(spec, before).length === 0) errors.push(...checkClusterIpChange(spec, before));
       if (
         spec.type === "LoadBalancer" &&
         before.type === "LoadBalancer" &&
