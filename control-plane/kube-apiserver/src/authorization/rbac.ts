@@ -67,6 +67,26 @@ interface Remembered {
   readonly otherwise: Decision;
 }
 
+const MAX_REMEMBERED = 10_000;
+/** Whoever asks about longer names wants memory. */
+const MAX_KEY_LENGTH = 512;
+const SEPARATOR = "\n";
+
+/**
+ * What a decision is remembered by; undefined: it is not. Every part can be what the asking user wishes, so parts that
+ * hold the separator, by which one question could be taken for another, are not remembered.
+ */
+export function keyOfQuestion(attributes: AuthorizationAttributes): string | undefined {
+  const { isResource, verb, group, resource, subresource, namespace, path } = attributes;
+  const key = isResource
+    ? `${verb}${SEPARATOR}${group}${SEPARATOR}${resource}${SEPARATOR}${subresource}${SEPARATOR}${namespace}`
+    : `${verb}${SEPARATOR}${path}`;
+  if (key.length > MAX_KEY_LENGTH) return undefined;
+  let separators = 0;
+  for (let at = key.indexOf(SEPARATOR); at !== -1; at = key.indexOf(SEPARATOR, at + 1)) separators += 1;
+  return separators === (isResource ? 4 : 1) ? key : undefined;
+}
+
 function describeSubject({ kind, name, namespace }: Subject, bindingNamespace: string): string {
   if (kind !== "ServiceAccount") return `${kind} ${JSON.stringify(name)}`;
   const home = namespace === undefined || namespace === "" ? bindingNamespace : namespace;
@@ -213,14 +233,12 @@ export function createRbacAuthorizer(registry: Registry): RbacAuthorizer {
     authorize(attributes): Decision {
       let known = decisions.get(attributes.user);
       if (known === undefined) decisions.set(attributes.user, (known = new Map()));
-      const key = attributes.isResource
-        ? `${attributes.verb} ${attributes.group}/${attributes.resource}/${attributes.subresource} ${attributes.namespace}`
-        : `${attributes.verb} ${attributes.path}`;
-      let remembered = known.get(key);
+      const key = keyOfQuestion(attributes);
+      let remembered = key === undefined ? undefined : known.get(key);
       if (remembered === undefined) {
         remembered = decide(attributes);
-        if (known.size > 10_000) known.clear();
-        known.set(key, remembered);
+        if (known.size >= MAX_REMEMBERED) known.clear();
+        if (key !== undefined) known.set(key, remembered);
       }
       return remembered.names?.get(attributes.name) ?? remembered.otherwise;
     },

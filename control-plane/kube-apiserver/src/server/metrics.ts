@@ -8,10 +8,22 @@ interface Histogram {
   total: number;
 }
 
+const MAX_RESOURCES = 5_000;
+/** Codes that nothing has that is not there. */
+const FOUND: ReadonlySet<number> = new Set([200, 201, 202, 409, 422]);
+const PLAIN = /^group="[a-z0-9.-]*",resource="[a-z0-9.-]*"$/;
+const PLAIN_NAME = /^[a-z]{0,32}$/;
+const VERSION = /^v[0-9a-z]{0,30}$/;
+const VERBS: ReadonlySet<string> = new Set(
+  "CREATE DELETE DELETECOLLECTION GET HEAD LIST OPTIONS PATCH POST PUT UPDATE WATCH".split(" "),
+);
+
 /** Counts requests under upstream's names. */
 export class RequestMetrics {
   readonly #totals = new Map<string, number>();
   readonly #durations = new Map<string, Histogram>();
+  /** Resources that were found, as labels. */
+  readonly #known = new Set<string>();
   inflightReadOnly = 0;
   inflightMutating = 0;
   readonly #extra: (() => string)[] = [];
@@ -25,7 +37,7 @@ export class RequestMetrics {
     const { info } = request;
     const scope = !info.isResource ? "" : info.isNamed ? "resource" : info.namespace === "" ? "cluster" : "namespace";
     const verb = info.isResource ? info.verb.toUpperCase() : request.exchange.method;
-    const labels = `group="${info.group}",resource="${info.resource}",scope="${scope}",subresource="${info.subresource}",verb="${verb}",version="${info.version}"`;
+    const labels = this.#labelsOf(request, code, scope, verb);
     const key = `code="${code}",${labels}`;
     this.#totals.set(key, (this.#totals.get(key) ?? 0) + 1);
     if (info.verb === "watch") return;
@@ -38,6 +50,23 @@ export class RequestMetrics {
     if (bucket !== -1) histogram.counts[bucket]! += 1;
     histogram.sum += seconds;
     histogram.total += 1;
+  }
+
+  /**
+   * What a URL names counts only once something was found there: otherwise whoever asks for what there is not would
+   * make series without end.
+   */
+  #labelsOf({ info }: ApiRequest, code: number, scope: string, verb: string): string {
+    const what = `group="${info.group}",resource="${info.resource}"`;
+    const isKnown = this.#known.has(what);
+    const isFound = PLAIN.test(what) && FOUND.has(code);
+    if (isFound && !isKnown && this.#known.size < MAX_RESOURCES) this.#known.add(what);
+    const isNamed = isKnown || isFound;
+    const subresource =
+      isNamed && PLAIN_NAME.test(info.subresource) && (isFound || code !== 404) ? info.subresource : "";
+    const version = isNamed && VERSION.test(info.version) ? info.version : "";
+    const method = VERBS.has(verb) ? verb : "other";
+    return `${isNamed ? what : 'group="",resource=""'},scope="${scope}",subresource="${subresource}",verb="${method}",version="${version}"`;
   }
 
   /** The Prometheus text format. */

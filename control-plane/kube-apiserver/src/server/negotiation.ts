@@ -113,6 +113,8 @@ export function refuseUnlessAccepted(header: string | undefined, types: readonly
 }
 
 const MAX_KEPT = 512;
+/** Longer ones are nobody's habit. */
+const MAX_KEPT_LENGTH = 512;
 const kept = new Map<string, Format>();
 
 /** Picks the first form a client accepts that the server has. Throws 406. */
@@ -124,7 +126,7 @@ export function negotiate(header: string | undefined, offer: Offer): Format {
   format = choose(header, offer);
   if (format === undefined) throw refusal(header, offer);
   if (kept.size >= MAX_KEPT) kept.clear();
-  kept.set(key, format);
+  if (key.length <= MAX_KEPT_LENGTH) kept.set(key, format);
   return format;
 }
 

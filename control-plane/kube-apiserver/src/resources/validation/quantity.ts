@@ -2,6 +2,7 @@ import { parseQuantity, QuantityError } from "@coracle/apimachinery";
 
 const seen = new Map<string, bigint>();
 const MOST_SEEN = 4096;
+const LONGEST_SEEN = 64;
 
 /** A quantity's value in nano units, exact; what is absent or no quantity (decoding refuses those) counts as 0. */
 export function quantityNanos(value: string | number | null | undefined): bigint {
@@ -11,7 +12,7 @@ export function quantityNanos(value: string | number | null | undefined): bigint
   if (nanos === undefined) {
     nanos = nanosOf(source);
     if (seen.size > MOST_SEEN) seen.clear();
-    seen.set(source, nanos);
+    if (source.length <= LONGEST_SEEN) seen.set(source, nanos);
   }
   return nanos;
 }
