@@ -25,7 +25,10 @@ export interface HttpExchange {
   readonly method: string;
   /** Path and query. */
   readonly url: string;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Readable;
+  /** Called once, when the answer is complete or the client is gone. */
+  onClose(listener: () => void): void;
   /** Sends the head; the body is written to the result. */
   respond(code: number, contentType: string): Writable;
 }
@@ -87,7 +90,9 @@ function protocols(options: ClientListenerOptions, sessions: Set<ServerHttp2Sess
     options.http({
       method: headers[":method"] ?? "GET",
       url: headers[":path"] ?? "/",
+      headers,
       body: stream,
+      onClose: (listener) => void stream.once("close", listener),
       respond(code, contentType) {
         stream.respond({ ":status": code, "content-type": contentType });
         return stream;
@@ -98,7 +103,9 @@ function protocols(options: ClientListenerOptions, sessions: Set<ServerHttp2Sess
     options.http({
       method: request.method ?? "GET",
       url: request.url ?? "/",
+      headers: request.headers,
       body: request,
+      onClose: (listener) => void response.once("close", listener),
       respond(code, contentType) {
         response.writeHead(code, { "content-type": contentType });
         return response;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Cleanup, type Clock, type Logger } from "@coracle/base";
 import { AuthStore } from "../auth/auth-store.ts";
 import type { Engine } from "../engine/engine.ts";
+import { Gateway } from "../gateway/gateway.ts";
 import { serveGrpc, type GrpcHandlers } from "../grpc/grpc-server.ts";
 import { Alarms } from "./alarms.ts";
 import { authService } from "./auth-service.ts";
@@ -17,6 +18,7 @@ import { clusterService } from "./cluster-service.ts";
 import { electionService } from "./election-service.ts";
 import { lockService } from "./lock-service.ts";
 import { maintenanceService } from "./maintenance-service.ts";
+import { Metrics } from "./metrics.ts";
 import { watchService } from "./watch-service.ts";
 
 /** Above the request limit of the store, so that the store's error is the one that clients see. */
@@ -61,7 +63,8 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
     alarms: new Alarms(store, options.quotaBytes),
     auth: new AuthStore(store, clock, options.tls?.usesCertificates === true),
   };
-  const handlers: GrpcHandlers = new Map([
+  const metrics = new Metrics();
+  const services = [
     ...kvService(context),
     ...watchService(context, options.watchProgressMs),
     ...leaseService(context),
@@ -70,8 +73,11 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
     ...authService(context),
     ...lockService(context),
     ...electionService(context),
-  ]);
+  ];
+  const handlers: GrpcHandlers = new Map(services.map(([path, handler]) => [path, metrics.counted(path, handler)]));
   const grpc = { handlers, maxReceivedBytes: options.maxRequestBytes + OVERHEAD_BYTES, toStatus };
+  let gateway: Gateway | undefined;
+  const http = { context, metrics, gateway: () => (gateway ??= new Gateway(handlers, grpc.maxReceivedBytes)) };
   const cleanup = new Cleanup();
   const ports: number[] = [];
   try {
@@ -81,7 +87,12 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
         port: Number(url.port),
         tls: url.protocol === "https:" ? options.tls : undefined,
         grpc: (stream, headers) => serveGrpc(stream, headers, grpc),
-        http: (exchange) => serveHttp(context, exchange),
+        http: (exchange) => {
+          serveHttp(http, exchange).catch((error: unknown) => {
+            context.logger.error("a request failed", { path: exchange.url, error });
+            exchange.body.destroy();
+          });
+        },
       });
       cleanup.use(listener);
       ports.push(listener.port);
