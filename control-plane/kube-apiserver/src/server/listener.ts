@@ -56,6 +56,8 @@ export interface Listener {
   readonly port: number;
   /** Asks clients for certificates of these authorities (PEM) from the next connection on. */
   setClientCa(pems: readonly string[]): void;
+  /** Shows this certificate from the next connection on; `names`: to who asks for one of these alone. */
+  setCertificate(pair: { readonly cert: string; readonly key: string }, names?: readonly string[]): void;
   /** Takes no new connections, and tells clients to make no new requests on theirs. */
   drain(): void;
   /** The same; lets what is in progress end for `graceMs`, then cuts the rest off. */
@@ -89,10 +91,11 @@ function certificatesOf(socket: TLSSocket): X509Certificate[] {
 /** Listens with HTTP/2 and HTTP/1.1 on one port. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { handle, logger } = options;
-  const contextOf = (clientCa: readonly string[]): SecureContextOptions => ({
-    cert: options.tls.cert,
-    key: options.tls.key,
-    ca: [...clientCa],
+  let pair = { cert: options.tls.cert, key: options.tls.key };
+  let { clientCa } = options.tls;
+  const contextOf = (authorities: readonly string[]): SecureContextOptions => ({
+    ...pair,
+    ca: [...authorities],
     minVersion: options.minTlsVersion ?? "TLSv1.2",
     ...(options.ciphers === undefined ? {} : { ciphers: [...options.ciphers, ...TLS_13_CIPHERS].join(":") }),
   });
@@ -148,7 +151,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     };
     peers.set(session, peer);
     session.setTimeout(IDLE_TIMEOUT_MS, () => {
-      if (peer.openBodies === 0) session.close();
+      if (peer.openBodies > 0 || session.destroyed) return;
+      session.goaway();
+      // Not closed in good order: that waits for the other end, which may never answer.
+      setImmediate(() => session.destroy());
     });
   });
   // The headers as they were sent come too, though the types do not say so.
@@ -231,7 +237,21 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   return {
     port: (server.address() as AddressInfo).port,
     setClientCa(pems) {
+      clientCa = pems;
       server.setSecureContext(contextOf(pems));
+    },
+    setCertificate(changed, names) {
+      // Of several for a name the latest counts.
+      for (const name of names ?? []) server.addContext(name, { ...changed, ca: [...clientCa] });
+      if (names !== undefined) return;
+      const before = pair;
+      pair = changed;
+      try {
+        server.setSecureContext(contextOf(clientCa));
+      } catch (error) {
+        pair = before;
+        throw error;
+      }
     },
     drain,
     async close(graceMs) {
