@@ -406,9 +406,15 @@ export function readApiServerConfig(
     const cert = read(certFile);
     return { cert, key: read(keyFile), names: names.length === 0 ? namesIn(cert) : names };
   });
+  const main =
+    flags.tlsCertFile === "" ? undefined : { certFile: flags.tlsCertFile, keyFile: flags.tlsPrivateKeyFile };
   return {
     config: {
       ...config,
+      certificateFiles: {
+        main,
+        named: sniCertificates.map((pair, i) => ({ ...pair, names: namedCertificates[i]!.names })),
+      },
       serving: {
         ...serving,
         namedCertificates,

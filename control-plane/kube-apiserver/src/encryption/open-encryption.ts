@@ -106,7 +106,8 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
   };
   return {
     store,
-    healthChecks: reloads || transformers.kms.length > 0 ? [{ name: "kms-providers", check }] : [],
+    healthChecks:
+      reloads || transformers.kms.length > 0 ? [{ name: "kms-providers", check, isNoReasonToRestart: true }] : [],
     async [Symbol.asyncDispose]() {
       await file?.[Symbol.asyncDispose]();
       transformers[Symbol.dispose]();

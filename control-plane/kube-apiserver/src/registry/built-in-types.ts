@@ -47,8 +47,10 @@ export const readBuiltInValue: ValueReader = (value) => {
   if (!isKubernetesProtobuf(value)) return readJsonValue(value);
   const object = decodeKubernetes(value);
   const [group, version] = splitVersion(String(object["apiVersion"]));
-  const decoded = builtInSchema().decodeKind({ group, version, kind: String(object["kind"]) }, object);
-  return decoded.object as ApiDraft;
+  const type = { group, version, kind: String(object["kind"]) };
+  // What an upstream server keeps for itself, such as the ports that it gave out, has no schema.
+  if (builtInSchema().findKind(type) === undefined) return object as ApiDraft;
+  return builtInSchema().decodeKind(type, object).object as ApiDraft;
 };
 
 function splitVersion(apiVersion: string): readonly [string, string] {

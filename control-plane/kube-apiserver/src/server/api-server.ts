@@ -3,6 +3,7 @@ import { sleep, TaskScope, type Clock, type Logger, type Random } from "@coracle
 import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
+import { followCertificates, type CertificateFiles } from "../operation/followed-certificates.ts";
 import { openAudit } from "../audit/open-audit.ts";
 import type { AuditSettings } from "../audit/settings.ts";
 import { readPluginConfigurations } from "../admission/configuration/plugin-decoders.ts";
@@ -45,7 +46,7 @@ import { componentStatuses } from "./component-statuses.ts";
 import { createExtraHeaders } from "./cross-origin.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
 import { createFilterChain, type FilterChainOptions } from "./filter-chain.ts";
-import { createHealthRoutes, type HealthCheck } from "./health.ts";
+import { HealthRoutes, isAskedFor, standardChecks, type HealthCheck } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
 import { RequestMetrics } from "./metrics.ts";
@@ -120,6 +121,8 @@ export interface ApiServerConfig {
   /** `--runtime-config`. Absent: what is on by default. */
   readonly isServed?: IsServed | undefined;
   readonly admission: AdmissionSettings;
+  /** Followed while the server runs. Absent: its certificates stay as they are. */
+  readonly certificateFiles?: CertificateFiles | undefined;
   /** Absent: nothing is recorded. */
   readonly audit?: AuditSettings | undefined;
   /** Absent: objects are stored as they are. */
@@ -289,14 +292,12 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
   );
   const serverAddress = (): string => `${serving.externalHostname ?? config.advertiseAddress}:${advertisedPort}`;
-  const checks: HealthCheck[] = [
-    { name: "ping", check: () => undefined },
-    { name: "log", check: () => undefined },
-    ...(deps.healthChecks ?? []),
-    { name: "poststarthook/rbac/bootstrap-roles", check: () => (isReady ? undefined : "not finished") },
-    { name: "poststarthook/bootstrap-controller", check: () => (isReady ? undefined : "not finished") },
-    { name: "shutdown", isReadinessOnly: true, check: () => (isStopping ? "process is shutting down" : undefined) },
-  ];
+  const checks = standardChecks({
+    own: deps.healthChecks ?? [],
+    isReady: () => isReady,
+    isStopping: () => isStopping,
+  });
+  const health = new HealthRoutes(checks);
   const aggregator = createAggregator({
     catalog,
     registry,
@@ -330,7 +331,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const requestTimeoutMs = serving.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const paths: readonly PathRoutes[] = [
     createDiscoveryRoutes(aggregator.discovery, serverAddress, codecs),
-    createHealthRoutes(checks),
+    (request) => health.serve(request),
+    (request) => (request.info.path === "/metrics/slis" ? sendSlis(request, health) : undefined),
     (request) => (/^\/version\/?$/.test(request.info.path) ? sendVersion(request) : undefined),
     (request) => {
       if (request.info.path !== "/metrics") return undefined;
@@ -389,6 +391,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   });
 
   const listeners: Listener[] = [];
+  const certificates: AsyncDisposable[] = [];
   const authorityTexts = (): string[] =>
     [authentication.clientCa(), authentication.requestHeaderCa()].filter((pem) => pem !== undefined);
   /** Connections from now on are asked for certificates of the new authorities, and extension servers told of them. */
@@ -414,6 +417,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       const limits = { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, endsConnection };
       const listener = await listen({ host, port, tls, handle, logger, ...limits });
       listeners.push(listener);
+      if (config.certificateFiles !== undefined) {
+        certificates.push(await followCertificates(config.certificateFiles, listener, logger));
+      }
       if (listeners.length === 1) {
         advertisedPort = listener.port;
         await publishKubernetesService({
@@ -440,6 +446,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_GRACE_MS)));
       flow?.[Symbol.dispose]();
       await scope[Symbol.asyncDispose]();
+      for (const followed of certificates) await followed[Symbol.asyncDispose]();
       await audit?.[Symbol.asyncDispose]();
       await extensions[Symbol.asyncDispose]();
       await aggregator[Symbol.asyncDispose]();
@@ -501,6 +508,7 @@ function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoute
       "/healthz",
       "/livez",
       "/metrics",
+      "/metrics/slis",
       "/openapi/v2",
       "/openapi/v3",
       "/openapi/v3/",
@@ -508,12 +516,18 @@ function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoute
       "/readyz",
       "/version",
     );
-    for (const { name, isReadinessOnly } of checks) {
-      paths.push(`/healthz/${name}`, `/readyz/${name}`);
-      if (isReadinessOnly !== true) paths.push(`/livez/${name}`);
+    for (const check of checks) {
+      for (const endpoint of ["healthz", "livez", "readyz"] as const) {
+        if (isAskedFor(check, endpoint)) paths.push(`/${endpoint}/${check.name}`);
+      }
     }
     return sendJson(request, 200, { paths: paths.toSorted() });
   };
+}
+
+async function sendSlis(request: ApiRequest, health: HealthRoutes): Promise<void> {
+  const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
+  request.exchange.send(200, headers, Buffer.from(await health.metrics()));
 }
 
 /** `/version`, which comes as JSON only. */
