@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { sleep, systemClock } from "@coracle/base";
 import { openClusterPki, type ClusterPki } from "@coracle/pki";
 import { Connection, type Target } from "./connection.ts";
@@ -57,7 +57,7 @@ function commonFlags(pki: ClusterPki, port: number): string[] {
 export function startOurServer(coracle: string): Promise<ServerUnderTest> {
   return startServer((dir, pki, port, start) => {
     const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`];
-    return Promise.resolve([start("kube-apiserver", process.execPath, [coracle, "kube-apiserver", ...flags])]);
+    return Promise.resolve([start("kube-apiserver", process.execPath, [resolve(coracle), "kube-apiserver", ...flags])]);
   });
 }
 
