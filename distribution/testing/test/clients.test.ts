@@ -279,6 +279,109 @@ describe("clients that were written for upstream", () => {
       );
     });
 
+    it("runs controllers of pods as people did before Deployments", async () => {
+      keepLogsOnFailure();
+      const selector = { app: "demo" };
+      const container = {
+        name: "demo",
+        image: "localhost/busybox:1",
+        command: ["sh", "-c", "echo one; echo two; echo three; sleep 1000000"],
+        ports: [{ containerPort: 80 }],
+      };
+      const spec = { terminationGracePeriodSeconds: 0, containers: [container] };
+      const controller = {
+        apiVersion: "v1",
+        kind: "ReplicationController",
+        metadata: { name: "demo" },
+        spec: { replicas: 2, selector, template: { metadata: { labels: selector }, spec } },
+      };
+      const running = (count: number): Promise<boolean> =>
+        eventually(`${count} pods run`, async () => {
+          const phases = await k("get", "pods", "-l", "app=demo", "-o", "jsonpath={.items[*].status.phase}");
+          return phases === Array.from({ length: count }, () => "Running").join(" ");
+        });
+      await cluster.kubectlWith(JSON.stringify(controller), "-n", "shop", "create", "-f", "-");
+      await running(2);
+      expect(await k("scale", "rc", "demo", "--replicas=1", "--timeout=1m")).toContain("scaled");
+      await running(1);
+      expect(await k("scale", "rc", "demo", "--replicas=2", "--timeout=1m")).toContain("scaled");
+      await running(2);
+      expect(await k("describe", "rc", "demo")).toMatch(/^Replicas: +2 current \/ 2 desired$/m);
+      const [pod = ""] = (await k("get", "pods", "-l", "app=demo", "-o", "jsonpath={.items[*].metadata.name}")).split(
+        " ",
+      );
+      expect(await k("describe", "pod", pod)).toMatch(/^Controlled By: +ReplicationController\/demo$/m);
+      expect(await k("describe", "namespace", "shop")).toMatch(/^Status: +Active$/m);
+
+      expect(await k("expose", "rc", "demo", "--name=first", "--port=1234", "--target-port=80")).toContain("exposed");
+      expect(await k("expose", "service", "first", "--name=second", "--port=2345", "--target-port=80")).toContain(
+        "exposed",
+      );
+      expect(await k("get", "service", "second", "-o", "jsonpath={.spec.selector.app}:{.spec.ports[0].port}")).toBe(
+        "demo:2345",
+      );
+      await eventually("it leads to both", async () => {
+        const found = await k(
+          "get",
+          "endpointslices",
+          "-l",
+          "kubernetes.io/service-name=first",
+          "-o",
+          "jsonpath={.items[*].endpoints[*].addresses[*]}",
+        );
+        return found.split(" ").length === 2;
+      });
+      const names = (await k("get", "pods", "-l", "app=demo", "-o", "name")).trim().split("\n");
+      for (const name of names)
+        expect(await k("patch", name, "-p", '{"metadata":{"annotations":{"x":"y"}}}')).toContain("patched");
+      expect(await k("get", "pods", "-l", "app=demo", "-o", "jsonpath={.items[*].metadata.annotations.x}")).toBe("y y");
+      expect(await k("label", "pod", pod, "testing-label=value")).toContain("labeled");
+      expect(await k("get", "pod", pod, "-L", "testing-label")).toMatch(/ value$/m);
+      expect(await k("label", "pod", pod, "testing-label-")).toContain("unlabeled");
+
+      await eventually("it has spoken", async () => (await k("logs", pod)) === "one\ntwo\nthree\n");
+      expect(await k("logs", pod, "--tail=1")).toBe("three\n");
+      expect(await k("logs", pod, "--limit-bytes=1")).toBe("o");
+      expect(await k("logs", pod, "--timestamps", "--tail=1")).toMatch(/^\d{4}-\d\d-\d\dT\S+ three$/m);
+      expect(await k("logs", pod, "--since=1h")).toContain("two");
+
+      await k("delete", "rc,service", "-l", "app=demo", "--ignore-not-found");
+      await k("delete", "rc", "demo", "--ignore-not-found");
+      await eventually("nothing is left", async () => (await k("get", "pods", "-l", "app=demo", "-o", "name")) === "");
+    });
+
+    it("runs a pod, replaces its image, tries changes on the server, and finds its account's token in it", async () => {
+      keepLogsOnFailure();
+      const image = "--image=localhost/busybox:1";
+      const overrides = '--overrides={"spec":{"terminationGracePeriodSeconds":0}}';
+      const run = ["run", "once", image, overrides, "--restart=Never", "--labels=run=once", "--", "sleep", "1000000"];
+      expect(await k(...run)).toContain("pod/once created");
+      await k("wait", "--for=condition=Ready", "pod/once", "--timeout=30s");
+      const patch = '{"spec":{"containers":[{"name":"once","image":"localhost/web:1"}]}}';
+      expect(await k("patch", "pod", "once", "-p", patch, "--dry-run=server")).toContain("patched");
+      const imageOf = (): Promise<string> => k("get", "pod", "once", "-o", "jsonpath={.spec.containers[0].image}");
+      expect(await imageOf()).toBe("localhost/busybox:1");
+      const folder = "/var/run/secrets/kubernetes.io/serviceaccount";
+      const read = (file: string): Promise<string> => k("exec", "once", "--", "cat", `${folder}/${file}`);
+      expect(await read("namespace")).toBe("shop");
+      expect(await read("ca.crt")).toContain("BEGIN CERTIFICATE");
+      const review = {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenReview",
+        spec: { token: await read("token") },
+      };
+      const output = "jsonpath={.status.user.username}";
+      const name = await cluster.kubectlWith(JSON.stringify(review), "create", "-o", output, "-f", "-");
+      expect(name).toBe("system:serviceaccount:shop:default");
+      const replaced = (await k("get", "pod", "once", "-o", "json")).replaceAll(
+        "localhost/busybox:1",
+        "localhost/web:1",
+      );
+      expect(await cluster.kubectlWith(replaced, "-n", "shop", "replace", "-f", "-")).toContain("replaced");
+      expect(await imageOf()).toBe("localhost/web:1");
+      await k("delete", "pod", "once", "--now");
+    });
+
     it("is a proxy, on a port and on a socket", async () => {
       const onPort = cluster.startKubectl(["proxy", "--port=0", "--disable-filter"]);
       const address = await eventually("it listens", () => /127\.0\.0\.1:\d+/.exec(onPort.output())?.[0]);

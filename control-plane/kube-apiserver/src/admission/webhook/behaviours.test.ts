@@ -386,6 +386,58 @@ describe.each(subjects)("webhooks of %s", (who, start) => {
     await server.ask("DELETE", `${CRDS}/notes.example.com`);
   });
 
+  it("deny definitions, and custom resources whatever is done with them, also when stored in another version", async () => {
+    const version = (name: string, storage: boolean): object => ({
+      name,
+      storage,
+      served: true,
+      schema: { openAPIV3Schema: { type: "object", properties: { text: { type: "string" } } } },
+    });
+    const names = { plural: "memos", singular: "memo", kind: "Memo", listKind: "MemoList" };
+    const definition = {
+      metadata: { name: "memos.example.com" },
+      spec: { group: "example.com", scope: "Namespaced", names, versions: [version("v1", true), version("v2", false)] },
+    };
+    hooks.judge = (request) => ({ allowed: request.operation !== "CREATE" });
+    await configure("Validating", "kinds", {
+      rules: [rule("apiextensions.k8s.io", "*", "customresourcedefinitions")],
+    });
+    await learns();
+    expect((await server.ask("POST", CRDS, definition)).status).toBe(400);
+    hooks.judge = () => ({ allowed: true });
+    expect((await server.ask("POST", CRDS, definition)).status).toBe(201);
+    const MEMOS = "/apis/example.com/v1/namespaces/default/memos";
+    for (let i = 0; (await server.ask("GET", MEMOS)).status !== 200 && i < 200; i++) await sleep(systemClock, 50);
+
+    hooks.judge = (request) => ({
+      allowed: request.operation !== "DELETE" && (request.object as { text?: string } | null)?.text !== "bad",
+    });
+    await configure("Validating", "memos", { rules: [rule("example.com", "*", "memos")] });
+    await learns();
+    const memo = { apiVersion: "example.com/v1", kind: "Memo", metadata: { name: "one" }, text: "bad" };
+    expect((await server.ask("POST", MEMOS, memo)).status).toBe(400);
+    const made = await server.ask("POST", MEMOS, { ...memo, text: "good" });
+    expect(made.status).toBe(201);
+    expect((await server.ask("PUT", `${MEMOS}/one`, { ...made.json, text: "bad" })).status).toBe(400);
+    expect((await server.ask("DELETE", `${MEMOS}/one`)).status).toBe(400);
+
+    const spec = { versions: [version("v1", false), version("v2", true)] };
+    const { json: stored } = await server.ask("GET", `${CRDS}/memos.example.com`);
+    const moved = { ...stored, spec: { ...(stored["spec"] as object), ...spec } };
+    expect((await server.ask("PUT", `${CRDS}/memos.example.com`, moved)).status).toBe(200);
+    await configure("Mutating", "changes", { rules: [rule("example.com", "*", "memos")] });
+    hooks.judge = (request, path) =>
+      path.includes("changes")
+        ? { allowed: true, ...patchOf({ op: "add", path: "/text", value: "changed" }) }
+        : { allowed: request.operation !== "DELETE" };
+    await learns();
+    const { json: before } = await server.ask("GET", `${MEMOS}/one`);
+    const after = await server.ask("PUT", `${MEMOS}/one`, { ...before, text: "again" });
+    expect([after.status, after.json["text"]]).toEqual([200, "changed"]);
+    hooks.judge = () => ({ allowed: true });
+    await server.ask("DELETE", `${CRDS}/memos.example.com`);
+  });
+
   it("may wish for another number of replicas", async () => {
     const DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments";
     const template = { metadata: { labels: { app: "x" } }, spec: { containers: [{ name: "c", image: "i:1" }] } };
