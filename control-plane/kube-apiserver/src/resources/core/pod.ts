@@ -2,13 +2,14 @@ import type { Pod, PodSpec, Toleration } from "@coracle/api/core/v1";
 import { equalJson, forbiddenField, invalidValue, required, type Draft, type FieldError } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { prepareResize, validateResize } from "./pod-resize.ts";
+import { preparePodStatus, validatePodStatus } from "./pod-status.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
-import { keepAllButStatus, keepMetadata, keepStatus } from "../validation/status.ts";
+import { keepMetadata, keepStatus } from "../validation/status.ts";
 
 const MAX_GRACE = 2_147_483_647;
 
@@ -99,8 +100,21 @@ function validate(object: ApiObject): FieldError[] {
   return errors;
 }
 
-function ephemeralUpdate(object: ApiObject, before: ApiObject): FieldError[] {
+/** A new pod has neither debugging containers nor, while it waits at a gate, a node. */
+function validateNew(object: ApiObject): FieldError[] {
+  const spec = as<Pod>(object).spec ?? {};
   const errors: FieldError[] = [];
+  if ((spec.ephemeralContainers?.length ?? 0) > 0)
+    errors.push(forbiddenField("spec.ephemeralContainers", "cannot be set on create"));
+  if (text(spec.nodeName) !== "" && gated(spec))
+    errors.push(forbiddenField("spec.nodeName", "cannot be set until all schedulingGates have been cleared"));
+  return errors;
+}
+
+function ephemeralUpdate(object: ApiObject, before: ApiObject): FieldError[] {
+  if (as<Pod>(before).metadata?.annotations?.["kubernetes.io/config.mirror"] !== undefined)
+    return [forbiddenField("[]", "static pods do not support ephemeral containers")];
+  const errors = validate(object);
   const now = as<Pod>(object).spec?.ephemeralContainers ?? [];
   for (const container of as<Pod>(before).spec?.ephemeralContainers ?? []) {
     const match = now.find((c) => c.name === container.name);
@@ -163,23 +177,18 @@ export const pod: ResourceDefinition = {
   },
   prepareForCreate,
   validate,
+  validateNew,
   update: { prepare: keepStatus, validate: validateUpdate },
   subresources: {
-    status: {
-      prepare(draft, old) {
-        keepAllButStatus(draft, old);
-        keepMetadata(draft, old, ["ownerReferences"]);
-        const before = as<Pod>(old).status;
-        setDefault(draft, "status", {});
-        const status = objectIn(draft, "status");
-        if (status !== undefined && before?.qosClass !== undefined) setDefault(status, "qosClass", before.qosClass);
-      },
-    },
+    status: { prepare: preparePodStatus, validate: validatePodStatus },
     ephemeralcontainers: {
-      prepare: (draft, old) =>
+      prepare(draft, old) {
         keepSpecExcept(draft, old, (from, to) => {
-          to["ephemeralContainers"] = from["ephemeralContainers"];
-        }),
+          if (from["ephemeralContainers"] === undefined) delete to["ephemeralContainers"];
+          else to["ephemeralContainers"] = from["ephemeralContainers"];
+        });
+        keepMetadata(draft, old, ["labels", "annotations", "finalizers", "ownerReferences"]);
+      },
       validate: ephemeralUpdate,
     },
     resize: { prepare: prepareResize, validate: validateResize },
