@@ -8,6 +8,9 @@ export { parseEtcdFlags, type EtcdFlags } from "./server/flags.ts";
 export { runEtcd } from "./server/run-etcd.ts";
 export { startEtcdServer, type EtcdServer, type EtcdServerOptions } from "./server/etcd-server.ts";
 export { createRemoteStore, type RemoteStoreOptions } from "./remote/remote-store.ts";
+export { migrateStore, parseStorePlace, type StorePlace } from "./migrate/migrate.ts";
+export { RemoteMember } from "./migrate/remote-extras.ts";
+export { saveDirectory } from "./snapshot/save-directory.ts";
 export { restoreSnapshot } from "./snapshot/restore-snapshot.ts";
 export { openSnapshot, saveSnapshot, type Snapshot, type SnapshotStatus } from "./snapshot/snapshot-file.ts";
 export {

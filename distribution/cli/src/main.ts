@@ -6,6 +6,7 @@ import { addEnvtest } from "./commands/envtest.ts";
 import { addImage } from "./commands/image.ts";
 import { addKubeconfig } from "./commands/kubeconfig.ts";
 import { runKubectl } from "./commands/kubectl.ts";
+import { addMigrate, addSnapshot } from "./commands/snapshot.ts";
 import { addStatus } from "./commands/status.ts";
 import { addUp } from "./commands/up.ts";
 import { CliError } from "./exit.ts";
@@ -23,13 +24,25 @@ function program(): Command {
       "after",
       `\nComponents alone, with upstream's flags:\n  ${COMPONENTS.join("\n  ")}\n\nkubectl for a running cluster:\n  coracle kubectl get pods -A`,
     );
-  for (const add of [addUp, addDown, addStatus, addDoctor, addKubeconfig, addImage, addEnvtest]) add(root);
+  for (const add of [
+    addUp,
+    addDown,
+    addStatus,
+    addDoctor,
+    addKubeconfig,
+    addImage,
+    addEnvtest,
+    addSnapshot,
+    addMigrate,
+  ])
+    add(root);
   return root;
 }
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
   if (first === "kubectl") return await runKubectl(rest);
+  if (first === "etcd" && rest[0] === "migrate") return await main(rest);
   if (first !== undefined && COMPONENTS.includes(first)) return await runComponent(first, rest);
   try {
     await program().parseAsync([...argv], { from: "user" });

@@ -269,3 +269,17 @@ function toStoreError(path: string, error: unknown): StoreError {
 function noSpace(cause: unknown): StoreError {
   return new StoreError("noSpace", "etcdserver: mvcc: database space exceeded", { cause });
 }
+
+/** Copies a store's file as it is at one moment, also while another process writes to it. */
+export async function copyLmdbFile(from: string, to: string): Promise<void> {
+  await stat(from);
+  const { open: openFile } = await import("lmdb");
+  const db = guard(from, () => openFile({ path: from, noSubdir: true, readOnly: true, encoding: "binary" }));
+  try {
+    await db.backup(to, true);
+  } catch (error) {
+    throw toStoreError(from, error);
+  } finally {
+    await db.close();
+  }
+}
