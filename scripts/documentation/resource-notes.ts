@@ -37,7 +37,6 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/pods": {
     state: "works",
     by: ["kubelet", "kube-scheduler", "pod-garbage-collector-controller"],
-    note: "`resize` is stored, the kubelet does not carry it out",
   },
   "v1/podtemplates": { state: "works" },
   "v1/replicationcontrollers": { state: "works", by: ["replicationcontroller-controller"] },
