@@ -77,7 +77,7 @@ export interface ApiServerFlags {
 }
 
 /** Accepted and without effect here: their subject has another form in this server. */
-const IGNORED = new Set(["allow-privileged", "profiling", "delete-collection-workers"]);
+const IGNORED = new Set(["profiling", "delete-collection-workers"]);
 
 type Values = Map<string, string[]>;
 
@@ -88,7 +88,6 @@ const BOOLEANS = new Set([
   "aggregator-reject-forwarding-redirect",
   "anonymous-auth",
   "service-account-extend-token-expiration",
-  "allow-privileged",
   "profiling",
   ...OPERATION_BOOLEANS,
   ...SERVING_BOOLEANS,
@@ -406,8 +405,7 @@ export function readApiServerConfig(
     const cert = read(certFile);
     return { cert, key: read(keyFile), names: names.length === 0 ? namesIn(cert) : names };
   });
-  const main =
-    flags.tlsCertFile === "" ? undefined : { certFile: flags.tlsCertFile, keyFile: flags.tlsPrivateKeyFile };
+  const main = flags.tlsCertFile === "" ? undefined : { certFile: flags.tlsCertFile, keyFile: flags.tlsPrivateKeyFile };
   return {
     config: {
       ...config,

@@ -6,9 +6,11 @@ import { createOpenApiRoutes } from "./discovery/openapi.ts";
 import { openEncryption } from "./encryption/open-encryption.ts";
 import { createRegistry } from "./registry/create-registry.ts";
 import { resourceDefinitions } from "./resources/index.ts";
+import { withoutPrivilege } from "./resources/without-privilege.ts";
 import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
 import type { MemoryIdentity } from "./server/memory-exchange.ts";
 import { loadWireCodecs } from "./server/wire-codecs.ts";
+import { openTracing, traceStore } from "./tracing/tracing.ts";
 import type { StorageHub } from "./storage/storage-hub.ts";
 
 export interface ApiServerOptions {
@@ -52,16 +54,23 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         hub?.reread(keys).catch((error: unknown) => logger.error("objects were not read anew", { error }));
       },
     }));
+  const tracing =
+    config.tracingConfigFile === undefined
+      ? undefined
+      : await openTracing(config.tracingConfigFile, { clock, random, logger });
+  const objects = encryption?.store ?? store;
   const server = await createApiServer(config, {
+    tracing,
     openRegistry: async (admission) => {
       const registry = await createRegistry({
-        store: encryption?.store ?? store,
+        store: tracing === undefined ? objects : traceStore(tracing, objects),
         guard: encryption?.store,
         clock,
         random,
         logger,
         admission,
-        definitions: resourceDefinitions,
+        definitions:
+          config.serving?.allowsPrivileged === false ? withoutPrivilege(resourceDefinitions) : resourceDefinitions,
         serviceCidr: config.serviceClusterIpRanges.join(","),
         eventTtlSeconds: config.serving?.eventTtlSeconds,
         nodePortRange: config.serviceNodePortRange,
@@ -91,11 +100,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     random,
     logger,
   }).catch(async (error: unknown) => {
+    await tracing?.[Symbol.asyncDispose]();
     await encryption?.[Symbol.asyncDispose]();
     throw error;
   });
   const end = async (): Promise<void> => {
     await server[Symbol.asyncDispose]();
+    await tracing?.[Symbol.asyncDispose]();
     await encryption?.[Symbol.asyncDispose]();
   };
   try {

@@ -28,6 +28,8 @@ export interface ServingFlags {
   readonly corsAllowedOrigins: readonly string[];
   readonly transportSecurity: readonly string[];
   readonly eventTtlSeconds: number;
+  /** On unless it is turned off, as every installer of upstream's has it. */
+  readonly allowsPrivileged: boolean;
   readonly externalHostname: string;
   readonly publishesEndpoints: boolean;
   /** Feature gates that are wanted otherwise than they are here. */
@@ -38,6 +40,7 @@ export interface ServingFlags {
 export const SERVING_BOOLEANS: readonly string[] = [
   "enable-priority-and-fairness",
   "shutdown-send-retry-after",
+  "allow-privileged",
   "watch-cache",
   "permit-port-sharing",
   "permit-address-sharing",
@@ -204,6 +207,7 @@ export function takeServingFlags(flags: FlagTaker): ServingFlags {
     corsAllowedOrigins: takeOrigins(flags),
     transportSecurity: takeTransportSecurity(flags),
     eventTtlSeconds: Math.ceil(takeDuration(flags, "event-ttl", "1h") / 1000),
+    allowsPrivileged: flags.takeBoolean("allow-privileged", true),
     externalHostname: flags.take("external-hostname", ""),
     publishesEndpoints: reconciler !== "none",
     otherGates: readFeatureGates(flags.takeList("feature-gates")),

@@ -17,6 +17,8 @@ export interface ServingSettings {
   /** Patterns of origins whose pages may ask. */
   readonly corsAllowedOrigins?: readonly string[] | undefined;
   readonly transportSecurity?: readonly string[] | undefined;
+  /** False: no container may be privileged. */
+  readonly allowsPrivileged?: boolean | undefined;
   readonly eventTtlSeconds?: number | undefined;
   /** How clients are told to reach the server; absent: its advertised address. */
   readonly externalHostname?: string | undefined;
