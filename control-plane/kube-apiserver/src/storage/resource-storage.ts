@@ -1,4 +1,4 @@
-import { StoreError, type Op, type Revision, type TxnResult } from "@coracle/etcd";
+import { StoreError, type LeaseId, type Op, type Revision, type TxnResult } from "@coracle/etcd";
 import {
   alreadyExists,
   expired,
@@ -128,7 +128,7 @@ export class ResourceStorage implements ObjectStorage {
     key: string,
     draft: ApiDraft,
     expected: Revision,
-    lease: number | undefined,
+    lease: LeaseId | undefined,
   ): Promise<StoredObject | undefined> {
     const value = serialiseForStore(draft);
     if (value.length > MAX_TXN_BYTES) throw requestEntityTooLarge(MAX_TXN_BYTES);
