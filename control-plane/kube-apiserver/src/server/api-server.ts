@@ -57,6 +57,7 @@ import { InFlightRequests } from "./in-flight-requests.ts";
 import type { ServingSettings } from "./serving-settings.ts";
 import { refuseUnlessAccepted } from "./negotiation.ts";
 import { baseHeaders, sendJson, sendNotFoundPage } from "./responder.ts";
+import { traceAdmission, type Tracing } from "../tracing/tracing.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
 /** Settings of a server. Certificates and keys are PEM texts. */
@@ -143,6 +144,8 @@ export interface ApiServerDeps {
   readonly healthChecks?: readonly HealthCheck[];
   /** Told the types of custom resources when they change. */
   readonly publishTypes?: ((resources: readonly OpenApiResource[]) => void) | undefined;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
   /** Routes beside the server's own: OpenAPI. */
   readonly routes?: readonly PathRoutes[];
   /** Where the proxy subresources may lead. Absent: anywhere but to this host and its link. */
@@ -194,7 +197,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     configurationFile === undefined
       ? config.admission.configurations
       : { ...config.admission.configurations, ...(await readPluginConfigurations(configurationFile, isOn)) };
-  const admission = createAdmissionChain(
+  const chain = createAdmissionChain(
     createAdmissionPlugins(
       {
         objects,
@@ -211,6 +214,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     ),
   );
   let rbac: RbacAuthorizer | undefined;
+  const { tracing } = deps;
+  const admission = tracing === undefined ? chain : traceAdmission(tracing, chain);
   const registry = await deps.openRegistry(admission);
   opened = registry;
   const followers = atOpen.map((action) => action(registry));
@@ -350,11 +355,18 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     rootRoutes(aggregator.discovery, checks),
   ];
   const filters: FilterChainOptions = {
-    authenticate: (exchange) => authentication.authenticate(exchange),
+    authenticate: (exchange) =>
+      tracing === undefined
+        ? authentication.authenticate(exchange)
+        : tracing.part("authentication", {}, () => authentication.authenticate(exchange)),
     challenge: authentication.challenge,
     identityHeaders: config.requestHeader && identityHeadersOf(config.requestHeader),
     audit,
-    authorizer,
+    tracing,
+    authorizer:
+      tracing === undefined
+        ? authorizer
+        : { authorize: (a) => tracing.part("authorization", { verb: a.verb }, () => authorizer.authorize(a)) },
     onAuthorized: (decision, seconds) => noteDecision(access, decision, seconds),
     dispatch: withRemotes(aggregator, createDispatch(resources, paths)),
     metrics,

@@ -11,6 +11,7 @@ import {
   type AuthorizationAttributes,
   type Decision,
 } from "../authorization/authorizer.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import { ApiRequest, type IdentityHeaders } from "./api-request.ts";
 import type { ExtraHeaders } from "./cross-origin.ts";
 import type { Exchange } from "./exchange.ts";
@@ -35,6 +36,8 @@ export interface FilterChainOptions {
   readonly onAuthorized?: ((decision: Decision, seconds: number) => void) | undefined;
   /** Absent: nothing is recorded. */
   readonly audit?: Audit | undefined;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Pick<Tracing, "follow"> | undefined;
   /** Answers the request: a resource, discovery, health … */
   readonly dispatch: (request: ApiRequest) => Promise<void>;
   readonly metrics: RequestMetrics;
@@ -130,7 +133,8 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
       exchange.send(400, { "content-type": "text/plain; charset=utf-8" }, Buffer.from("400 Bad Request"));
       return;
     }
-    run(request).catch((error: unknown) => options.logger.error("a request could not be answered", { error }));
+    const running = options.tracing === undefined ? run(request) : options.tracing.follow(request, () => run(request));
+    running.catch((error: unknown) => options.logger.error("a request could not be answered", { error }));
   };
 }
 
