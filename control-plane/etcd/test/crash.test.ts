@@ -24,6 +24,7 @@ beforeAll(async () => {
     bundle: true,
     platform: "node",
     format: "esm",
+    target: "node20",
     external: ["lmdb"],
     logLevel: "silent",
   });
