@@ -55,7 +55,7 @@ export class ApiConnection {
         ":path": path,
         accept,
         ...this.#authorization,
-        ...(body === undefined ? {} : { "content-type": contentType }),
+        ...(body === undefined ? {} : { "content-type": contentType, "content-length": Buffer.byteLength(body) }),
       },
       { endStream: body === undefined },
     );

@@ -198,7 +198,7 @@ export async function openAuthentication(
   }
   authenticators.push(
     createBearerTokenAuthenticator(tokens, apiAudiences, clock, (isKept) => {
-      metrics.count("authentication_token_cache_request_total", { status: isKept ? "hit" : "miss" });
+      metrics.count("authentication_token_cache_request_total", isKept ? HIT : MISS);
     }),
   );
 

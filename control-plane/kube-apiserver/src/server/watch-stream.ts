@@ -99,7 +99,9 @@ export class WatchStream implements StorageWatcher {
       return;
     }
     const frame = frames.frame(type, event, this.#key, form, hasHeader);
-    if (this.#queuedBytes + frame.length + this.#body.bufferedBytes > QUEUE_LIMIT_BYTES) {
+    // A connection that takes what it is given has next to nothing waiting.
+    const given = this.#isBlocked ? this.#body.bufferedBytes : 0;
+    if (this.#queuedBytes + frame.length + given > QUEUE_LIMIT_BYTES) {
       // The client would fall further behind for ever: it lists again, or resumes where it stands.
       this.#body.abort();
       return;
@@ -135,7 +137,8 @@ export class WatchStream implements StorageWatcher {
   /** Hands what waits to the connection, as far as it takes it. */
   flush(): void {
     this.#isScheduled = false;
-    if (this.#isBlocked || this.#body.isClosed) return;
+    // A body that is closed takes what it is given and throws it away.
+    if (this.#isBlocked) return;
     const only = this.#queue.length === 1 ? this.#queue[0] : undefined;
     if (only !== undefined) {
       this.#queue = [];
