@@ -37,6 +37,9 @@ export class AuditedExchange implements Exchange {
   get signal(): AbortSignal {
     return this.#base.signal;
   }
+  get status(): number | undefined {
+    return this.#base.status;
+  }
   get isStarted(): boolean {
     return this.#base.isStarted;
   }

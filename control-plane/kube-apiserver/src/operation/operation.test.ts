@@ -48,6 +48,23 @@ describe("health", () => {
   });
 });
 
+describe("metrics", () => {
+  it("count requests by their codes, and what is stored", async () => {
+    const { admin } = await start();
+    const path = "/api/v1/namespaces/default/configmaps";
+    await call(admin, "POST", path, { metadata: { name: "one" } });
+    await call(admin, "GET", `${path}/none`);
+    const { text } = await call(admin, "GET", "/metrics");
+    expect(text).toMatch(
+      /\napiserver_request_total\{code="201",[^\n]*resource="configmaps"[^\n]*verb="CREATE"[^\n]*\} 1\n/,
+    );
+    expect(text).toMatch(/\napiserver_request_total\{code="404",[^\n]*verb="GET"[^\n]*\} 1\n/);
+    expect(text).toMatch(/\napiserver_storage_objects\{resource="configmaps"\} [1-9]\d*\n/);
+    expect(text).toMatch(/\nkubernetes_build_info\{[^\n]*git_version="v1\.35/);
+    expect(text).toMatch(/\nprocess_start_time_seconds \d+/);
+  });
+});
+
 describe("the server's certificate", () => {
   it("is exchanged while the server runs, when its files are", async () => {
     const api = await start((dir, pki) => {

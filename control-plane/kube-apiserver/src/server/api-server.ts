@@ -4,6 +4,7 @@ import type { OpenApiResource } from "@coracle/api";
 import type { Transport } from "@coracle/client";
 import { createAdmissionChain } from "../admission/chain.ts";
 import { followCertificates, type CertificateFiles } from "../operation/followed-certificates.ts";
+import { countResources, objectMetrics, processMetrics } from "../operation/process-metrics.ts";
 import { openAudit } from "../audit/open-audit.ts";
 import type { AuditSettings } from "../audit/settings.ts";
 import { readPluginConfigurations } from "../admission/configuration/plugin-decoders.ts";
@@ -173,6 +174,7 @@ const DEFAULT_PORT = 6443;
 /** Opens the registry, writes a new cluster's first objects and answers requests from then on. */
 export async function createApiServer(config: ApiServerConfig, deps: ApiServerDeps): Promise<ApiServer> {
   const { clock, logger, random, codecs } = deps;
+  const startedAt = clock.now();
   let opened: Registry | undefined;
   let authorizer: Authorizer = { authorize: () => NO_OPINION };
   const objects = createRegistryReader(() => {
@@ -296,6 +298,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     () =>
       `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
   );
+  metrics.add(() => processMetrics(startedAt));
+  metrics.add(() => objectMetrics(countResources(catalog, registry)));
   const serverAddress = (): string => `${serving.externalHostname ?? config.advertiseAddress}:${advertisedPort}`;
   const checks = standardChecks({
     own: deps.healthChecks ?? [],

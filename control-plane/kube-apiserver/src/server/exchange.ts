@@ -45,6 +45,8 @@ export interface Exchange {
   readBody(limitBytes: number): Promise<Buffer>;
   /** The body as it comes, for proxying. */
   bodyStream(): AsyncIterable<Buffer>;
+  /** The answer's code, once it has begun. */
+  readonly status?: number | undefined;
   /** Whether the answer has begun. */
   readonly isStarted: boolean;
   /** The whole answer in one go. */

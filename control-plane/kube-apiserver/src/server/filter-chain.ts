@@ -99,6 +99,8 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
       if (request.isTimedOut) code = 504;
       else deadlines.stop(request);
       for (const action of request.onFinish) action();
+      // What was answered well, or by somebody else, has a code of its own.
+      if (code === 200) code = request.exchange.status ?? code;
       metrics.observe(request, code, (clock.monotonicMs() - request.startedAt) / 1000);
     }
   }

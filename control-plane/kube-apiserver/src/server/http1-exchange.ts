@@ -82,12 +82,15 @@ export class Http1Exchange implements Exchange {
     return this.#request;
   }
 
+  status: number | undefined = undefined;
+
   get isStarted(): boolean {
     return this.#response?.headersSent ?? this.#isStarted;
   }
 
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const response = this.#response;
+    if (response === undefined || !response.headersSent) this.status = status;
     if (response === undefined) {
       this.#sendRaw(status, headers, body);
       return;
@@ -122,6 +125,7 @@ export class Http1Exchange implements Exchange {
     const response = this.#response;
     if (response === undefined) return this.#streamMessages(headers);
     if (response.headersSent) throw new DOMException("the request was answered already", "AbortError");
+    this.status = status;
     response.writeHead(status, headers as Record<string, string>);
     response.flushHeaders();
     return new StreamBody(response);

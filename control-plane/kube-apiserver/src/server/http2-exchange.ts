@@ -103,6 +103,8 @@ export class Http2Exchange implements Exchange {
     return this.#stream;
   }
 
+  status: number | undefined = undefined;
+
   get isStarted(): boolean {
     return this.#stream.headersSent;
   }
@@ -110,6 +112,7 @@ export class Http2Exchange implements Exchange {
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed || stream.headersSent) return;
+    this.status = status;
     headers[constants.HTTP2_HEADER_STATUS] = status;
     if (body === undefined || body.length === 0 || this.method === "HEAD") {
       stream.respond(headers as Record<string, string>, { endStream: true });
@@ -123,6 +126,7 @@ export class Http2Exchange implements Exchange {
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
     headers[constants.HTTP2_HEADER_STATUS] = status;
+    this.status = status;
     if (this.#stream.headersSent) throw new DOMException("the request was answered already", "AbortError");
     if (!this.#stream.destroyed) this.#stream.respond(headers as Record<string, string>);
     if (!this.#stream.readableEnded) this.#stream.resume();

@@ -139,6 +139,8 @@ class MemoryExchange implements Exchange {
     if (this.#request.body !== undefined) yield await Promise.resolve(this.#request.body);
   }
 
+  status: number | undefined = undefined;
+
   get isStarted(): boolean {
     return this.#isStarted;
   }
@@ -151,6 +153,7 @@ class MemoryExchange implements Exchange {
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
     this.#isStarted = true;
+    this.status = status;
     const body = new MemoryBody();
     const onAbort = (): void => body.abort(this.#request.signal?.reason as Error);
     this.#abort.signal.addEventListener("abort", onAbort, { once: true });
