@@ -4,7 +4,7 @@ import { forbiddenField, invalidValue, required, type FieldError } from "@coracl
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { nonNegative, oneOf, pushInvalid } from "../validation/field-values.ts";
-import { dns1123Label } from "../validation/names.ts";
+import { dns1123Label, nameIsDns1123Label } from "../validation/names.ts";
 import { validateClaimSpec } from "../validation/persistent-volume-claim-spec.ts";
 import { defaultPodTemplate, objectIn, objectsIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
@@ -101,6 +101,7 @@ export const statefulSet: ResourceDefinition = {
   version: "v1",
   plural: "statefulsets",
   kind: "StatefulSet",
+  validateName: nameIsDns1123Label,
   defaults(draft) {
     setDefault(draft, "spec", {});
     const spec = objectIn(draft, "spec");
