@@ -47,15 +47,17 @@ function shapeOfMembers(type: StructType | MapType, value: { readonly [key: stri
 function shapeOfItems(type: ListType, items: readonly unknown[]): SharedNode {
   const elements: string[] = [];
   const below: SharedNode[] = [];
+  const places = new Map<string, number>();
   let make = sharedNode;
   for (const item of items) {
     const element = elementOrNothing(type, item);
     if (element === undefined) continue;
     if (!canShare(element)) make = ownNode;
-    const at = elements.indexOf(element);
+    const at = places.get(element);
     // Duplicates are owned together, as one thing.
-    if (at !== -1) below[at] = LEAF;
+    if (at !== undefined) below[at] = LEAF;
     else {
+      places.set(element, elements.length);
       elements.push(element);
       below.push(shapeOf(type.items, item));
     }

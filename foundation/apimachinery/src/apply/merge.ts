@@ -54,6 +54,7 @@ function mergeItems(type: ListType, live: readonly unknown[], config: readonly u
   const liveItems = indexItems(type, live);
   const wanted = new Set(configs);
   const shared = configs.filter((element) => liveItems.has(element));
+  let nextShared = 0;
   const done = new Set<string>();
   const out: unknown[] = [];
   const take = (at: number): void => {
@@ -62,7 +63,7 @@ function mergeItems(type: ListType, live: readonly unknown[], config: readonly u
     // Several live items under one element cannot be merged into: they are replaced.
     out.push(mergeConfig(type.items, same?.length === 1 ? same[0] : undefined, config[at]));
     done.add(element);
-    if (shared[0] === element) shared.shift();
+    if (shared[nextShared] === element) nextShared++;
   };
   let l = 0;
   let c = 0;
@@ -75,7 +76,7 @@ function mergeItems(type: ListType, live: readonly unknown[], config: readonly u
         continue;
       }
       // Comes at its place in the configuration.
-      if (wanted.has(element) && shared[0] !== undefined && shared[0] !== element) {
+      if (wanted.has(element) && shared[nextShared] !== undefined && shared[nextShared] !== element) {
         l++;
         continue;
       }

@@ -13,6 +13,8 @@ export const LEAF: SharedNode = { node: EMPTY_SET, id: 0 };
 
 /** Most nodes that are kept; beyond it all are forgotten and learnt anew. */
 const MAX_NODES = 16_384;
+/** Longer ones are of objects that are like no others. */
+const MAX_SIGNATURE = 4_096;
 const END = "\0";
 
 // Objects of one maker differ in values, hardly in fields: thousands of them share the sets that say which.
@@ -30,6 +32,7 @@ export function sharedNode(isIn: boolean, elements: readonly string[], below: re
     const { id } = below[i] as SharedNode;
     signature += id === 0 ? elements[i] + END : elements[i] + END + id + END;
   }
+  if (signature.length > MAX_SIGNATURE) return ownNode(isIn, elements, below);
   const known = bySignature.get(signature);
   if (known !== undefined) return known;
   if (bySignature.size >= MAX_NODES) {

@@ -1,6 +1,6 @@
 import { badRequest, statusError, type StatusError } from "../errors/status-error.ts";
 import { goText } from "../json/go-text.ts";
-import { cloneJson, equalJson, isObject, type Draft } from "../json/json.ts";
+import { cloneJson, isObject, type Draft } from "../json/json.ts";
 import type { FieldSchema, ObjectSchema, SchemaNode } from "../schema/schema-node.ts";
 import { setMember } from "./merge-patch.ts";
 
@@ -111,18 +111,22 @@ function retainKeys(original: Draft, patch: Draft): void {
   const kept = patch[RETAIN_KEYS];
   if (kept === undefined) return;
   if (!Array.isArray(kept)) throw badRequest("invalid patch format of retainKeys");
+  const names = new Set<unknown>(kept);
   for (const key of Object.keys(patch)) {
-    if (!isDirective(key) && patch[key] !== null && !kept.includes(key)) {
+    if (!isDirective(key) && patch[key] !== null && !names.has(key)) {
       throw badRequest("invalid patch format of retainKeys");
     }
   }
-  for (const key of Object.keys(original)) if (!kept.includes(key)) delete original[key];
+  for (const key of Object.keys(original)) if (!names.has(key)) delete original[key];
 }
 
 function deletePrimitives(original: Draft, key: string, deleted: unknown): void {
   if (!Array.isArray(deleted)) throw badRequest("invalid patch format of primitive list");
   const list = original[key];
-  if (Array.isArray(list)) original[key] = list.filter((item) => !deleted.some((other) => equalJson(item, other)));
+  if (Array.isArray(list)) {
+    const placeOf = placesIn(deleted, undefined);
+    original[key] = list.filter((item) => placeOf(item) === -1);
+  }
 }
 
 function mergeList(original: readonly unknown[], patch: readonly unknown[], field: FieldSchema): unknown[] {
@@ -136,7 +140,7 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], fiel
   const items = type.kind === "array" ? type.items : undefined;
 
   const additions: Draft[] = [];
-  const merged = [...original];
+  const deleted: Draft[] = [];
   let isReplaced = false;
   for (const item of patch) {
     if (!isObject(item)) throw failed("list element types are not identical");
@@ -147,7 +151,7 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], fiel
     } else if (directive === "delete") {
       const key = item[mergeKey];
       if (key === undefined) throw missingMergeKey(item, mergeKey);
-      for (let i = merged.length - 1; i >= 0; i--) if (hasKey(merged[i], mergeKey, key)) merged.splice(i, 1);
+      deleted.push(item);
     } else if (directive === "merge") {
       throw failed("merging lists cannot yet be specified in the patch");
     } else if (directive !== undefined) {
@@ -155,12 +159,17 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], fiel
     } else additions.push(item);
   }
   if (isReplaced) return additions.map((item) => withoutDirectives(item));
+  const isDeleted = placesIn(deleted, mergeKey);
+  const merged = deleted.length === 0 ? [...original] : original.filter((item) => isDeleted(item) === -1);
+  const before = placesIn(merged, mergeKey);
+  const added = new Map<unknown, number>();
   for (const item of additions) {
     const key = item[mergeKey];
     if (key === undefined) throw missingMergeKey(item, mergeKey);
-    const at = merged.findIndex((other) => hasKey(other, mergeKey, key));
-    if (at === -1) merged.push(mergeMap({}, item, items));
-    else merged[at] = mergeMap(merged[at] as Draft, item, items);
+    const known = before(item);
+    const at = known === -1 ? added.get(identityOf(key)) : known;
+    if (at !== undefined) merged[at] = mergeMap(merged[at] as Draft, item, items);
+    else added.set(identityOf(key), merged.push(mergeMap({}, item, items)) - 1);
   }
   return inPatchOrder(merged, additions, original, mergeKey);
 }
@@ -169,20 +178,32 @@ function missingMergeKey(item: Draft, mergeKey: string): StatusError {
   return failed(`map: ${goText(item)} does not contain declared merge key: ${mergeKey}`);
 }
 
-const hasKey = (item: unknown, mergeKey: string, key: unknown): boolean =>
-  isObject(item) && equalJson(item[mergeKey], key);
-
 function mergePrimitives(original: readonly unknown[], patch: readonly unknown[]): unknown[] {
-  const merged: unknown[] = [];
-  for (const item of [...original, ...patch]) if (!merged.includes(item)) merged.push(item);
-  return merged;
+  return [...new Set([...original, ...patch])];
 }
 
-/** Position of the element in the list, by merge key where there is one; -1 for none. */
-function positionIn(list: readonly unknown[], item: unknown, mergeKey: string | undefined): number {
-  if (mergeKey === undefined) return list.findIndex((other) => equalJson(other, item));
-  const key = isObject(item) ? item[mergeKey] : undefined;
-  return list.findIndex((other) => hasKey(other, mergeKey, key));
+/** A value as a key of maps: equal values have the same. */
+const identityOf = (value: unknown): unknown =>
+  typeof value === "object" && value !== null ? canonicalJson(value) : value;
+
+/** Beside all texts that values may be, so that no text is taken for an object. */
+const canonicalJson = (value: object): string =>
+  `\0${JSON.stringify(value, (_, member: unknown) =>
+    isObject(member) ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1))) : member,
+  )}`;
+
+/** The position in the list of an element like the one asked about, by merge key where there is one; -1 for none. */
+function placesIn(list: readonly unknown[], mergeKey: string | undefined): (item: unknown) => number {
+  const places = new Map<unknown, number>();
+  list.forEach((other, at) => {
+    if (mergeKey !== undefined && !isObject(other)) return;
+    const identity = identityOf(mergeKey === undefined ? other : (other as Draft)[mergeKey]);
+    if (!places.has(identity)) places.set(identity, at);
+  });
+  return (item) => {
+    const value = mergeKey === undefined ? item : isObject(item) ? item[mergeKey] : undefined;
+    return places.get(identityOf(value)) ?? -1;
+  };
 }
 
 /**
@@ -195,9 +216,8 @@ function inPatchOrder(
   original: readonly unknown[],
   mergeKey: string | undefined,
 ): unknown[] {
-  const place = (list: readonly unknown[]) => (item: unknown) => positionIn(list, item, mergeKey);
-  const inOrder = place(order);
-  const before = place(original);
+  const inOrder = placesIn(order, mergeKey);
+  const before = placesIn(original, mergeKey);
   const listed = merged.filter((item) => inOrder(item) !== -1).sort((a, b) => inOrder(a) - inOrder(b));
   const others = merged.filter((item) => inOrder(item) === -1).sort((a, b) => before(a) - before(b));
   const result: unknown[] = [];
@@ -239,9 +259,10 @@ function orderElements(
 /** The patch's elements must stand in the order that the patch asks for. */
 function checkOrder(patched: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): void {
   let last = -1;
+  const placeOf = placesIn(order, mergeKey);
   for (const item of patched) {
     if (isObject(item) && item[DIRECTIVE] !== undefined) continue;
-    const at = positionIn(order, item, mergeKey);
+    const at = placeOf(item);
     if (at <= last) {
       throw failed(
         `The order in patch list:\n${goText(patched)}\n doesn't match $setElementOrder list:\n${goText(order)}\n`,

@@ -114,6 +114,8 @@ export function validateAnnotations(annotations: ObjectMeta["annotations"], fiel
   return errors;
 }
 
+const MAX_OWNER_ERRORS = 10;
+
 function validateOwnerReferences(owners: readonly OwnerReference[], field: string): FieldError[] {
   const errors: FieldError[] = [];
   let controller: string | undefined;
@@ -133,7 +135,8 @@ function validateOwnerReferences(owners: readonly OwnerReference[], field: strin
     if (owner.controller !== true) return;
     const name = `${owner.kind}/${owner.name}`;
     if (controller === undefined) controller = name;
-    else {
+    // Each such error holds the whole list: a few say as much as thousands.
+    else if (errors.length < MAX_OWNER_ERRORS) {
       errors.push(
         invalidValue(
           field,
