@@ -152,10 +152,8 @@ function serveStream(
 }
 
 function commonNameOf(stream: ServerHttp2Stream): string | undefined {
-  const socket = stream.session?.socket;
-  // The session's socket is a stand-in for the real one, which passes methods on.
-  if (socket === undefined || !("getPeerCertificate" in socket)) return undefined;
-  const secured = socket as unknown as TLSSocket;
+  if (stream.session?.encrypted !== true) return undefined;
+  const secured = stream.session.socket as TLSSocket;
   if (!secured.authorized) return undefined;
   const name: unknown = secured.getPeerCertificate().subject?.CN;
   return typeof name === "string" ? name : undefined;
