@@ -41,7 +41,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/podtemplates": { state: "works" },
   "v1/replicationcontrollers": { state: "works", by: ["replicationcontroller-controller"] },
   "v1/resourcequotas": { state: "works", by: ["resourcequota-controller", "ResourceQuota (admission)"] },
-  "v1/secrets": { state: "works", by: ["kubelet"], note: "no encryption at rest" },
+  "v1/secrets": { state: "works", by: ["kubelet"] },
   "v1/serviceaccounts": {
     state: "works",
     by: ["serviceaccount-controller", "serviceaccount-token-controller", "ServiceAccount (admission)"],
