@@ -9,5 +9,5 @@ const TIMEOUT_MS = 30_000;
 /** Calls conversion webhooks with the server's one client. */
 export function createConversionCaller(client: OutboundClient, targets: TargetDeps): ConversionCaller {
   return (_definition, config, review) =>
-    postObject(client, targetOf(config, targets), { body: review, silentTimeoutMs: TIMEOUT_MS });
+    postObject(client, targetOf(config, targets), { body: review, timeoutMs: TIMEOUT_MS });
 }
