@@ -11,7 +11,13 @@ import type {
   StorageWatchRequest,
 } from "./object-storage.ts";
 import { SortedEntries } from "./sorted-entries.ts";
-import { versionFromDraft, versionFromValue, type StoredVersion, type ValueReader } from "./stored-version.ts";
+import {
+  versionAtRest,
+  versionFromDraft,
+  versionFromValue,
+  type StoredVersion,
+  type ValueReader,
+} from "./stored-version.ts";
 import { Watching, WatcherIndex, type IndexFunction } from "./watcher-index.ts";
 
 /** What a cache needs to know about its resource. */
@@ -77,7 +83,7 @@ export class ResourceCache {
     this.#window = new EventWindow(revision);
     this.#revision = revision;
     for (const kv of kvs) {
-      const version = this.#read(kv, onBad);
+      const version = this.#readAtRest(kv, onBad);
       if (version !== undefined) this.#entries.put(version);
     }
   }
@@ -90,6 +96,15 @@ export class ResourceCache {
     this.#indexes.clear();
     this.load(kvs, revision, onBad);
     this.closeWatches("expired");
+  }
+
+  #readAtRest(kv: KeyValue, onBad: (key: string, error: unknown) => void): StoredVersion | undefined {
+    try {
+      return versionAtRest(kv.key, kv.value, kv.modRevision, this.#options.read);
+    } catch (error) {
+      onBad(kv.key, error);
+      return undefined;
+    }
   }
 
   #read(kv: KeyValue, onBad: (key: string, error: unknown) => void): StoredVersion | undefined {

@@ -2,10 +2,13 @@ import type { Revision } from "@coracle/etcd";
 import { isObject, sharedSet, textOfFieldSet, type Draft, type FieldSet } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import type { StoredObject } from "./object-storage.ts";
+import { ParsedObjects } from "./parsed-objects.ts";
 
 const OUR_HEAD = /^\{"(?:kind|apiVersion)":"[^"\\]*","(?:kind|apiVersion)":"[^"\\]*",$/;
 const METADATA = '"metadata":{';
 const HEAD_LIMIT = 400;
+/** Of all servers of the process. */
+const held = new ParsedObjects(64 * 1024 * 1024);
 
 /** The bytes that go into the store: JSON without resourceVersion, `kind`, `apiVersion` and `metadata` first. */
 export function serialiseForStore(draft: ApiDraft): Buffer {
@@ -78,22 +81,52 @@ export class StoredVersion implements StoredObject {
   readonly namespace: string;
   readonly name: string;
   readonly revision: Revision;
+  /** Bytes of the store. */
+  readonly weight: number;
   #object: ApiObject | undefined;
   #value: Buffer | undefined;
   #json: Buffer | undefined;
   #encoded: Map<string, Buffer> | undefined;
+  #isPast = false;
 
-  constructor(key: string, namespace: string, name: string, revision: Revision, value: Buffer, object: ApiObject) {
+  /** `object` may be absent where it can be parsed from the JSON that `value` makes. */
+  constructor(
+    key: string,
+    namespace: string,
+    name: string,
+    revision: Revision,
+    value: Buffer,
+    object: ApiObject | undefined,
+  ) {
     this.key = key;
     this.namespace = namespace;
     this.name = name;
     this.revision = revision;
+    this.weight = value.length;
     this.#value = value;
     this.#object = object;
+    if (value.length > 0 && object !== undefined) held.add(this);
+  }
+
+  /** A version of which there is only its JSON yet. */
+  static atRest(key: string, namespace: string, name: string, revision: Revision, json: Buffer): StoredVersion {
+    const version = new StoredVersion(key, namespace, name, revision, json, undefined);
+    version.#json = json;
+    version.#value = undefined;
+    return version;
   }
 
   get object(): ApiObject {
-    return (this.#object ??= deepFreeze(JSON.parse(this.json.toString("utf8")) as ApiObject));
+    return this.#object ?? this.#parse();
+  }
+
+  #parse(): ApiObject {
+    const draft = JSON.parse(this.json.toString("utf8")) as ApiDraft;
+    shareFieldSets(draft);
+    const object = deepFreeze(draft) as ApiObject;
+    this.#object = object;
+    if (this.weight > 0 && !this.#isPast) held.add(this);
+    return object;
   }
 
   get json(): Buffer {
@@ -125,6 +158,13 @@ export class StoredVersion implements StoredObject {
 
   /** Lets go of what can be made again; called when a newer version took its place. */
   shrink(): void {
+    this.#isPast = true;
+    held.delete(this);
+    this.release();
+  }
+
+  /** Lets go of what can be made again. */
+  release(): void {
     if (this.#json === undefined && this.#value === undefined) return;
     void this.json;
     this.#object = undefined;
@@ -147,6 +187,18 @@ export function versionFromValue(key: string, value: Buffer, revision: Revision,
   shareFieldSets(draft);
   const hadVersion = draft.metadata.resourceVersion !== undefined;
   return versionFromDraft(key, draft, hadVersion ? EMPTY : value, revision);
+}
+
+/**
+ * The same for one of very many: it is read, so that what cannot be read is found out, but its object is let go of until
+ * somebody asks for it.
+ */
+export function versionAtRest(key: string, value: Buffer, revision: Revision, read: ValueReader): StoredVersion {
+  const draft = read(value);
+  const hasVersion = draft.metadata.resourceVersion !== undefined;
+  const json = hasVersion ? undefined : spliceResourceVersion(value, revision);
+  if (json === undefined) return versionFromValue(key, value, revision, read);
+  return StoredVersion.atRest(key, namespaceOf(draft as ApiObject), nameOf(draft as ApiObject), revision, json);
 }
 
 /** Objects that are alike share what says who owns their fields. */
