@@ -75,11 +75,9 @@ function checkListOptions(query: ListQuery, sendInitialEvents: boolean | undefin
 }
 
 /** Waits until a revision can be read; 504 when it lies in the future. */
-export async function reachRevision(core: ResourceCore, revision: number, isExact = false): Promise<void> {
+export async function reachRevision(core: ResourceCore, revision: number): Promise<void> {
   if (core.storage.revision >= revision || (await core.waitForRevision(revision))) return;
-  // The store itself, where exact states are read, does not say when to come back.
-  const retry = isExact ? [] : [1];
-  const error = timeout(`Too large resource version: ${revision}, current: ${core.storage.revision}`, ...retry);
+  const error = timeout(`Too large resource version: ${revision}, current: ${core.storage.revision}`, 1);
   throw new StatusError({
     ...error.status,
     details: {
@@ -118,7 +116,7 @@ async function momentOf(core: ResourceCore, base: string, query: ListQuery): Pro
   const isExact =
     query.resourceVersionMatch === "Exact" ||
     (!given(query.resourceVersionMatch) && limit !== undefined && revision !== undefined && revision !== 0);
-  if (revision !== undefined && revision !== 0) await reachRevision(core, revision, isExact);
+  if (revision !== undefined && revision !== 0) await reachRevision(core, revision);
   return { ...(isExact && revision !== undefined ? { revision } : {}), ...(limit === undefined ? {} : { limit }) };
 }
 

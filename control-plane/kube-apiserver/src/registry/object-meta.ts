@@ -21,7 +21,6 @@ export function fillNewMeta(draft: ApiDraft, now: number): void {
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.selfLink;
   delete metadata.resourceVersion;
-  delete metadata.generation;
   metadata.creationTimestamp = formatTime(now);
   metadata.uid = randomUUID();
 }

@@ -77,6 +77,8 @@ export interface ResourceDefinition {
   readonly selectableFields?: Readonly<Record<string, (object: ApiObject) => string>>;
   /** `spec` and `status` both exist: generation is raised when anything outside metadata and status changes. Absent: derived from the schema. */
   readonly hasGeneration?: boolean;
+  /** Whether the generation stays at 1 whatever changes. */
+  readonly keepsGeneration?: boolean;
   /** Whether a change of metadata alone raises the generation. Absent: it does not. */
   countsMetadata?(draft: ApiDraft, old: ApiObject): boolean;
   /** Default propagation when a delete says none. Absent: "Background". */

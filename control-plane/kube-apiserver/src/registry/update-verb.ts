@@ -268,7 +268,7 @@ function checkUpdate(
 
 /** The generation counts the changes of what is wished for: everything but metadata and status. */
 function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject, way: UpdateWay): void {
-  if (!core.hasGeneration) return;
+  if (!core.hasGeneration || core.definition.keepsGeneration === true) return;
   const before = typeof old.metadata.generation === "number" ? old.metadata.generation : 0;
   const changed = [...new Set([...Object.keys(draft), ...Object.keys(old)])].some(
     (member) => !UNCOUNTED.has(member) && !equalJson(draft[member], old[member]),

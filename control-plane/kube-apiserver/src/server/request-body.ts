@@ -122,7 +122,7 @@ async function parseYamlBody(body: Buffer, codecs: WireCodecs, kind?: string): P
   } catch (error) {
     const why = `yaml: ${(error as Error).message.replace(/^error converting YAML to JSON: (yaml: )?/, "")}`;
     if (kind !== undefined) throw unrecognized(kind, why, body);
-    throw badRequest(`error converting YAML to JSON: ${why}`);
+    throw badRequest(`error decoding YAML: error converting YAML to JSON: ${why}`);
   }
 }
 

@@ -2,6 +2,7 @@ import {
   badRequest,
   isExpired,
   isStatusError,
+  notAcceptable,
   notFound,
   statusError,
   StatusError,
@@ -73,6 +74,9 @@ export interface ResourceRoutes {
   closeWatches(): void;
   readonly watchCount: number;
 }
+
+/** What watches come in. */
+const STREAMS = [`${CONTENT_TYPES.json};stream=watch`, `${CONTENT_TYPES.protobuf};stream=watch`] as const;
 
 const typeOf = ({ group, version, kind }: TypeName): Draft => ({
   apiVersion: group === "" ? version : `${group}/${version}`,
@@ -227,6 +231,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   function serveWatch(request: ApiRequest, resource: CatalogResource, handler: ResourceHandler): void {
     const { info } = request;
     const format = formatOf(request, resource);
+    if (format.media === "yaml")
+      throw notAcceptable(resource.isCustom || codecs.protobuf === undefined ? [STREAMS[0]] : STREAMS);
     const query = watchQuery(request);
     const namespace = resource.namespaced && info.namespace !== "" ? info.namespace : undefined;
     const isFromPresent =
@@ -254,7 +260,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       clock,
       timeoutMs: seconds * 1000,
       hasInitialEvents: isFromPresent && query.sendInitialEvents !== false,
-      marksInitialEnd: query.sendInitialEvents === true,
+      marksInitialEnd: query.sendInitialEvents === true && query.allowWatchBookmarks,
       currentVersion: query.allowWatchBookmarks ? () => versionOf(request, handler, namespace) : undefined,
     });
     watches.add(stream);

@@ -104,7 +104,6 @@ export function bookmarkFrame(resourceVersion: string, isInitialEnd: boolean, fo
   const { resource, format } = form;
   const metadata = {
     resourceVersion,
-    creationTimestamp: null,
     ...(isInitialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
   };
   const apiVersion = resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;

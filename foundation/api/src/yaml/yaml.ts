@@ -31,7 +31,8 @@ export async function parseYaml(text: string): Promise<unknown[]> {
     try {
       value = document.toJS({ mapAsMap: true, maxAliasCount: 1000 });
     } catch (failure) {
-      throw new YamlError(`error converting YAML to JSON: yaml: ${(failure as Error).message}`, { cause: failure });
+      const why = failure instanceof RangeError ? "anchor value contains itself" : (failure as Error).message;
+      throw new YamlError(`error converting YAML to JSON: yaml: ${why}`, { cause: failure });
     }
     if (value !== null && value !== undefined) values.push(toJson(value));
   }

@@ -39,7 +39,7 @@ function validate(object: ApiObject): FieldError[] {
     const path = `spec.variables[${i}]`;
     if (name === "") errors.push(required(`${path}.name`, "name is not specified"));
     else if (cIdentifier(name).length > 0) {
-      errors.push(invalidValue(`${path}.name`, name, "name is not a valid CEL identifier"));
+      errors.push(invalidValue(`${path}.name`, name, "must be a valid CEL identifier"));
     }
     const problem = environment.variables.get(name)?.problem;
     if (expression === "") errors.push(required(`${path}.expression`, "expression is not specified"));

@@ -22,7 +22,7 @@ import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { validateMatchConditions, validateRule } from "../validation/webhook.ts";
 import { freshStatus } from "../validation/workload.ts";
 
-const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
 export function defaultMatch(match: Draft | undefined): void {
   if (match === undefined) return;
@@ -74,7 +74,7 @@ function validateVariables(errors: FieldError[], spec: Decoded<ValidatingAdmissi
     const expression = text(variable.expression).trim();
     if (name === "") errors.push(required(`${path}.name`, "name is not specified"));
     else if (cIdentifier(name).length > 0)
-      errors.push(invalidValue(`${path}.name`, name, "name is not a valid CEL identifier"));
+      errors.push(invalidValue(`${path}.name`, name, "must be a valid CEL identifier"));
     if (expression === "") {
       errors.push(required(`${path}.expression`, "expression is not specified"));
       return;
@@ -128,7 +128,7 @@ function validate(object: ApiObject): FieldError[] {
   spec.auditAnnotations?.forEach((annotation, i) => {
     const path = `spec.auditAnnotations[${i}]`;
     const key = text(annotation.key);
-    pushInvalid(errors, `${path}.key`, key, qualifiedName(`${policy}/${key}`));
+    pushInvalid(errors, `${path}.key`, `${policy}/${key}`, qualifiedName(`${policy}/${key}`));
     if (keys.has(key)) errors.push(duplicate(`${path}.key`, key));
     keys.add(key);
     const expression = text(annotation.valueExpression).trim();

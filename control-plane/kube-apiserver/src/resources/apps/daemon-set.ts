@@ -1,7 +1,7 @@
 import type { DaemonSet, DaemonSetSpec } from "@coracle/api/apps/v1";
 import { equalJson, invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
-import { as, text, type Decoded } from "../validation/decoded.ts";
+import { as, type Decoded } from "../validation/decoded.ts";
 import {
   intOrPercentNumber,
   nonNegative,
@@ -21,7 +21,7 @@ function validateStrategy(
 ): void {
   if (strategy?.type === "OnDelete") return;
   if (strategy?.type !== "RollingUpdate") {
-    errors.push(notSupported(path, text(strategy?.type), ["RollingUpdate", "OnDelete"]));
+    errors.push(notSupported(path, strategy ?? {}, ["RollingUpdate", "OnDelete"]));
     return;
   }
   const rolling = strategy.rollingUpdate;

@@ -8,7 +8,7 @@ import {
   type FieldError,
 } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
-import { as, text, type Decoded } from "../validation/decoded.ts";
+import { as, type Decoded } from "../validation/decoded.ts";
 import {
   intOrPercentNumber,
   nonNegative,
@@ -45,7 +45,7 @@ function validateStrategy(errors: FieldError[], path: string, strategy: Decoded<
       notOver100Percent(errors, `${path}.rollingUpdate.maxUnavailable`, rolling.maxUnavailable);
       break;
     default:
-      errors.push(notSupported(path, text(strategy?.type), ["Recreate", "RollingUpdate"]));
+      errors.push(notSupported(path, strategy ?? {}, ["Recreate", "RollingUpdate"]));
   }
 }
 

@@ -44,5 +44,4 @@ export const replicaSet: ResourceDefinition = {
     },
   },
   subresources: { status: statusUpdate },
-  selectableFields: { "status.replicas": (o) => String(as<ReplicaSet>(o).status?.replicas ?? 0) },
 };

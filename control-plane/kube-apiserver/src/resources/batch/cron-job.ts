@@ -26,15 +26,14 @@ function validate(object: ApiObject): FieldError[] {
     const problem = scheduleProblem(schedule);
     if (problem !== undefined) errors.push(invalidValue("spec.schedule", schedule, problem));
   }
+  nonNegative(errors, "spec.startingDeadlineSeconds", spec.startingDeadlineSeconds);
   if (spec.timeZone !== undefined) {
-    if (spec.timeZone === "") errors.push(invalidValue("spec.timeZone", "", "must be nil or non-empty string"));
+    if (spec.timeZone === "")
+      errors.push(invalidValue("spec.timeZone", "", "timeZone must be nil or non-empty string"));
     else if (spec.timeZone.toLowerCase() === "local" || !isTimeZone(spec.timeZone))
       errors.push(invalidValue("spec.timeZone", spec.timeZone, `unknown time zone ${spec.timeZone}`));
   }
-  nonNegative(errors, "spec.startingDeadlineSeconds", spec.startingDeadlineSeconds);
   requiredOneOf(errors, "spec.concurrencyPolicy", spec.concurrencyPolicy, ["Allow", "Forbid", "Replace"]);
-  nonNegative(errors, "spec.successfulJobsHistoryLimit", spec.successfulJobsHistoryLimit);
-  nonNegative(errors, "spec.failedJobsHistoryLimit", spec.failedJobsHistoryLimit);
   const template = spec.jobTemplate;
   validateLabels(errors, "spec.jobTemplate.labels", template?.metadata?.labels);
   validateAnnotations(errors, "spec.jobTemplate.annotations", template?.metadata?.annotations);
@@ -45,6 +44,8 @@ function validate(object: ApiObject): FieldError[] {
       field: "spec.jobTemplate.spec.manualSelector",
       message: 'Unsupported value: true: supported values: "nil", "false"',
     });
+  nonNegative(errors, "spec.successfulJobsHistoryLimit", spec.successfulJobsHistoryLimit);
+  nonNegative(errors, "spec.failedJobsHistoryLimit", spec.failedJobsHistoryLimit);
   return errors;
 }
 

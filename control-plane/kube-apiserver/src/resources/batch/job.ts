@@ -43,12 +43,14 @@ function specErrors(object: ApiObject): FieldError[] {
     spec.completionMode === "Indexed" &&
     (spec.completions ?? 0) > 0 &&
     (object.metadata["resourceVersion"] ?? "") === ""
-  )
+  ) {
     // Pods of an Indexed job carry their index in the host name.
-    for (const message of dns1123Label(`${name}-${(spec.completions ?? 1) - 1}`))
+    const hostname = `${name}-${(spec.completions ?? 1) - 1}`;
+    if (dns1123Label(hostname).length > 0)
       errors.push(
-        invalidValue("metadata.name", name, `will not able to create pod with invalid DNS label: ${name}: ${message}`),
+        invalidValue("metadata.name", name, `will not able to create pod with invalid DNS label: ${hostname}`),
       );
+  }
   return errors;
 }
 

@@ -10,7 +10,9 @@ import {
   type FieldError,
 } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "../../registry/resource-definition.ts";
+import { formatTime } from "../../registry/object-meta.ts";
 import { as, text } from "../validation/decoded.ts";
+import { objectIn, objectsIn } from "../validation/pod-defaults.ts";
 import { keepAllButStatus, keepStatus } from "../validation/status.ts";
 import { dns1123Label, dns1123Subdomain, pathSegmentName } from "../validation/names.ts";
 
@@ -96,7 +98,7 @@ function validate(object: ApiObject): FieldError[] {
       invalidValue(
         "spec.expirationSeconds",
         spec.expirationSeconds,
-        `may not specify a duration less than ${MIN_SECONDS} seconds (10m0s)`,
+        `may not specify a duration less than ${MIN_SECONDS} seconds (10 minutes)`,
       ),
     );
   return errors;
@@ -141,8 +143,16 @@ function validateDecisions(object: ApiObject, old: ApiObject, mayDecide: boolean
   return errors;
 }
 
-function keepForStatus(draft: ApiDraft, old: ApiObject): void {
-  keepAllButStatus(draft, old);
+/** Conditions without times get them; one that says what it said before changed when it did. */
+function dateConditions(draft: ApiDraft, old: ApiObject, { clock }: StrategyContext): void {
+  const now = formatTime(clock.now());
+  const before = as<CertificateSigningRequest>(old).status?.conditions ?? [];
+  for (const condition of objectsIn(objectIn(draft, "status"), "conditions")) {
+    condition["lastUpdateTime"] ??= now;
+    condition["lastTransitionTime"] ??=
+      before.find(({ type, status }) => type === condition["type"] && status === condition["status"])
+        ?.lastTransitionTime ?? now;
+  }
 }
 
 export const certificateSigningRequest: ResourceDefinition = {
@@ -161,12 +171,19 @@ export const certificateSigningRequest: ResourceDefinition = {
     validate: (object, old) => validateDecisions(object, old, false),
   },
   subresources: {
-    status: { prepare: keepForStatus, validate: (object, old) => validateDecisions(object, old, false) },
+    status: {
+      prepare(draft, old, context) {
+        keepAllButStatus(draft, old);
+        dateConditions(draft, old, context);
+      },
+      validate: (object, old) => validateDecisions(object, old, false),
+    },
     approval: {
-      prepare(draft, old) {
+      prepare(draft, old, context) {
         const conditions = (draft["status"] as Draft | undefined)?.["conditions"];
         keepAllButStatus(draft, old);
         draft["status"] = { ...(old["status"] as unknown as Draft | undefined), conditions };
+        dateConditions(draft, old, context);
       },
       validate: (object, old) => validateDecisions(object, old, true),
     },

@@ -44,6 +44,10 @@ export const namespace: ResourceDefinition = {
   },
   prepareForCreate(draft) {
     draft["status"] = { phase: "Active" };
+    // A generated name is not known when defaults are set.
+    setDefault(draft.metadata, "labels", {});
+    const labels = objectIn(draft.metadata, "labels");
+    if (labels !== undefined) labels[NAME_LABEL] = draft.metadata.name;
     setDefault(draft, "spec", {});
     const spec = draft["spec"] as Draft;
     const finalizers = Array.isArray(spec["finalizers"]) ? (spec["finalizers"] as string[]) : [];

@@ -25,11 +25,16 @@ function validateEndpoint(errors: FieldError[], path: string, endpoint: Decoded<
   else if (addresses.length > 100) errors.push(tooMany(`${path}.addresses`, addresses.length, 100));
   addresses.forEach((address, i) => {
     const at = `${path}.addresses[${i}]`;
-    if (type === "IPv4" && !isIPv4(address)) errors.push(invalidValue(at, address, "must be a valid IPv4 address"));
-    else if (type === "IPv6" && !isIPv6(address))
-      errors.push(invalidValue(at, address, "must be a valid IPv6 address"));
-    else if (type === "FQDN") pushInvalid(errors, at, address, dns1123Subdomain(address));
-    else if (type === "IPv4" || type === "IPv6") validateNonSpecialIp(errors, at, address);
+    if (type === "FQDN") pushInvalid(errors, at, address, dns1123Subdomain(address));
+    else if (type === "IPv4" || type === "IPv6") {
+      if (!isIPv4(address) && !isIPv6(address)) {
+        errors.push(invalidValue(at, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+        return;
+      }
+      if ((type === "IPv4") !== isIPv4(address))
+        errors.push(invalidValue(`${path}.addresses`, address, `must be an ${type} address`));
+      validateNonSpecialIp(errors, at, address);
+    }
   });
   if (endpoint.nodeName !== undefined)
     pushInvalid(errors, `${path}.nodeName`, endpoint.nodeName, dns1123Subdomain(endpoint.nodeName));

@@ -21,8 +21,10 @@ function validate(object: ApiObject): FieldError[] {
   if ((object.metadata["resourceVersion"] ?? "") === "") {
     if (text(event.eventTime) === "") errors.push(required("eventTime"));
     if (text(event.type) !== "Normal" && text(event.type) !== "Warning")
-      errors.push(invalidValue("type", "", "has invalid value: "));
+      errors.push(invalidValue("type", "", `has invalid value: ${text(event.type)}`));
   }
+  // An event without its time is one of the old group's.
+  if (text(event.eventTime) === "") return errors;
   const controller = text(event.reportingController);
   if (controller === "") errors.push(required("reportingController"));
   pushInvalid(errors, "reportingController", controller, qualifiedName(controller));

@@ -8,13 +8,14 @@ import type {
 import { invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
-import { oneOf, pushInvalid } from "../validation/field-values.ts";
+import { pushInvalid } from "../validation/field-values.ts";
 import { dns1123Label, dns1123Subdomain } from "../validation/names.ts";
 import { objectIn, setDefault, setDefaultNumber } from "../validation/pod-defaults.ts";
 import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
 
 const MAX_PRECEDENCE = 10_000;
+const DISTINGUISHERS = ["ByNamespace", "ByUser"];
 const RESOURCE_VERBS = [
   "create",
   "delete",
@@ -108,19 +109,27 @@ function validateResourceRule(errors: FieldError[], path: string, rule: Decoded<
     errors.push(invalidValue(`${path}.namespaces`, namespaces, "if '*' is present, must not specify other values"));
   else
     namespaces.forEach((name, i) => {
-      if (name !== "*") pushInvalid(errors, `${path}.namespaces[${i}]`, name, dns1123Label(name).slice(0, 1));
+      if (name !== "*")
+        pushInvalid(
+          errors,
+          `${path}.namespaces[${i}]`,
+          name,
+          dns1123Label(name)
+            .slice(0, 1)
+            .map((problem) => `each member of this list must be '*' or a DNS-1123 label; ${problem}`),
+        );
     });
 }
 
 /** Paths of non-resource requests: `*`, or rooted, with a `*` only as the last segment. */
 function urlProblem(url: string): string | undefined {
-  if (url === "") return "nonResourceURL must not be empty";
+  if (url === "") return "must not be empty";
   if (url === "/") return undefined;
-  if (!url.startsWith("/")) return "nonResourceURL must start with slash";
-  if (url.includes(" ")) return "nonResourceURL must not contain white-space";
-  if (url.includes("//")) return "nonResourceURL must not contain double slash";
+  if (!url.startsWith("/")) return "must start with slash";
+  if (url.includes(" ")) return "must not contain white-space";
+  if (url.includes("//")) return "must not contain double slash";
   if (url.slice(0, -1).includes("*") || (url.endsWith("*") && !url.endsWith("/*")))
-    return "wildcard is only allowed as the last path segment";
+    return "wildcard can only do suffix matching";
   return undefined;
 }
 
@@ -175,8 +184,9 @@ export const flowSchema: ResourceDefinition = {
           "only the schema named 'exempt' may have matchingPrecedence 1",
         ),
       );
-    if (spec.distinguisherMethod !== undefined)
-      oneOf(errors, "spec.distinguisherMethod.type", spec.distinguisherMethod.type, ["ByNamespace", "ByUser"]);
+    const distinguisher = spec.distinguisherMethod;
+    if (distinguisher !== undefined && !DISTINGUISHERS.includes(text(distinguisher.type)))
+      errors.push(notSupported("spec.distinguisherMethod.type", distinguisher, DISTINGUISHERS));
     const level = text(spec.priorityLevelConfiguration?.name);
     if (level === "") errors.push(required("spec.priorityLevelConfiguration.name", "must reference a priority level"));
     else pushInvalid(errors, "spec.priorityLevelConfiguration.name", level, dns1123Subdomain(level));

@@ -9,9 +9,8 @@ import { validateImmutable } from "../validation/object-meta.ts";
 /** The name is the address, in the one form that addresses are written in. */
 function validateName(name: string): string[] {
   const ip = parseIp(name);
-  return ip !== undefined && formatIp(ip.family, ip.value) === name
-    ? []
-    : ["must be a valid IP address in canonical form"];
+  if (ip === undefined) return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"];
+  return formatIp(ip.family, ip.value) === name ? [] : ["must be a valid IP address in canonical form"];
 }
 
 export const ipAddress: ResourceDefinition = {

@@ -17,6 +17,7 @@ export const priorityClass: ResourceDefinition = {
   version: "v1",
   plural: "priorityclasses",
   kind: "PriorityClass",
+  keepsGeneration: true,
   defaults: (draft) => setDefault(draft, "preemptionPolicy", "PreemptLowerPriority"),
   validate(object) {
     const errors: FieldError[] = [];

@@ -41,9 +41,6 @@ export const csiDriver: ResourceDefinition = {
     const name = text(as<CSIDriver>(object).metadata?.name);
     const spec = as<CSIDriver>(object).spec ?? {};
     if (name.length > 63 && name.length <= 253) validateDriverName(errors, "metadata.name", name);
-    for (const mode of spec.volumeLifecycleModes ?? [])
-      if (mode !== "Persistent" && mode !== "Ephemeral")
-        errors.push(notSupported("spec.volumeLifecycleModes", mode, ["Ephemeral", "Persistent"]));
     oneOf(errors, "spec.fsGroupPolicy", spec.fsGroupPolicy, ["File", "None", "ReadWriteOnceWithFSType"]);
     const audiences = new Set<string>();
     spec.tokenRequests?.forEach((request, i) => {
@@ -63,6 +60,9 @@ export const csiDriver: ResourceDefinition = {
           ),
         );
     });
+    for (const mode of spec.volumeLifecycleModes ?? [])
+      if (mode !== "Persistent" && mode !== "Ephemeral")
+        errors.push(notSupported("spec.volumeLifecycleModes", mode, ["Persistent", "Ephemeral"]));
     return errors;
   },
   update: {

@@ -21,7 +21,6 @@ export const volumeAttachment: ResourceDefinition = {
     const spec = as<VolumeAttachment>(object).spec ?? {};
     const attacher = text(spec.attacher);
     if (attacher === "") errors.push(required("spec.attacher"));
-    validateDriverName(errors, "spec.attacher", attacher);
     const source = spec.source ?? {};
     const name = source.persistentVolumeName;
     if (name === undefined && source.inlineVolumeSpec === undefined)
@@ -33,9 +32,11 @@ export const volumeAttachment: ResourceDefinition = {
     else if (name !== undefined) {
       if (name === "")
         errors.push(required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName"));
-      pushInvalid(errors, "spec.source.persistentVolumeName", name, dns1123Subdomain(name));
     }
     pushInvalid(errors, "spec.nodeName", text(spec.nodeName), dns1123Subdomain(text(spec.nodeName)));
+    // What this version asks more than those before it.
+    validateDriverName(errors, "spec.attacher", attacher);
+    if (name !== undefined) pushInvalid(errors, "spec.source.persistentVolumeName", name, dns1123Subdomain(name));
     return errors;
   },
   update: {

@@ -25,8 +25,20 @@ export function setDefaultNumber(draft: Draft, field: string, value: number): vo
   if (current === undefined || current === null || current === 0) draft[field] = value;
 }
 
+const DOMAIN =
+  "(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?";
+const PATH = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const REFERENCE = new RegExp(
+  `^(?:${DOMAIN}/)?${PATH}(?:/${PATH})*(?::\\w[\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`,
+);
+
+/** Whether a text names an image at all; what does not has no tag, not even the latest. */
+const isImageReference = (name: string): boolean =>
+  name.length <= 1024 && REFERENCE.test(name) && !/^[0-9a-f]{64}$/.test(name);
+
 function imagePullPolicy(image: unknown): string {
   const name = typeof image === "string" ? image : "";
+  if (!isImageReference(name)) return "IfNotPresent";
   const digest = name.includes("@");
   const colon = name.lastIndexOf(":");
   const bare = digest ? name.slice(0, name.indexOf("@")) : name;

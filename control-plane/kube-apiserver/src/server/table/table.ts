@@ -75,7 +75,7 @@ export function tableOf(resource: CatalogResource, objects: readonly ApiObject[]
     kind: "Table",
     apiVersion: `meta.k8s.io/${options.version}`,
     metadata: options.metadata,
-    columnDefinitions: options.hasHeader ? (definitions(resource) as unknown as Json) : [],
+    columnDefinitions: options.hasHeader ? (definitions(resource) as unknown as Json) : null,
     rows: objects.map((object) => rowOf(resource, object, options)),
   };
 }
