@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Pod } from "@coracle/api/core/v1";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
