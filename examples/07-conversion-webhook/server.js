@@ -21,10 +21,12 @@ function convert({ uid, desiredAPIVersion, objects }) {
 }
 
 const files = { cert: readFileSync("/serving/tls.crt"), key: readFileSync("/serving/tls.key") };
-createServer(files, async (request, response) => {
+createServer(files, (request, response) => {
   let text = "";
-  for await (const part of request) text += part;
-  const review = JSON.parse(text);
-  response.setHeader("content-type", "application/json");
-  response.end(JSON.stringify({ apiVersion: review.apiVersion, kind: review.kind, response: convert(review.request) }));
+  request.on("data", (part) => (text += part));
+  request.on("end", () => {
+    const { apiVersion, kind, request: asked } = JSON.parse(text);
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ apiVersion, kind, response: convert(asked) }));
+  });
 }).listen(8443);
