@@ -6,6 +6,7 @@ import { benchCrd } from "./api/crd-bench.ts";
 import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
+import { benchStore } from "./store/store-bench.ts";
 import type { BenchOptions } from "./options.ts";
 
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   api: benchApi,
   watch: benchWatch,
   crd: benchCrd,
+  store: benchStore,
 };
 
 const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--only TEXT] [--coracle FILE]
@@ -41,10 +43,11 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
   if (!Number.isInteger(runs) || runs < 1) throw new TypeError("--runs must be a number from 1 on");
   const kubeApiserver = values["peer-apiserver"] ?? values["peer-kube-apiserver"];
   const etcd = values["peer-etcd"];
-  if ((kubeApiserver === undefined) !== (etcd === undefined)) {
+  // The store is compared with etcd alone.
+  if (positionals[0] !== "store" && (kubeApiserver === undefined) !== (etcd === undefined)) {
     throw new TypeError("--peer-apiserver and --peer-etcd go together");
   }
-  const peer = kubeApiserver === undefined || etcd === undefined ? undefined : { kubeApiserver, etcd };
+  const peer = etcd === undefined ? undefined : { kubeApiserver: kubeApiserver ?? "", etcd };
   return { bench, options: { runs, coracle: values.coracle, peer, only: values.only } };
 }
 

@@ -26,6 +26,7 @@ const FLAG_FILES: Readonly<Record<string, string>> = {
   "kube-apiserver": "control-plane/kube-apiserver/src/flags.ts",
   "kube-controller-manager": "control-plane/kube-controller-manager/src/flags.ts",
   "kube-scheduler": "control-plane/kube-scheduler/src/flags.ts",
+  etcd: "control-plane/etcd/src/server/flags.ts",
   kubelet: "node/kubelet/src/flags.ts",
   "kube-proxy": "node/kube-proxy/src/flags.ts",
   "container-runtime": "node/container-runtime/src/flags.ts",
