@@ -5,7 +5,7 @@ const shared = {
   pool: "forks",
   isolate: false,
   fileParallelism: true,
-  testTimeout: 20_000,
+  testTimeout: 90_000,
   hookTimeout: 60_000,
 } as const;
 
