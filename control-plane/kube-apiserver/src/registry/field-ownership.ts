@@ -222,8 +222,8 @@ const asOfScale = (conflict: ApplyConflict): ApplyConflict => ({
   owner: { ...conflict.owner, apiVersion: "autoscaling/v1" },
 });
 
-/** The 409 answer, with one cause for each field. */
-function applyConflict(conflicts: readonly ApplyConflict[]): StatusError {
+/** The 409 answer, with one cause for each field. However many there are, it takes no longer than they are many. */
+export function applyConflict(conflicts: readonly ApplyConflict[]): StatusError {
   const causes = conflicts.map(({ owner, path }) => ({
     reason: "FieldManagerConflict",
     message: `conflict with ${textOfManager(owner)}`,
@@ -240,7 +240,9 @@ function conflictMessage(conflicts: readonly ApplyConflict[]): string {
   const paths = new Map<string, string[]>();
   for (const { owner, path } of conflicts) {
     const name = textOfManager(owner);
-    paths.set(name, [...(paths.get(name) ?? []), path]);
+    const known = paths.get(name);
+    if (known === undefined) paths.set(name, [path]);
+    else known.push(path);
   }
   const lines = [...paths].flatMap(([name, list]) => [`conflicts with ${name}:`, ...list.map((path) => `- ${path}`)]);
   return `Apply failed with ${conflicts.length} conflicts: ${lines.join("\n")}`;

@@ -249,7 +249,8 @@ function findConflicts(
   for (const owner of others.toSorted((a, b) => compareText(a.manager, b.manager) || byOperationAndTime(a, b))) {
     const taken = intersectSets(owner.fields, changed);
     const refused = mayTake === undefined ? taken : subtractSet(taken, mayTake(taken));
-    out.push(...pathsOf(refused).map((path) => ({ owner, path })));
+    // Not all at once: they can be more than a call takes arguments.
+    for (const path of pathsOf(refused)) out.push({ owner, path });
   }
   return out;
 }

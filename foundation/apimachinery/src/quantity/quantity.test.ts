@@ -74,3 +74,18 @@ describe("quantities", () => {
     expect(quantityMilliValue(text)).toBe(milli);
   });
 });
+
+describe("quantities with millions of digits", () => {
+  const many = 2_500_000;
+  it.each([
+    ["1".repeat(many), parseQuantity("9e18").nano * 10n],
+    [`0.${"0".repeat(many)}1`, 1n],
+    [`1.${"0".repeat(many)}`, 1_000_000_000n],
+    [`1.${"3".repeat(many)}`, 1_333_333_334n],
+    [`${"0".repeat(many)}7`, 7_000_000_000n],
+  ])("count as far as they can", (text, atMost) => {
+    const { nano } = parseQuantity(text);
+    expect(nano <= atMost).toBe(true);
+    if (atMost < 10n ** 12n) expect(nano).toBe(atMost);
+  });
+});

@@ -37,9 +37,11 @@ export function parseQuantity(text: string | number): Quantity {
     throw new QuantityError(`quantities must match the regular expression '${GRAMMAR}'`);
   }
   const { base, exponent, format } = interpret(suffix);
+  const digits = withinReason(whole, fraction);
+  if (digits === undefined) return { nano: sign === "-" ? -MAX : MAX, format };
   // value = digits × base^exponent / 10^fraction.length
-  let numerator = BigInt(whole + fraction) * NANO;
-  let denominator = 10n ** BigInt(fraction.length);
+  let numerator = BigInt(digits.whole + digits.fraction) * NANO;
+  let denominator = 10n ** BigInt(digits.fraction.length);
   if (base === 2) numerator <<= BigInt(exponent);
   else if (exponent >= 0) numerator *= 10n ** BigInt(Math.min(exponent, 40));
   else denominator *= 10n ** BigInt(Math.min(-exponent, 400));
@@ -47,6 +49,18 @@ export function parseQuantity(text: string | number): Quantity {
   if (nano * denominator !== numerator) nano += 1n;
   if (nano > MAX) nano = MAX;
   return { nano: sign === "-" ? -nano : nano, format };
+}
+
+/** No exponent counts beyond 400 places: what is further to the left is too large, further to the right only not nothing. */
+const MOST_DIGITS = 1_000;
+
+/** The digits that decide the value; undefined: it is larger than any quantity. */
+function withinReason(whole: string, fraction: string): { whole: string; fraction: string } | undefined {
+  if (whole.length + fraction.length <= MOST_DIGITS) return { whole, fraction };
+  const significant = whole.replace(/^0+/, "");
+  if (significant.length > MOST_DIGITS) return undefined;
+  const rest = fraction.slice(MOST_DIGITS);
+  return { whole: significant, fraction: fraction.slice(0, MOST_DIGITS) + (/[1-9]/.test(rest) ? "1" : "") };
 }
 
 function interpret(suffix: string): { base: 2 | 10; exponent: number; format: QuantityFormat } {
