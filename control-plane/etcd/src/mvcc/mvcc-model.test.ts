@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openEmbeddedStore } from "../engine/embedded-store.ts";
 import { createMemoryStore } from "../engine/memory-store.ts";
-import type { KeyValue, Op, Store, StoreError, StoreEvent, TxnRequest } from "../store/store.ts";
+import type { KeyValue, LeaseId, Op, Store, StoreError, StoreEvent, TxnRequest } from "../store/store.ts";
 
-type Entry = Omit<KeyValue, "value"> & { readonly value: string };
+type Entry = Omit<KeyValue, "value" | "lease"> & { readonly value: string; readonly lease: string };
+
+/** Leases that are there all the time, revoked and granted anew now and then. */
+const LEASES: readonly LeaseId[] = [7, 2 ** 40, 2n ** 60n + 1n];
 
 /** The rules in their most naive form: a whole copy of the state for each revision. */
 class NaiveStore {
@@ -20,17 +23,33 @@ class NaiveStore {
   }
 
   txn(request: TxnRequest): { succeeded: boolean; revision: number } {
-    const succeeded = request.compare.every((compare) => {
-      if (compare.target === "value") return false;
-      const { key, target, op, value } = compare;
-      const entry = this.now.get(key);
-      const { modRevision: mod = 0, createRevision: create = 0, version = 0, lease = 0 } = entry ?? {};
-      const field = { mod, create, version, lease }[target];
+    const succeeded = this.#holds(request);
+    const next = new Map(this.now);
+    if (this.#apply((succeeded ? request.success : request.failure) ?? [], next))
+      this.states.set(++this.revision, next);
+    return { succeeded, revision: this.revision };
+  }
+
+  revoke(lease: LeaseId): void {
+    const next = new Map([...this.now].filter(([, entry]) => entry.lease !== String(lease)));
+    if (next.size < this.now.size) this.states.set(++this.revision, next);
+  }
+
+  /** Compares, of inner transactions too, look at the state before the whole. */
+  #holds({ compare: compares }: TxnRequest): boolean {
+    return compares.every((compare) => {
+      if (compare.target === "value" || compare.target === "lease") return false;
+      const { target, op, value } = compare;
+      const entry = this.now.get(compare.key);
+      const { modRevision: mod = 0, createRevision: create = 0, version = 0 } = entry ?? {};
+      const field = { mod, create, version }[target];
       return { "=": field === value, "!=": field !== value, ">": field > value, "<": field < value }[op];
     });
-    const next = new Map(this.now);
+  }
+
+  #apply(ops: readonly Op[], next: Map<string, Entry>): boolean {
     let writes = false;
-    for (const op of (succeeded ? request.success : request.failure) ?? []) {
+    for (const op of ops) {
       if (op.type === "put") {
         const old = next.get(op.key);
         next.set(op.key, {
@@ -39,15 +58,16 @@ class NaiveStore {
           createRevision: old?.createRevision ?? this.revision + 1,
           modRevision: this.revision + 1,
           version: (old?.version ?? 0) + 1,
-          lease: 0,
+          lease: String(op.lease ?? 0),
         });
         writes = true;
       } else if (op.type === "delete") {
         for (const key of this.keysIn(next, op.key, op.end)) writes = next.delete(key) || writes;
+      } else if (op.type === "txn") {
+        writes = this.#apply((this.#holds(op) ? op.success : op.failure) ?? [], next) || writes;
       }
     }
-    if (writes) this.states.set(++this.revision, next);
-    return { succeeded, revision: this.revision };
+    return writes;
   }
 
   keysIn(state: ReadonlyMap<string, Entry>, key: string, end: string | undefined): string[] {
@@ -63,7 +83,7 @@ class NaiveStore {
 }
 
 function entry(kv: KeyValue): Entry {
-  return { ...kv, value: kv.value.toString() };
+  return { ...kv, value: kv.value.toString(), lease: String(kv.lease) };
 }
 
 /** Rebuilds the state from events, as a cache does. */
@@ -93,23 +113,42 @@ function pick(random: Random, below: number): number {
   return Math.floor(random.next() * below);
 }
 
-function randomOps(random: Random): Op[] {
+/** Some keys are no text. */
+function randomKey(random: Random): string {
+  const n = pick(random, 30);
+  return n % 5 === 0 ? `k${n}\udc80` : `k${n}`;
+}
+
+function randomOps(random: Random, used = new Set<string>(), depth = 0): Op[] {
   const ops: Op[] = [];
-  const used = new Set<string>();
   for (let i = 0; i <= pick(random, 3); i++) {
-    const key = `k${pick(random, 30)}`;
+    if (depth < 2 && random.next() < 0.08) {
+      const key = randomKey(random);
+      const compare = [{ key, target: "version", op: ">", value: pick(random, 3) } as const];
+      ops.push({
+        type: "txn",
+        compare,
+        success: randomOps(random, used, depth + 1),
+        failure: randomOps(random, used, depth + 1),
+      });
+      continue;
+    }
+    const key = randomKey(random);
     if (used.has(key)) continue;
     used.add(key);
-    if (random.next() < 0.7) ops.push({ type: "put", key, value: Buffer.from(`v${pick(random, 1e6)}`) });
+    const lease = random.next() < 0.1 ? (LEASES[pick(random, LEASES.length)] ?? 0) : 0;
+    if (random.next() < 0.7) ops.push({ type: "put", key, value: Buffer.from(`v${pick(random, 1e6)}`), lease });
     else ops.push({ type: "delete", key });
   }
-  if (ops.length === 1 && random.next() < 0.05) return [{ type: "delete", key: "k1", end: `k${1 + pick(random, 3)}z` }];
+  if (depth === 0 && ops.length === 1 && random.next() < 0.05) {
+    return [{ type: "delete", key: "k1", end: `k${1 + pick(random, 3)}z` }];
+  }
   return ops;
 }
 
 function randomTxn(random: Random, model: NaiveStore): TxnRequest {
   if (random.next() < 0.5) return { compare: [], success: randomOps(random) };
-  const key = `k${pick(random, 30)}`;
+  const key = randomKey(random);
   const target = (["mod", "create", "version"] as const)[pick(random, 3)] ?? "mod";
   const op = (["=", "!=", ">", "<"] as const)[pick(random, 4)] ?? "=";
   const value = random.next() < 0.5 ? (model.now.get(key)?.modRevision ?? 0) : pick(random, 5);
@@ -134,6 +173,12 @@ async function step(store: Store, model: NaiveStore, random: Random): Promise<vo
     burst.map((request) => model.txn(request)),
   );
   if (random.next() < 0.3) await compare(store, model, random);
+  if (random.next() < 0.03) {
+    const lease = LEASES[pick(random, LEASES.length)] ?? 0;
+    await store.revokeLease(lease);
+    await store.grantLease(1_000, lease);
+    model.revoke(lease);
+  }
   if (random.next() < 0.02 && model.revision > model.compacted + 1) {
     model.compacted += 1 + pick(random, model.revision - model.compacted);
     await store.compact(model.compacted);
@@ -142,13 +187,14 @@ async function step(store: Store, model: NaiveStore, random: Random): Promise<vo
 }
 
 describe("random operations against a naive model", () => {
-  it("memory: 20,000 bursts agree, and a watcher's replica agrees at the end", async () => {
+  it("memory: 40,000 bursts, of 120,000 transactions, agree, and a watcher's replica agrees at the end", async () => {
     const random = createSeededRandom(7);
     const model = new NaiveStore();
     const replica = new Replica();
     await using store = createMemoryStore({ clock: createFakeClock() });
     using _watch = await store.watch({ key: "\0", end: "\0" }, replica);
-    for (let i = 0; i < 20_000; i++) await step(store, model, random);
+    await Promise.all(LEASES.map((lease) => store.grantLease(1_000, lease)));
+    for (let i = 0; i < 40_000; i++) await step(store, model, random);
     expect(replica.faults).toEqual([]);
     expect([...replica.state.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1))).toEqual(
       model.read("\0", "\0", model.revision),
@@ -161,6 +207,7 @@ describe("random operations against a naive model", () => {
     const dataDir = await mkdtemp(join(tmpdir(), "store-model-"));
     const open = (): Promise<Store> => openEmbeddedStore({ dataDir, clock: createFakeClock(), logger: silentLogger });
     let store = await open();
+    await Promise.all(LEASES.map((lease) => store.grantLease(1_000, lease)));
     try {
       for (let round = 0; round < 10; round++) {
         const replica = new Replica();
