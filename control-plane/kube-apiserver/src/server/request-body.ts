@@ -197,6 +197,9 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
     )
       throw cannot(jsonTypeOf(given), `struct field .${member} of type string`);
   }
+  const { apiVersion } = value;
+  if (typeof apiVersion === "string" && apiVersion.split("/").length > 2)
+    throw unrecognized(kind, `unexpected GroupVersion string: ${apiVersion}`, body);
   return value;
 }
 
@@ -271,12 +274,23 @@ async function readApply(request: ApiRequest, body: Buffer, codecs: WireCodecs):
   return value;
 }
 
+/** The members that a text of JSON names more than once; undefined: it is YAML of another kind. */
+function repeatedIfJson(text: string): readonly string[] | undefined {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    return duplicateFields(text);
+  } catch {
+    // Braces, and yet not JSON: YAML has escapes of its own.
+    return undefined;
+  }
+}
+
 /** Members that a patch names more than once. */
 async function notePatchedTwice(request: ApiRequest, isYaml: boolean, body: Buffer): Promise<void> {
   const wish = request.query.get("fieldValidation");
   if (wish === "Ignore") return;
   const text = body.toString("utf8");
-  const repeated = isYaml && body[0] !== 0x7b ? undefined : duplicateFields(text);
+  const repeated = isYaml ? repeatedIfJson(text) : duplicateFields(text);
   if (!isYaml) {
     const isJsonPatch = request.exchange.header("content-type")?.startsWith("application/json-patch+json") === true;
     const texts = (repeated ?? []).map((field) => (isJsonPatch ? `json patch ${field}` : field));

@@ -1,10 +1,13 @@
 import { decodeKubernetes, decodeWatchFrame, isKubernetesProtobuf } from "@coracle/api";
+import { gunzipSync } from "node:zlib";
 import type { Reply } from "./connection.ts";
 
 /** An answer in the form in which two servers' are compared. */
 export interface EvenAnswer {
   readonly code: number;
   readonly type: string;
+  /** How the body came: `gzip`, or absent. */
+  readonly encoding?: string;
   readonly warnings: readonly string[];
   readonly body: unknown;
 }
@@ -29,7 +32,7 @@ function evenText(text: string): string {
       .replaceAll(/\b(192\.0\.2\.1|127\.0\.0\.1):\d+/g, "$1:<port>")
       .replaceAll(/X509SHA256=[0-9a-f]{64}/g, "X509SHA256=<hash>")
       // What changed, as Go prints its own structures.
-      .replaceAll(/(may not change fields other than [^\n{]*|are forbidden)\n[\s\S]*$/g, "$1")
+      .replaceAll(/(may not change fields other than [^\n{]*?|are forbidden)(?:\n[\s\S]*|\])$/g, "$1")
       .replaceAll(/(?:\n[ +\-@][^\n]*)+\n(?=, |\]|$)/g, "")
       .replaceAll(/\b(\d+):3[0-2]\d\d\d\/(TCP|UDP|SCTP)/g, "$1:<port>/$2")
       .replaceAll(/((?:nodePort|healthCheckNodePort): )3[0-2]\d\d\d\b/g, "$1<port>")
@@ -194,11 +197,13 @@ function readBody(type: string, body: Buffer): unknown {
 /** An answer without uids, times, versions and whatever else is each server's own. */
 export function evenOut({ code, headers, body }: Reply): EvenAnswer {
   const type = String(headers["content-type"] ?? "");
+  const encoding = headers["content-encoding"];
   const warning = headers["warning"];
   const warnings = (Array.isArray(warning) ? warning.map(String) : warning === undefined ? [] : [String(warning)])
     .join(", ")
     .split(/, (?=299 )/)
     .filter((text) => text !== "")
     .map(evenText);
-  return { code, type, warnings, body: readBody(type, body) };
+  const plain = encoding === "gzip" && body.length > 0 ? gunzipSync(body) : body;
+  return { code, type, ...(encoding === undefined ? {} : { encoding }), warnings, body: readBody(type, plain) };
 }

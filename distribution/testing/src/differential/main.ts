@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { createSeededRandom } from "@coracle/base";
 import { Connection } from "./connection.ts";
+import { autoscalers, compression, deprecated, events, migration } from "./further-chapters.ts";
 import { kindStory, type KindFacts } from "./kind-story.ts";
 import { mutationChapter } from "./mutations.ts";
 import { protocolChapters } from "./protocol-chapters.ts";
@@ -125,7 +126,12 @@ function write(args: Arguments, discovery: Discovery): Chapter[][] {
   const mutations = seeds.map((seed) => mutationChapter(random, seed, changes, args.mutations));
   const wanted = (chapter: Chapter): boolean => chapter.some(({ topic }) => topic.includes(args.only));
   // What is asked of the protocol is asked with config maps.
-  const lanes = new Map<string, Chapter[]>([["v1/configmaps", protocolChapters(discovery.paths).filter(wanted)]]);
+  const protocol = [...protocolChapters(discovery.paths), compression(), migration(), deprecated()];
+  const lanes = new Map<string, Chapter[]>([
+    ["v1/configmaps", protocol.filter(wanted)],
+    ["v1/events", [events()].filter(wanted)],
+    ["autoscaling/v2/horizontalpodautoscalers", [autoscalers()].filter(wanted)],
+  ]);
   seeds.forEach((seed, i) => {
     const lane = lanes.get(laneOf(seed)) ?? [];
     lanes.set(laneOf(seed), lane);

@@ -2,6 +2,7 @@ import { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime }
 import { badRequest, type StatusError } from "../errors/status-error.ts";
 import type { Draft } from "../json/json.ts";
 import { canonicalQuantity, QuantityError } from "../quantity/quantity.ts";
+import { corruptByte } from "./base64.ts";
 import { goPathTo, goTypeOf } from "./go-names.ts";
 import { typeNameOf, type FieldSchema, type ObjectSchema, type SchemaNode } from "./schema-node.ts";
 
@@ -230,10 +231,8 @@ class Decoder {
   #bytes(value: unknown, node: SchemaNode): string {
     if (typeof value !== "string") return this.#mismatch(value, node);
     const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, "") : value;
-    if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
-      const bad = text.search(/[^A-Za-z0-9+/]/);
-      throw new DecodeError(`illegal base64 data at input byte ${bad === -1 ? text.length : bad}`);
-    }
+    if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
+      throw new DecodeError(`illegal base64 data at input byte ${corruptByte(Buffer.from(value))}`);
     return text;
   }
 
@@ -242,6 +241,11 @@ class Decoder {
     if (time !== undefined) return time;
     if (typeof value !== "string")
       throw new DecodeError(this.#wrongForm(value, { kind: "string" }).replace(/of type \S+$/, "of type string"));
+    const good = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/.exec(value)?.[0];
+    if (good !== undefined && good !== value && parseTime(good) !== undefined)
+      throw new DecodeError(
+        `parsing time ${JSON.stringify(value)}: extra text: ${JSON.stringify(value.slice(good.length))}`,
+      );
     throw new DecodeError(
       `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05${fraction}Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`,
     );

@@ -18,7 +18,7 @@ import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { cIdentifier, dns1123Subdomain, qualifiedName } from "../validation/names.ts";
 import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
-import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
+import { keepStatus, onlyStatusUpdate, validateConditions } from "../validation/status.ts";
 import { validateMatchConditions, validateRule } from "../validation/webhook.ts";
 import { freshStatus } from "../validation/workload.ts";
 
@@ -153,7 +153,16 @@ export const validatingAdmissionPolicy: ResourceDefinition = {
   prepareForCreate: freshStatus({}),
   validate,
   update: { prepare: keepStatus },
-  subresources: { status: onlyStatusUpdate },
+  subresources: {
+    status: {
+      ...onlyStatusUpdate,
+      validate(object) {
+        const errors: FieldError[] = [];
+        validateConditions(errors, "status.conditions", as<ValidatingAdmissionPolicy>(object).status?.conditions);
+        return errors;
+      },
+    },
+  },
 };
 
 export const validatingAdmissionPolicyBinding: ResourceDefinition = {

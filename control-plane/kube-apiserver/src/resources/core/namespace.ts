@@ -27,6 +27,15 @@ function keepFinalizers(draft: ApiDraft, old: ApiObject): void {
   draft["spec"] = old["spec"];
 }
 
+/** Every namespace is labelled with its name. */
+function nameLabel(draft: ApiDraft): void {
+  const name = isObject(draft.metadata) ? draft.metadata["name"] : undefined;
+  if (typeof name !== "string" || name === "") return;
+  setDefault(draft.metadata, "labels", {});
+  const labels = objectIn(draft.metadata, "labels");
+  if (labels !== undefined) labels[NAME_LABEL] = name;
+}
+
 export const namespace: ResourceDefinition = {
   group: "",
   version: "v1",
@@ -36,18 +45,12 @@ export const namespace: ResourceDefinition = {
     setDefault(draft, "status", {});
     const status = objectIn(draft, "status");
     if (status !== undefined) setDefaultText(status, "phase", "Active");
-    const name = isObject(draft.metadata) ? draft.metadata["name"] : undefined;
-    if (typeof name !== "string" || name === "") return;
-    setDefault(draft.metadata, "labels", {});
-    const labels = objectIn(draft.metadata, "labels");
-    if (labels !== undefined) labels[NAME_LABEL] = name;
+    nameLabel(draft);
   },
   prepareForCreate(draft) {
     draft["status"] = { phase: "Active" };
     // A generated name is not known when defaults are set.
-    setDefault(draft.metadata, "labels", {});
-    const labels = objectIn(draft.metadata, "labels");
-    if (labels !== undefined) labels[NAME_LABEL] = draft.metadata.name;
+    nameLabel(draft);
     setDefault(draft, "spec", {});
     const spec = draft["spec"] as Draft;
     const finalizers = Array.isArray(spec["finalizers"]) ? (spec["finalizers"] as string[]) : [];
