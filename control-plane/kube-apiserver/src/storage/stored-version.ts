@@ -8,7 +8,7 @@ const OUR_HEAD = /^\{"(?:kind|apiVersion)":"[^"\\]*","(?:kind|apiVersion)":"[^"\
 const METADATA = '"metadata":{';
 const HEAD_LIMIT = 400;
 /** Of all servers of the process. */
-const held = new ParsedObjects(64 * 1024 * 1024);
+const held = new ParsedObjects(48 * 1024 * 1024);
 
 /** The bytes that go into the store: JSON without resourceVersion, `kind`, `apiVersion` and `metadata` first. */
 export function serialiseForStore(draft: ApiDraft): Buffer {
@@ -19,11 +19,20 @@ export function serialiseForStore(draft: ApiDraft): Buffer {
     const whole = managedFields === undefined ? meta : { ...meta, managedFields };
     return Buffer.from(JSON.stringify({ kind, apiVersion, metadata: whole, ...rest }));
   }
-  const owners = (managedFields as Draft[]).map((entry) => textOfOwner(entry)).join(",");
+  // The object itself holds the sets in the order in which they are written: all encodings of it say the same.
+  const shared = (managedFields as Draft[]).map((entry) => withSharedSet(entry));
+  metadata.managedFields = shared;
+  const owners = shared.map((entry) => textOfOwner(entry)).join(",");
   const head = JSON.stringify({ kind, apiVersion }).slice(0, -1);
   const tail = JSON.stringify(rest);
   const text = `${head},"metadata":${metaText.slice(0, -1)},"managedFields":[${owners}]}`;
   return Buffer.from(tail === "{}" ? `${text}}` : `${text},${tail.slice(1)}`);
+}
+
+function withSharedSet(owner: Draft): Draft {
+  if (!isObject(owner["fieldsV1"])) return owner;
+  const set = sharedSet(owner["fieldsV1"] as FieldSet);
+  return set === owner["fieldsV1"] ? owner : { ...owner, fieldsV1: set };
 }
 
 /** Whose fields are many and mostly those of another object: their JSON is made once. */

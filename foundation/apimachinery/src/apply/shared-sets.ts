@@ -60,9 +60,11 @@ export function textOfFieldSet(set: FieldSet): string {
   return (known.text ??= JSON.stringify(set));
 }
 
+/** In the order of their names, as upstream writes them: the same set is the same bytes in every encoding. */
 function build(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): FieldSet {
   const node: { [element: string]: FieldSet } = isIn ? { ".": EMPTY_SET } : {};
-  for (let i = 0; i < elements.length; i++) node[elements[i] as string] = (below[i] as SharedNode).node;
+  const order = elements.map((element, at) => ({ element, at })).sort((a, b) => (a.element < b.element ? -1 : 1));
+  for (const { element, at } of order) node[element] = (below[at] as SharedNode).node;
   return Object.freeze(node);
 }
 
