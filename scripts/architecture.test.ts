@@ -43,7 +43,9 @@ function sources(folder: string): string[] {
 
 const isTest = (file: string): boolean => /\.test\.ts$|\/test\/|\/bench\/|contract/.test(file);
 const importsOf = (file: string): string[] =>
-  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\()"([^"\n]+)"/g)].map((match) => match[1] ?? "");
+  [...readFileSync(file, "utf8").matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\()"([^"\n]+)"/g)].map(
+    (match) => match[1] ?? "",
+  );
 
 const all = packages();
 const byName = new Map(all.map((each) => [each.short === "cli" ? "coracle-k8s" : `@coracle/${each.short}`, each]));
@@ -131,7 +133,7 @@ describe("the house", () => {
     const missing = all.flatMap((from) =>
       sources(join(root, from.folder))
         // What only tests stand on is named among the development dependencies.
-        .filter((file) => !isTest(file) && !/-fixture\.ts$/.test(file))
+        .filter((file) => !isTest(file) && !file.endsWith("-fixture.ts"))
         .flatMap((file) =>
           importsOf(file)
             .filter(

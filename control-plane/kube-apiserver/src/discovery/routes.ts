@@ -70,7 +70,9 @@ export function createDiscoveryRoutes(
     if (value === undefined) return undefined;
     const contentType = CONTENT_TYPES[media];
     if (media === "yaml") return { body: Buffer.from(await (await codecs.yaml()).print(value)), contentType };
-    const type = { apiVersion: "v1", kind: String(value["kind"]) };
+    const { kind } = value;
+    if (typeof kind !== "string") return undefined;
+    const type = { apiVersion: "v1", kind };
     if (codecs.protobuf?.supports(type) !== true) return undefined;
     const message = codecs.protobuf.encodeMessage({ ...value, ...type });
     return { body: codecs.protobuf.wrap(type, message), contentType };

@@ -250,9 +250,7 @@ export class ConvertedView implements ObjectStorage {
   isOutdated(stored: StoredObject): boolean {
     const source = this.#base.get(stored.namespace, stored.name);
     if (source === undefined) return false;
-    return (
-      source.object["apiVersion"] !== this.#form.storedApiVersion || this.#base.isOutdated?.(source) === true
-    );
+    return source.object["apiVersion"] !== this.#form.storedApiVersion || this.#base.isOutdated?.(source) === true;
   }
 
   watch(request: StorageWatchRequest, watcher: StorageWatcher): Disposable {
