@@ -1,5 +1,13 @@
 import type { Clock, Logger } from "@coracle/base";
-import { prefixEnd, StoreError, type Revision, type Store, type StoreEvent, type WatchHandle } from "@coracle/etcd";
+import {
+  prefixEnd,
+  StoreError,
+  type KeyValue,
+  type Revision,
+  type Store,
+  type StoreEvent,
+  type WatchHandle,
+} from "@coracle/etcd";
 import { serviceUnavailable } from "@coracle/apimachinery";
 import { ResourceCache } from "./resource-cache.ts";
 import { readJsonValue, type ValueReader } from "./stored-version.ts";
@@ -14,6 +22,9 @@ export interface CachedResource {
   readonly prefix: string;
   readonly indexes?: Readonly<Record<string, IndexFunction>> | undefined;
 }
+
+/** Key-values that are read at once. */
+const PAGE = 10_000;
 
 interface RevisionWaiter {
   readonly revision: Revision;
@@ -61,19 +72,33 @@ export class StorageHub implements AsyncDisposable {
   /** Reads the whole state once and follows it from there. */
   async start(resources: readonly CachedResource[]): Promise<void> {
     for (const resource of resources) this.#register(resource);
-    const state = await this.store.range({ key: STORE_ROOT, end: prefixEnd(STORE_ROOT) });
-    const byCache = new Map<ResourceCache, (typeof state.kvs)[number][]>();
-    for (const cache of this.#caches.values()) byCache.set(cache, []);
-    for (const kv of state.kvs) {
-      const cache = this.#cacheOf(kv.key);
-      if (cache !== undefined) byCache.get(cache)?.push(kv);
+    const end = prefixEnd(STORE_ROOT);
+    const state = await this.store.range({ key: STORE_ROOT, end, limit: PAGE });
+    this.#fill(state.kvs, state.revision, [...this.#caches.values()]);
+    // What is read whole at once is in memory whole at once, beside what becomes of it.
+    for (let page = state; page.more;) {
+      const last = page.kvs.at(-1)!.key;
+      page = await this.store.range({ key: `${last}\0`, end, limit: PAGE, revision: state.revision });
+      this.#fill(page.kvs, state.revision, []);
     }
-    for (const [cache, kvs] of byCache) cache.load(kvs, state.revision, this.#onBad);
     this.#revision = state.revision;
     this.#handle = await this.store.watch(
       { key: STORE_ROOT, end: prefixEnd(STORE_ROOT), startRevision: state.revision + 1, progress: true },
       { events: (events, revision) => this.#apply(events, revision), closed: (reason) => this.#onClosed(reason) },
     );
+  }
+
+  /** Gives caches what is theirs; `all`: caches that are told even if there is nothing for them. */
+  #fill(kvs: readonly KeyValue[], revision: Revision, all: readonly ResourceCache[]): void {
+    const byCache = new Map<ResourceCache, KeyValue[]>(all.map((cache) => [cache, []]));
+    for (const kv of kvs) {
+      const cache = this.#cacheOf(kv.key);
+      if (cache === undefined) continue;
+      const known = byCache.get(cache);
+      if (known === undefined) byCache.set(cache, [kv]);
+      else known.push(kv);
+    }
+    for (const [cache, own] of byCache) cache.load(own, revision, this.#onBad);
   }
 
   #register({ prefix, indexes = {} }: CachedResource): ResourceCache {
