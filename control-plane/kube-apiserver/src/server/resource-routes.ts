@@ -486,7 +486,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     const { info } = request;
     const isNamed = (object: JsonObject): boolean => (object["metadata"] as JsonObject)["name"] === info.name;
     const found = info.isNamed ? objects.find(isNamed) : undefined;
-    if (info.isNamed && found === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
+    if (info.isNamed && found === undefined)
+      throw notFound({ group: info.group, resource: resource.kind.toLowerCase() }, info.name);
     const accept = request.exchange.header("accept");
     const format = negotiate(accept, { protobuf: codecs.protobuf !== undefined, transforms: false });
     const isPretty = format.media === "json" && wantsPretty(request.query, request.userAgent);

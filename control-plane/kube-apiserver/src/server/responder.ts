@@ -35,7 +35,8 @@ export function baseHeaders(request: ApiRequest, contentType: string): ResponseH
 
 export function acceptsGzip(request: ApiRequest): boolean {
   const accept = request.exchange.header("accept-encoding");
-  return accept !== undefined && accept.includes("gzip");
+  // Weights are not read: upstream takes the bare word only.
+  return accept !== undefined && accept.split(",").some((word) => word.trim() === "gzip");
 }
 
 /** Writes ready bytes. */

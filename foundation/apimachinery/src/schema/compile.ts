@@ -86,7 +86,9 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
       isRequired: flags.isRequired,
       omitsZero:
         flags.omitsZero ||
-        (!flags.isRequired && (type.kind === "array" || type.kind === "map" || type.kind === "bytes")),
+        (!flags.isRequired &&
+          !isEmptyToo(owner, name) &&
+          (type.kind === "array" || type.kind === "map" || type.kind === "bytes")),
       fill: flags.omitsZero
         ? undefined
         : isShownNull(owner, name, type)
@@ -158,6 +160,9 @@ function isShownNull(owner: string, name: string, type: SchemaNode): boolean {
     (CONDITION.test(owner) && TIMES_OF_CONDITIONS.has(name) && !owner.endsWith(".PodCondition"))
   );
 }
+
+/** Lists of which none is something else than an empty one. */
+const isEmptyToo = (owner: string, name: string): boolean => name === "policies" && owner.endsWith(".HPAScalingRules");
 
 interface FieldFlags {
   readonly isRequired: boolean;

@@ -1,3 +1,4 @@
+import type { Draft } from "@coracle/apimachinery";
 import type { Conversion } from "../../storage/converted-storage.ts";
 import type { ApiDraft, ApiObject } from "../resource-definition.ts";
 
@@ -11,6 +12,8 @@ const NAMES: Readonly<Record<string, string>> = {
   count: "deprecatedCount",
   reportingComponent: "reportingController",
 };
+/** What core/v1 shows empty and events.k8s.io/v1 not at all. */
+const SHOWN_WHEN_SAID = ["reportingController", "reportingInstance"] as const;
 const BACK = Object.fromEntries(Object.entries(NAMES).map(([core, events]) => [events, core]));
 
 function rename(object: ApiObject | ApiDraft, names: Readonly<Record<string, string>>): ApiDraft {
@@ -19,7 +22,11 @@ function rename(object: ApiObject | ApiDraft, names: Readonly<Record<string, str
 
 /** events.k8s.io/v1 over core/v1, which both are stored as. */
 export const eventConversion: Conversion = {
-  fromStored: (object) => ({ ...rename(object, NAMES), apiVersion: "events.k8s.io/v1" }) as unknown as ApiObject,
+  fromStored(object) {
+    const event: Draft = { ...rename(object, NAMES), apiVersion: "events.k8s.io/v1" };
+    for (const member of SHOWN_WHEN_SAID) if (event[member] === "") delete event[member];
+    return event as unknown as ApiObject;
+  },
   toStored: (draft) => ({
     // What core/v1 always shows.
     source: {},

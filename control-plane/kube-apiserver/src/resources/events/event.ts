@@ -1,7 +1,7 @@
 import type { Event } from "@coracle/api/events/v1";
-import { invalidValue, required, type FieldError } from "@coracle/apimachinery";
+import { equalJson, invalidValue, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
-import { as, text } from "../validation/decoded.ts";
+import { as, text, type Decoded } from "../validation/decoded.ts";
 import { pushInvalid } from "../validation/field-values.ts";
 import { dns1123Subdomain, qualifiedName } from "../validation/names.ts";
 import { validateImmutable } from "../validation/object-meta.ts";
@@ -14,17 +14,15 @@ function bounded(errors: FieldError[], path: string, value: string, isRequired: 
   if (value.length > MAX_TEXT) errors.push(invalidValue(path, "", `can have at most ${MAX_TEXT} characters`));
 }
 
-function validate(object: ApiObject): FieldError[] {
-  const errors: FieldError[] = [];
-  const event = as<Event>(object);
-  // What clients of this group must say; events of the old group are stored with less.
-  if ((object.metadata["resourceVersion"] ?? "") === "") {
-    if (text(event.eventTime) === "") errors.push(required("eventTime"));
-    if (text(event.type) !== "Normal" && text(event.type) !== "Warning")
-      errors.push(invalidValue("type", "", `has invalid value: ${text(event.type)}`));
-  }
-  // An event without its time is one of the old group's.
-  if (text(event.eventTime) === "") return errors;
+function validateSeries(errors: FieldError[], { series }: Decoded<Event>): void {
+  if (series === undefined) return;
+  if ((series.count ?? 0) < 2) errors.push(invalidValue("series.count", "", "should be at least 2"));
+  if (text(series.lastObservedTime) === "") errors.push(required("series.lastObservedTime"));
+}
+
+/** What an event of this group says; one without its time is of the old group, and stored with less. */
+function validateSource(errors: FieldError[], event: Decoded<Event>): void {
+  if (text(event.eventTime) === "") return;
   const controller = text(event.reportingController);
   if (controller === "") errors.push(required("reportingController"));
   pushInvalid(errors, "reportingController", controller, qualifiedName(controller));
@@ -33,6 +31,18 @@ function validate(object: ApiObject): FieldError[] {
   bounded(errors, "reason", text(event.reason), true);
   if (text(event.note).length > MAX_NOTE)
     errors.push(invalidValue("message", "", `can have at most ${MAX_NOTE} characters`));
+}
+
+function validate(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const event = as<Event>(object);
+  validateSource(errors, event);
+  if ((object.metadata["resourceVersion"] ?? "") !== "") return errors;
+  // What clients of this group must say.
+  validateSeries(errors, event);
+  if (text(event.eventTime) === "") errors.push(required("eventTime"));
+  if (text(event.type) !== "Normal" && text(event.type) !== "Warning")
+    errors.push(invalidValue("type", "", `has invalid value: ${text(event.type)}`));
   return errors;
 }
 
@@ -66,6 +76,7 @@ export const eventsEvent: ResourceDefinition = {
   update: {
     validate(object, old) {
       const errors: FieldError[] = [];
+      if (!equalJson(object["series"], old["series"])) validateSeries(errors, as<Event>(object));
       for (const [field, path] of FROZEN)
         validateImmutable(errors, path, presentOf(object[field]), presentOf(old[field]));
       return errors;

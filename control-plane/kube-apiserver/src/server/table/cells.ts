@@ -158,10 +158,13 @@ function eventCells(object: ApiObject, now: number): readonly Json[] {
   const target = text(at(involved, "name"));
   const kind = text(at(involved, "kind")).toLowerCase();
   const component = orText(
-    at(object, "source.component"),
+    at(object, "source.component") ?? at(object, "deprecatedSource.component"),
     text(at(object, "reportingComponent") ?? at(object, "reportingController")),
   );
-  const host = orText(at(object, "source.host"), text(at(object, "reportingInstance")));
+  const host = orText(
+    at(object, "source.host") ?? at(object, "deprecatedSource.host"),
+    text(at(object, "reportingInstance")),
+  );
   return [
     ageOf(last, now),
     text(at(object, "type")),
@@ -171,7 +174,7 @@ function eventCells(object: ApiObject, now: number): readonly Json[] {
     host === "" ? component : `${component}, ${host}`,
     text(at(object, "message") ?? at(object, "note")).trim(),
     ageOf(first, now),
-    count(at(object, "series.count")) || count(at(object, "count")) || 1,
+    count(at(object, "series.count")) || count(at(object, "count") ?? at(object, "deprecatedCount")) || 1,
     nameOf(object),
   ];
 }
