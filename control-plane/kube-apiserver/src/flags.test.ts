@@ -51,7 +51,12 @@ describe("the command line", () => {
   });
 
   it("names the flags that have no effect, so that they can be told", () => {
-    const { withoutEffect } = parseApiServerFlags([...NEEDED, "--profiling=false", "--feature-gates=AllAlpha=true", "--v=2"]);
+    const { withoutEffect } = parseApiServerFlags([
+      ...NEEDED,
+      "--profiling=false",
+      "--feature-gates=AllAlpha=true",
+      "--v=2",
+    ]);
     expect(withoutEffect).toEqual(["profiling", "feature-gates=AllAlpha"]);
     expect(parseApiServerFlags(NEEDED).withoutEffect).toEqual([]);
   });

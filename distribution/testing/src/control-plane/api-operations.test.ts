@@ -51,12 +51,32 @@ const kinds: readonly Kind[] = [
   {
     type: FlowSchema,
     body: { spec: { matchingPrecedence: 9000, priorityLevelConfiguration: { name: "exempt" } } },
-    status: { conditions: [{ type: "Story", status: "False", reason: "Story", message: "said by the test" }] },
+    status: {
+      conditions: [
+        {
+          type: "Story",
+          status: "False",
+          reason: "Story",
+          message: "said by the test",
+          lastTransitionTime: "2026-01-01T00:00:00Z",
+        },
+      ],
+    },
   },
   {
     type: PriorityLevelConfiguration,
     body: { spec: { type: "Limited", limited: { nominalConcurrencyShares: 2, limitResponse: { type: "Reject" } } } },
-    status: { conditions: [{ type: "Story", status: "True", reason: "Story", message: "said by the test" }] },
+    status: {
+      conditions: [
+        {
+          type: "Story",
+          status: "True",
+          reason: "Story",
+          message: "said by the test",
+          lastTransitionTime: "2026-01-01T00:00:00Z",
+        },
+      ],
+    },
   },
   { type: MutatingWebhookConfiguration, body: { webhooks: [webhook] } },
   { type: ValidatingWebhookConfiguration, body: { webhooks: [webhook] } },
@@ -68,7 +88,17 @@ const kinds: readonly Kind[] = [
         validations: [{ expression: "object.spec.replicas <= 100" }],
       },
     },
-    status: { conditions: [{ type: "Story", status: "True", reason: "Story", message: "said by the test" }] },
+    status: {
+      conditions: [
+        {
+          type: "Story",
+          status: "True",
+          reason: "Story",
+          message: "said by the test",
+          lastTransitionTime: "2026-01-01T00:00:00Z",
+        },
+      ],
+    },
   },
   { type: ValidatingAdmissionPolicyBinding, body: { spec: { policyName: "nobody", validationActions: ["Deny"] } } },
   {
