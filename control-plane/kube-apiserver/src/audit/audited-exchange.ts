@@ -37,6 +37,10 @@ export class AuditedExchange implements Exchange {
   get signal(): AbortSignal {
     return this.#base.signal;
   }
+  get sentBytes(): number | undefined {
+    return this.#base.sentBytes;
+  }
+
   get status(): number | undefined {
     return this.#base.status;
   }

@@ -54,12 +54,13 @@ export class ServedDefinition {
     deps: ServingDeps,
     rules: RulePort | undefined,
   ): Promise<ServedDefinition> {
-    const { hub, leases } = deps.extension;
+    const { hub, leases, storeMetrics } = deps.extension;
     const { group } = crd.spec;
     const { plural } = crd.spec.names;
     const prefix = `/registry/${group}/${plural}`;
     const cache = await hub.add({ prefix });
-    const base = new ResourceStorage({ hub, cache, leases, resource: { group, resource: plural } });
+    const resource = { group, resource: plural };
+    const base = new ResourceStorage({ hub, cache, leases, resource, metrics: storeMetrics.of(resource) });
     const served = new ServedDefinition(crd, deps, prefix, base);
     served.#build(crd, rules, true);
     return served;

@@ -40,8 +40,10 @@ export function createFlowFilter(options: FlowFilterOptions): (request: ApiReque
   }
 
   async function wait(request: ApiRequest, ticket: FlowTicket): Promise<void> {
-    const left = (request.timeoutMs ?? options.requestTimeoutMs) - (clock.monotonicMs() - request.startedAt);
+    const startedAt = clock.monotonicMs();
+    const left = (request.timeoutMs ?? options.requestTimeoutMs) - (startedAt - request.startedAt);
     if (!(await control.wait(ticket, Math.max(0, left / WAITING_SHARE), request.signal))) refuse(ticket);
+    request.noteWait(clock.monotonicMs() - startedAt);
     begin(request, ticket);
   }
 

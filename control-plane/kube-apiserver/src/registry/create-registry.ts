@@ -1,5 +1,6 @@
 import type { Clock, Logger, Random } from "@coracle/base";
 import type { Store } from "@coracle/etcd";
+import { StoreMetrics } from "../metrics/store-metrics.ts";
 import { ConvertedStorage } from "../storage/converted-storage.ts";
 import { LeasePool } from "../storage/lease-pool.ts";
 import type { ObjectStorage } from "../storage/object-storage.ts";
@@ -56,6 +57,7 @@ export interface RegistryOptions {
 export interface RegistryExtension {
   readonly hub: StorageHub;
   readonly leases: LeasePool;
+  readonly storeMetrics: StoreMetrics;
   readonly parts: Pick<ResourceCore, "admission" | "clock" | "random" | "logger" | "waitForRevision">;
   /** A resource of the tables is never replaced. */
   set(
@@ -102,7 +104,8 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
   const hub = new StorageHub({ store, clock, logger, read, guard: options.guard });
   await hub.start(cachedResources(entries, definitionOf));
   const leases = new LeasePool(store, clock);
-  const storages = openStorages(hub, leases, entries, definitionOf, read);
+  const storeMetrics = new StoreMetrics(clock);
+  const storages = openStorages({ hub, leases, storeMetrics }, entries, definitionOf, read);
   const storageOf = (group: string, version: string, plural: string): ObjectStorage => {
     const storage = storages.get(resourceKey(group, version, plural));
     if (storage === undefined) throw new Error(`the API tables have no ${plural}`);
@@ -161,6 +164,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
     extension: {
       hub,
       leases,
+      storeMetrics,
       parts: {
         admission: options.admission,
         clock,
@@ -203,8 +207,7 @@ function cachedResources(
 
 /** A storage for each served version: the stored version's own, and views of it for the others. */
 function openStorages(
-  hub: StorageHub,
-  leases: LeasePool,
+  { hub, leases, storeMetrics }: Pick<RegistryExtension, "hub" | "leases" | "storeMetrics">,
   entries: readonly ResourceEntry[],
   definitionOf: (entry: ResourceEntry) => ResourceDefinition,
   read: ValueReader | undefined,
@@ -214,7 +217,7 @@ function openStorages(
     const cache = hub.cache(entry.etcdPrefix as string);
     if (cache === undefined) continue;
     const resource = { group: entry.group, resource: entry.plural };
-    const base = new ResourceStorage({ hub, cache, leases, resource, read });
+    const base = new ResourceStorage({ hub, cache, leases, resource, read, metrics: storeMetrics.of(resource) });
     const stored = entries.find((other) => other.etcdPrefix === entry.etcdPrefix && isStoredVersion(other));
     const finish = (draft: ApiDraft): void => {
       if (stored !== undefined) definitionOf(stored).defaults?.(draft);

@@ -36,6 +36,8 @@ export interface RequestContext {
   readonly noteObject?: ((object: ApiDraft) => void) | undefined;
   /** Asked before an update or patch creates what is not there. Throws 403. Absent: whoever may update may create. */
   readonly authorizeCreate?: () => Promise<void>;
+  /** Told of time that others took: it is not the server's own. Absent: nobody listens. */
+  readonly noteWait?: (ms: number) => void;
 }
 
 export type AdmissionOperation = "CREATE" | "UPDATE" | "DELETE" | "CONNECT";

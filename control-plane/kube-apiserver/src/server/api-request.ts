@@ -52,6 +52,10 @@ export class ApiRequest implements RequestContext {
   noteObject: RequestContext["noteObject"] = undefined;
   /** What broke in the server itself. */
   panic: string | undefined = undefined;
+  /** Time that it waited for its turn and for webhooks. */
+  waitedMs = 0;
+  /** Bytes of the answer's body that were written piece by piece. */
+  streamedBytes = 0;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 
@@ -63,6 +67,10 @@ export class ApiRequest implements RequestContext {
     this.query = exchange.query === "" ? NO_QUERY : new URLSearchParams(exchange.query);
     this.info = parseRequestInfo(exchange.method, exchange.path, this.query);
     this.auditId = exchange.header("audit-id") ?? randomUUID();
+  }
+
+  noteWait(ms: number): void {
+    this.waitedMs += ms;
   }
 
   get signal(): AbortSignal {

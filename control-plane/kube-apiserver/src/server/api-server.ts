@@ -34,6 +34,8 @@ import { createExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { createDiscoveryRoutes } from "../discovery/routes.ts";
 import { versionInfo } from "../discovery/version.ts";
 import { openServerExtensions } from "../extensions/server-extensions.ts";
+import { AdmissionMetrics } from "../metrics/admission-metrics.ts";
+import { storageSizeMetrics } from "../metrics/store-metrics.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
 import { createOutboundClient } from "../outbound/outbound-client.ts";
 import { resolveByClusterIp, resolveByEndpoints } from "../outbound/service-resolver.ts";
@@ -182,6 +184,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     return opened;
   });
   const metrics = new RequestMetrics();
+  const admissionMetrics = new AdmissionMetrics(clock);
+  metrics.add(() => admissionMetrics.render());
   const outbound = {
     client: createOutboundClient({ clock }),
     targets: {
@@ -214,12 +218,15 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       },
       { ...config.admission, configurations },
     ),
+    admissionMetrics,
   );
   let rbac: RbacAuthorizer | undefined;
   const { tracing } = deps;
   const admission = tracing === undefined ? chain : traceAdmission(tracing, chain);
   const registry = await deps.openRegistry(admission);
   opened = registry;
+  const { extension } = registry;
+  if (extension !== undefined) metrics.add(() => extension.storeMetrics.render());
   const followers = atOpen.map((action) => action(registry));
 
   const access = new AccessMetrics();
@@ -298,6 +305,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     () =>
       `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
   );
+  metrics.add(() => resources.watchMetrics.render());
   metrics.add(() => processMetrics(startedAt));
   metrics.add(() => objectMetrics(countResources(catalog, registry)));
   const serverAddress = (): string => `${serving.externalHostname ?? config.advertiseAddress}:${advertisedPort}`;
@@ -337,18 +345,18 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
           serverSeats: config.maxRequestsInflight + config.maxMutatingRequestsInflight,
         });
   if (flow !== undefined) metrics.add(() => flow.metrics());
+  const sendMetrics = async (request: ApiRequest): Promise<void> => {
+    const size = extension === undefined ? "" : await storageSizeMetrics(extension.hub.store, clock);
+    const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
+    request.exchange.send(200, headers, Buffer.from(metrics.render() + size));
+  };
   const requestTimeoutMs = serving.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const paths: readonly PathRoutes[] = [
     createDiscoveryRoutes(aggregator.discovery, serverAddress, codecs),
     (request) => health.serve(request),
     (request) => (request.info.path === "/metrics/slis" ? sendSlis(request, health) : undefined),
     (request) => (/^\/version\/?$/.test(request.info.path) ? sendVersion(request) : undefined),
-    (request) => {
-      if (request.info.path !== "/metrics") return undefined;
-      const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
-      request.exchange.send(200, headers, Buffer.from(metrics.render()));
-      return Promise.resolve();
-    },
+    (request) => (request.info.path === "/metrics" ? sendMetrics(request) : undefined),
     createOpenIdRoutes({
       issuer: issuerName,
       jwksUri: () => serviceAccounts.jwksUri ?? `https://${serverAddress()}/openid/v1/jwks`,

@@ -47,6 +47,8 @@ export interface Exchange {
   bodyStream(): AsyncIterable<Buffer>;
   /** The answer's code, once it has begun. */
   readonly status?: number | undefined;
+  /** Bytes of the body of an answer that was sent in one go. */
+  readonly sentBytes?: number | undefined;
   /** Whether the answer has begun. */
   readonly isStarted: boolean;
   /** The whole answer in one go. */

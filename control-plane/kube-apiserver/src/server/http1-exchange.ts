@@ -83,6 +83,7 @@ export class Http1Exchange implements Exchange {
   }
 
   status: number | undefined = undefined;
+  sentBytes: number | undefined = undefined;
 
   get isStarted(): boolean {
     return this.#response?.headersSent ?? this.#isStarted;
@@ -101,8 +102,12 @@ export class Http1Exchange implements Exchange {
     // An unread body would be taken for the next request.
     if (!this.#request.complete) headers["connection"] = "close";
     response.writeHead(status, headers as Record<string, string>);
-    if (this.method === "HEAD" || body === undefined) response.end();
-    else response.end(body);
+    if (this.method === "HEAD" || body === undefined) {
+      response.end();
+      return;
+    }
+    this.sentBytes = body.length;
+    response.end(body);
   }
 
   /** Refuses an upgrade: an ordinary answer on the raw socket. */

@@ -104,6 +104,7 @@ export class Http2Exchange implements Exchange {
   }
 
   status: number | undefined = undefined;
+  sentBytes: number | undefined = undefined;
 
   get isStarted(): boolean {
     return this.#stream.headersSent;
@@ -118,6 +119,7 @@ export class Http2Exchange implements Exchange {
       stream.respond(headers as Record<string, string>, { endStream: true });
     } else {
       stream.respond(headers as Record<string, string>);
+      this.sentBytes = body.length;
       stream.end(body);
     }
     if (this.#hasUnreadEnd) stream.once("finish", resume);

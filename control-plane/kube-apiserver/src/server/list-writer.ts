@@ -15,8 +15,9 @@ const OPEN = Buffer.from("{");
 const TAIL = Buffer.from("]}\n");
 
 /** Waits when the client is slow. */
-async function writeChunks(body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
+async function writeChunks(request: ApiRequest, body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
   for (const chunk of chunks) {
+    request.streamedBytes += chunk.length;
     const mayGoOn = body.write(chunk);
     if (!mayGoOn) await body.drained();
     if (body.isClosed) return;
@@ -25,11 +26,12 @@ async function writeChunks(body: BodyWriter, chunks: Iterable<Buffer>): Promise<
 }
 
 /** The same through gzip. */
-async function writeCompressed(body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
+async function writeCompressed(request: ApiRequest, body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
   const gzip = createGzip({ level: 1, chunkSize: CHUNK_BYTES });
   body.onClose(() => gzip.destroy());
   const output = (async () => {
     for await (const chunk of gzip) {
+      request.streamedBytes += (chunk as Buffer).length;
       if (!body.write(chunk as Buffer)) await body.drained();
       if (body.isClosed) return;
     }
@@ -52,12 +54,12 @@ async function writeCompressed(body: BodyWriter, chunks: Iterable<Buffer>): Prom
 async function sendChunks(request: ApiRequest, contentType: string, chunks: Iterable<Buffer>): Promise<void> {
   const headers = baseHeaders(request, contentType);
   if (!acceptsGzip(request)) {
-    await writeChunks(request.exchange.stream(200, headers), chunks);
+    await writeChunks(request, request.exchange.stream(200, headers), chunks);
     return;
   }
   headers["content-encoding"] = "gzip";
   headers["vary"] = "Accept-Encoding";
-  await writeCompressed(request.exchange.stream(200, headers), chunks);
+  await writeCompressed(request, request.exchange.stream(200, headers), chunks);
 }
 
 /** Copies pieces together, so that each write is worth its cost. */

@@ -140,6 +140,7 @@ class MemoryExchange implements Exchange {
   }
 
   status: number | undefined = undefined;
+  sentBytes: number | undefined = undefined;
 
   get isStarted(): boolean {
     return this.#isStarted;
@@ -147,7 +148,10 @@ class MemoryExchange implements Exchange {
 
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const writer = this.stream(status, headers);
-    if (body !== undefined && this.method !== "HEAD") writer.write(body);
+    if (body !== undefined && this.method !== "HEAD") {
+      this.sentBytes = body.length;
+      writer.write(body);
+    }
     writer.end();
   }
 

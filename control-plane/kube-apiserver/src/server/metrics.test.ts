@@ -3,8 +3,11 @@ import type { ApiRequest } from "./api-request.ts";
 import { RequestMetrics } from "./metrics.ts";
 import { parseRequestInfo } from "./request-info.ts";
 
-const requestOf = (method: string, path: string): ApiRequest =>
-  ({ info: parseRequestInfo(method, path, new URLSearchParams()), exchange: { method } }) as unknown as ApiRequest;
+const requestOf = (method: string, path: string): ApiRequest => {
+  const query = new URLSearchParams();
+  const info = parseRequestInfo(method, path, query);
+  return { info, query, waitedMs: 0, streamedBytes: 0, exchange: { method } } as unknown as ApiRequest;
+};
 
 const seriesOf = (metrics: RequestMetrics): string[] =>
   metrics

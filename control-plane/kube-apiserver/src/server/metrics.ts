@@ -1,14 +1,13 @@
+import { Histogram, renderHistograms } from "../metrics/histogram.ts";
 import type { ApiRequest } from "./api-request.ts";
 
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
-
-interface Histogram {
-  readonly counts: Float64Array;
-  sum: number;
-  total: number;
-}
+const SLI_BUCKETS = BUCKETS.slice(2);
+const SIZE_BUCKETS = Array.from({ length: 7 }, (_, i) => 1_000 * 10 ** i);
 
 const MAX_RESOURCES = 5_000;
+/** Beyond, labels are made anew for each request. */
+const MAX_QUICK = 20_000;
 /** Codes that nothing has that is not there. */
 const FOUND: ReadonlySet<number> = new Set([200, 201, 202, 409, 422]);
 const PLAIN = /^group="[a-z0-9.-]*",resource="[a-z0-9.-]*"$/;
@@ -17,11 +16,43 @@ const VERSION = /^v[0-9a-z]{0,30}$/;
 const VERBS: ReadonlySet<string> = new Set(
   "CREATE DELETE DELETECOLLECTION GET HEAD LIST OPTIONS PATCH POST PUT UPDATE WATCH".split(" "),
 );
+/** What is counted of requests with the same labels. */
+class Series {
+  readonly labels: string;
+  readonly totals = new Map<number, number>();
+  readonly durations: Histogram;
+  readonly sli: Histogram;
+  readonly sizes: Histogram;
+
+  constructor(labels: string) {
+    this.labels = labels;
+    const withComponent = `component="apiserver",${labels}`;
+    this.durations = new Histogram(labels, BUCKETS);
+    this.sli = new Histogram(withComponent, SLI_BUCKETS);
+    this.sizes = new Histogram(withComponent, SIZE_BUCKETS);
+  }
+}
+
+/** A series as requests name it. */
+interface Quick {
+  readonly group: string;
+  readonly version: string;
+  readonly subresource: string;
+  readonly scope: string;
+  readonly series: Series;
+}
+
+const verbOf = ({ info, exchange }: ApiRequest): string => (info.isResource ? info.verb : exchange.method);
+
+const scopeOf = ({ info }: ApiRequest): string =>
+  !info.isResource ? "" : info.isNamed ? "resource" : info.namespace === "" ? "cluster" : "namespace";
 
 /** Counts requests under upstream's names. */
 export class RequestMetrics {
-  readonly #totals = new Map<string, number>();
-  readonly #durations = new Map<string, Histogram>();
+  readonly #series = new Map<string, Series>();
+  /** Series of what was found, by resource and verb: to be found again without making a string. */
+  readonly #quick = new Map<string, Map<string, Quick[]>>();
+  #quickSize = 0;
   /** Resources that were found, as labels. */
   readonly #known = new Set<string>();
   inflightReadOnly = 0;
@@ -34,22 +65,50 @@ export class RequestMetrics {
   }
 
   observe(request: ApiRequest, code: number, seconds: number): void {
-    const { info } = request;
-    const scope = !info.isResource ? "" : info.isNamed ? "resource" : info.namespace === "" ? "cluster" : "namespace";
-    const verb = info.isResource ? info.verb.toUpperCase() : request.exchange.method;
-    const labels = this.#labelsOf(request, code, scope, verb);
-    const key = `code="${code}",${labels}`;
-    this.#totals.set(key, (this.#totals.get(key) ?? 0) + 1);
+    const { info, query } = request;
+    const series = this.#seriesOf(request, code);
+    series.totals.set(code, (series.totals.get(code) ?? 0) + 1);
     if (info.verb === "watch") return;
-    let histogram = this.#durations.get(labels);
-    if (histogram === undefined) {
-      histogram = { counts: new Float64Array(BUCKETS.length), sum: 0, total: 0 };
-      this.#durations.set(labels, histogram);
+    series.durations.observe(seconds);
+    if (!info.isResource) return;
+    if (query.size === 0 || !query.has("dryRun")) series.sli.observe(Math.max(0, seconds - request.waitedMs / 1000));
+    if (info.verb !== "get" && info.verb !== "list") return;
+    const size = (request.exchange.sentBytes ?? 0) + request.streamedBytes;
+    if (size > 0) series.sizes.observe(size);
+  }
+
+  #seriesOf(request: ApiRequest, code: number): Series {
+    const { info } = request;
+    const scope = scopeOf(request);
+    const verb = verbOf(request);
+    const quick = this.#quick.get(info.resource)?.get(verb);
+    // A subresource that is not there is counted with its object.
+    if (quick !== undefined && (code !== 404 || info.subresource === "")) {
+      for (const one of quick) {
+        if (
+          one.version === info.version &&
+          one.subresource === info.subresource &&
+          one.scope === scope &&
+          one.group === info.group
+        )
+          return one.series;
+      }
     }
-    const bucket = BUCKETS.findIndex((limit) => seconds <= limit);
-    if (bucket !== -1) histogram.counts[bucket]! += 1;
-    histogram.sum += seconds;
-    histogram.total += 1;
+    const labels = this.#labelsOf(request, code, scope, verb.toUpperCase());
+    let series = this.#series.get(labels);
+    if (series === undefined) this.#series.set(labels, (series = new Series(labels)));
+    if (FOUND.has(code) && this.#quickSize < MAX_QUICK) this.#remember(request, scope, verb, series);
+    return series;
+  }
+
+  #remember({ info }: ApiRequest, scope: string, verb: string, series: Series): void {
+    let verbs = this.#quick.get(info.resource);
+    if (verbs === undefined) this.#quick.set(info.resource, (verbs = new Map()));
+    let quick = verbs.get(verb);
+    if (quick === undefined) verbs.set(verb, (quick = []));
+    const { group, version, subresource } = info;
+    quick.push({ group, version, subresource, scope, series });
+    this.#quickSize += 1;
   }
 
   /**
@@ -72,18 +131,15 @@ export class RequestMetrics {
   /** The Prometheus text format. */
   render(): string {
     const lines = ["# TYPE apiserver_request_total counter"];
-    for (const [labels, count] of this.#totals) lines.push(`apiserver_request_total{${labels}} ${count}`);
-    lines.push("# TYPE apiserver_request_duration_seconds histogram");
-    for (const [labels, { counts, sum, total }] of this.#durations) {
-      let running = 0;
-      for (const [i, limit] of BUCKETS.entries()) {
-        running += counts[i]!;
-        lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="${limit}"} ${running}`);
-      }
-      lines.push(`apiserver_request_duration_seconds_bucket{${labels},le="+Inf"} ${total}`);
-      lines.push(`apiserver_request_duration_seconds_sum{${labels}} ${sum}`);
-      lines.push(`apiserver_request_duration_seconds_count{${labels}} ${total}`);
+    const all = [...this.#series.values()];
+    for (const { labels, totals } of all) {
+      for (const [code, count] of totals) lines.push(`apiserver_request_total{code="${code}",${labels}} ${count}`);
     }
+    const histograms = (name: string, of: (series: Series) => Histogram): void =>
+      renderHistograms(name, all.map(of), lines);
+    histograms("apiserver_request_duration_seconds", ({ durations }) => durations);
+    histograms("apiserver_request_sli_duration_seconds", ({ sli }) => sli);
+    histograms("apiserver_response_sizes", ({ sizes }) => sizes);
     lines.push("# TYPE apiserver_current_inflight_requests gauge");
     lines.push(`apiserver_current_inflight_requests{request_kind="mutating"} ${this.inflightMutating}`);
     lines.push(`apiserver_current_inflight_requests{request_kind="readOnly"} ${this.inflightReadOnly}`);

@@ -24,6 +24,7 @@ import type {
 } from "../registry/registry.ts";
 import type { TypeName } from "../registry/resource-catalog.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
+import { WatchMetrics } from "../metrics/watch-metrics.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
@@ -73,6 +74,8 @@ export interface ResourceRoutes {
   /** Ends all watches, properly. */
   closeWatches(): void;
   readonly watchCount: number;
+  /** Counts of what was sent to watchers. */
+  readonly watchMetrics: WatchMetrics;
 }
 
 /** What watches come in. */
@@ -133,6 +136,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   const frames = new FrameCache();
   const scheduler = new FlushScheduler();
   const watches = new Set<WatchStream>();
+  const watchMetrics = new WatchMetrics();
 
   function includeObjectOf(request: ApiRequest): IncludeObject {
     const asked = request.query.get("includeObject") ?? "";
@@ -258,6 +262,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       frames,
       scheduler,
       clock,
+      sizes: watchMetrics.of(resource),
       timeoutMs: seconds * 1000,
       hasInitialEvents: isFromPresent && query.sendInitialEvents !== false,
       marksInitialEnd: query.sendInitialEvents === true && query.allowWatchBookmarks,
@@ -539,6 +544,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     closeWatches() {
       for (const watch of watches) watch.end();
     },
+    watchMetrics,
     get watchCount() {
       return watches.size;
     },

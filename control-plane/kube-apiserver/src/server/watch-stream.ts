@@ -1,6 +1,7 @@
 import { statusError, type JsonObject, type StatusError } from "@coracle/apimachinery";
 import type { Clock, Timer } from "@coracle/base";
 import type { StorageEvent, StorageWatcher } from "../storage/object-storage.ts";
+import type { Histogram } from "../metrics/histogram.ts";
 import type { BodyWriter } from "./exchange.ts";
 import {
   bookmarkFrame,
@@ -38,6 +39,8 @@ export interface WatchStreamOptions {
   readonly frames: FrameCache;
   readonly scheduler: FlushScheduler;
   readonly clock: Clock;
+  /** Where events are counted, by their size. */
+  readonly sizes: Histogram;
   /** The watch ends by itself after so long. */
   readonly timeoutMs: number;
   /** Present: bookmarks are wanted; answers the version up to which everything has been delivered. */
@@ -95,7 +98,12 @@ export class WatchStream implements StorageWatcher {
     const hasHeader = this.#needsHeader;
     this.#needsHeader = false;
     if (this.#isInitial) {
-      for (const piece of initialPieces(event, form, hasHeader)) this.#push(piece);
+      let size = 0;
+      for (const piece of initialPieces(event, form, hasHeader)) {
+        size += piece.length;
+        this.#push(piece);
+      }
+      this.#options.sizes.observe(size);
       return;
     }
     const frame = frames.frame(type, event, this.#key, form, hasHeader);
@@ -106,12 +114,12 @@ export class WatchStream implements StorageWatcher {
       this.#body.abort();
       return;
     }
-    this.#push(frame);
+    this.#pushEvent(frame);
   }
 
   initialDone(revision: number): void {
     this.#isInitial = false;
-    if (this.#options.marksInitialEnd) this.#push(bookmarkFrame(String(revision), true, this.#options.form));
+    if (this.#options.marksInitialEnd) this.#pushEvent(bookmarkFrame(String(revision), true, this.#options.form));
   }
 
   closed(reason: "expired" | "shutdown"): void {
@@ -122,8 +130,13 @@ export class WatchStream implements StorageWatcher {
 
   /** Ends the watch with an ERROR event: once a watch was accepted, failures travel in it. */
   fail(error: StatusError): void {
-    this.#push(errorFrame(error.status as unknown as JsonObject, this.#options.form));
+    this.#pushEvent(errorFrame(error.status as unknown as JsonObject, this.#options.form));
     this.#finish();
+  }
+
+  #pushEvent(frame: Buffer): void {
+    this.#options.sizes.observe(frame.length);
+    this.#push(frame);
   }
 
   #push(frame: Buffer): void {
@@ -180,7 +193,7 @@ export class WatchStream implements StorageWatcher {
     if (this.#isEnding) return;
     if (version !== this.#sentVersion && !this.#isInitial) {
       this.#sentVersion = version;
-      this.#push(bookmarkFrame(version, false, this.#options.form));
+      this.#pushEvent(bookmarkFrame(version, false, this.#options.form));
     }
     this.#armBookmark();
   }

@@ -6,6 +6,7 @@ import {
   requestEntityTooLarge,
   serviceUnavailable,
 } from "@coracle/apimachinery";
+import { createResourceStoreMetrics, type ResourceStoreMetrics, type StoreSeries } from "../metrics/store-metrics.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { LeasePool } from "./lease-pool.ts";
 import type {
@@ -36,6 +37,7 @@ export class ResourceStorage implements ObjectStorage {
   readonly #leases: LeasePool;
   readonly #resource: { readonly group: string; readonly resource: string };
   readonly #read: ValueReader;
+  readonly #metrics: ResourceStoreMetrics;
 
   constructor(options: {
     readonly hub: StorageHub;
@@ -43,12 +45,15 @@ export class ResourceStorage implements ObjectStorage {
     readonly leases: LeasePool;
     readonly resource: { readonly group: string; readonly resource: string };
     readonly read?: ValueReader | undefined;
+    /** Absent: nobody asks for them. */
+    readonly metrics?: ResourceStoreMetrics | undefined;
   }) {
     this.#hub = options.hub;
     this.#cache = options.cache;
     this.#leases = options.leases;
     this.#resource = options.resource;
     this.#read = options.read ?? readJsonValue;
+    this.#metrics = options.metrics ?? createResourceStoreMetrics(options.resource, options.hub.clock);
   }
 
   get revision(): Revision {
@@ -85,10 +90,10 @@ export class ResourceStorage implements ObjectStorage {
     try {
       if (known !== undefined) {
         // The cache may remember more than the store: what is compacted has expired for all servers alike.
-        await this.#hub.store.range({ key: first, revision, keysOnly: true });
+        await this.#metrics.list.measure(() => this.#hub.store.range({ key: first, revision, keysOnly: true }));
         return known;
       }
-      const range = await this.#hub.store.range({ key: first, end, revision });
+      const range = await this.#metrics.list.measure(() => this.#hub.store.range({ key: first, end, revision }));
       const versions = range.kvs.map((kv) => versionFromValue(kv.key, kv.value, kv.modRevision, this.#read));
       return pick(versions, request, revision, this.#cache.matcher(request));
     } catch (error) {
@@ -134,7 +139,8 @@ export class ResourceStorage implements ObjectStorage {
     if (value.length > MAX_TXN_BYTES) throw requestEntityTooLarge(MAX_TXN_BYTES);
     const announced = this.#cache.announce(key, { value, draft });
     try {
-      const result = await this.#commit(key, expected, { type: "put", key, value, lease });
+      const series = expected === 0 ? this.#metrics.create : this.#metrics.update;
+      const result = await this.#commit(series, expected, { type: "put", key, value, lease });
       // Whoever tries again must see what was in the way.
       await this.#hub.waitFor(result.revision);
       if (!result.succeeded) return undefined;
@@ -150,18 +156,20 @@ export class ResourceStorage implements ObjectStorage {
 
   async remove(previous: StoredObject): Promise<StoredObject | undefined> {
     const { key } = previous;
-    const result = await this.#commit(key, previous.revision, { type: "delete", key });
+    const result = await this.#commit(this.#metrics.delete, previous.revision, { type: "delete", key });
     await this.#hub.waitFor(result.revision);
     if (!result.succeeded) return undefined;
     return (previous as StoredVersion).asDeletedAt(result.revision);
   }
 
-  async #commit(key: string, expected: Revision, op: Op): Promise<TxnResult> {
+  async #commit(
+    series: StoreSeries,
+    expected: Revision,
+    op: Op & { readonly type: "put" | "delete" },
+  ): Promise<TxnResult> {
+    const compare = [{ key: op.key, target: "mod", op: "=", value: expected }] as const;
     try {
-      return await this.#hub.store.txn({
-        compare: [{ key, target: "mod", op: "=", value: expected }],
-        success: [op],
-      });
+      return await series.measure(() => this.#hub.store.txn({ compare, success: [op] }));
     } catch (error) {
       throw translate(error);
     }

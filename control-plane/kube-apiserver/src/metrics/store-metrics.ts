@@ -1,0 +1,104 @@
+import type { Clock } from "@coracle/base";
+import type { Store } from "@coracle/etcd";
+import { Histogram, renderHistograms } from "./histogram.ts";
+
+const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+const OPERATIONS = ["create", "delete", "list", "update"] as const;
+const SIZE_WAIT_MS = 1_000;
+
+/** What is asked of the store. */
+type StoreOperation = (typeof OPERATIONS)[number];
+
+/** One operation on one resource. */
+export class StoreSeries {
+  readonly durations: Histogram;
+  readonly #clock: Clock;
+  errors = 0;
+
+  constructor(labels: string, clock: Clock) {
+    this.durations = new Histogram(labels, BUCKETS);
+    this.#clock = clock;
+  }
+
+  /** Counts what `work` asks of the store. */
+  async measure<T>(work: () => Promise<T>): Promise<T> {
+    const startedAt = this.#clock.monotonicMs();
+    try {
+      return await work();
+    } catch (error) {
+      this.errors += 1;
+      throw error;
+    } finally {
+      this.durations.observe((this.#clock.monotonicMs() - startedAt) / 1000);
+    }
+  }
+}
+
+/** One resource's operations. */
+export type ResourceStoreMetrics = Readonly<Record<StoreOperation, StoreSeries>>;
+
+/** The series of a resource, for whoever counts them. */
+export function createResourceStoreMetrics(
+  { group, resource }: { readonly group: string; readonly resource: string },
+  clock: Clock,
+): ResourceStoreMetrics {
+  const of = (operation: StoreOperation): StoreSeries =>
+    new StoreSeries(`group="${group}",operation="${operation}",resource="${resource}"`, clock);
+  return { create: of("create"), delete: of("delete"), list: of("list"), update: of("update") };
+}
+
+/** Counts what is asked of the store for each resource, under upstream's names. */
+export class StoreMetrics {
+  readonly #clock: Clock;
+  readonly #resources = new Map<string, ResourceStoreMetrics>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The same for all versions of a resource. */
+  of(type: { readonly group: string; readonly resource: string }): ResourceStoreMetrics {
+    const key = `${type.group}/${type.resource}`;
+    let found = this.#resources.get(key);
+    if (found === undefined) this.#resources.set(key, (found = createResourceStoreMetrics(type, this.#clock)));
+    return found;
+  }
+
+  /** The Prometheus text format. */
+  render(): string {
+    const series: StoreSeries[] = [];
+    for (const resource of this.#resources.values()) {
+      for (const operation of OPERATIONS) if (resource[operation].durations.total > 0) series.push(resource[operation]);
+    }
+    const lines: string[] = [];
+    renderHistograms(
+      "etcd_request_duration_seconds",
+      series.map(({ durations }) => durations),
+      lines,
+    );
+    lines.push("# TYPE etcd_requests_total counter");
+    for (const { durations } of series) lines.push(`etcd_requests_total{${durations.labels}} ${durations.total}`);
+    lines.push("# TYPE etcd_request_errors_total counter");
+    for (const { durations, errors } of series) {
+      if (errors > 0) lines.push(`etcd_request_errors_total{${durations.labels}} ${errors}`);
+    }
+    return lines.join("\n");
+  }
+}
+
+/** How much room the store takes; nothing when it does not say so in time. */
+export async function storageSizeMetrics(store: Pick<Store, "size">, clock: Clock): Promise<string> {
+  const size = store.size().then(
+    ({ totalBytes }) => totalBytes,
+    () => undefined,
+  );
+  const bytes = await new Promise<number | undefined>((resolve) => {
+    const timer = clock.after(SIZE_WAIT_MS, () => resolve(undefined));
+    void size.then((found) => {
+      timer[Symbol.dispose]();
+      resolve(found);
+    });
+  });
+  const head = "# TYPE apiserver_storage_size_bytes gauge\n";
+  return bytes === undefined ? "" : `${head}apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} ${bytes}\n`;
+}
