@@ -72,7 +72,9 @@ export async function evictPod(
   if (!isDryRun) await markDisrupted(pods, namespace, name, options);
   // The eviction has been admitted: the deletion is its consequence, not another request.
   const admitted = { ...pods, admission: NO_ADMISSION };
-  await deleteObject(admitted, context, namespace, name, { options: isDryRun ? { ...options, dryRun: ["All"] } : options });
+  await deleteObject(admitted, context, namespace, name, {
+    options: isDryRun ? { ...options, dryRun: ["All"] } : options,
+  });
   return createdStatus();
 }
 
