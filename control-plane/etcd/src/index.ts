@@ -14,6 +14,7 @@ export { saveDirectory } from "./snapshot/save-directory.ts";
 export { restoreSnapshot } from "./snapshot/restore-snapshot.ts";
 export { openSnapshot, saveSnapshot, type Snapshot, type SnapshotStatus } from "./snapshot/snapshot-file.ts";
 export {
+  CompactedError,
   prefixEnd,
   StoreError,
   type Compare,

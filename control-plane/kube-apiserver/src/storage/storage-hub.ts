@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "@coracle/base";
+import { sleep, type Clock, type Logger } from "@coracle/base";
 import {
   prefixEnd,
   StoreError,
@@ -25,6 +25,7 @@ export interface CachedResource {
 
 /** Key-values that are read at once. */
 const PAGE = 10_000;
+const RETRY_MS = 1_000;
 
 interface RevisionWaiter {
   readonly revision: Revision;
@@ -50,6 +51,9 @@ export class StorageHub implements AsyncDisposable {
   #handle: WatchHandle | undefined;
   #closed: StoreError | undefined;
   #asking: Promise<void> | undefined;
+  /** How often the state was read anew. */
+  #beginnings = 0;
+  readonly #over = new AbortController();
 
   constructor(options: {
     readonly store: Store;
@@ -82,10 +86,7 @@ export class StorageHub implements AsyncDisposable {
       this.#fill(page.kvs, state.revision, []);
     }
     this.#revision = state.revision;
-    this.#handle = await this.store.watch(
-      { key: STORE_ROOT, end: prefixEnd(STORE_ROOT), startRevision: state.revision + 1, progress: true },
-      { events: (events, revision) => this.#apply(events, revision), closed: (reason) => this.#onClosed(reason) },
-    );
+    this.#handle = await this.#follow(state.revision);
   }
 
   /** Gives caches what is theirs; `all`: caches that are told even if there is nothing for them. */
@@ -117,39 +118,37 @@ export class StorageHub implements AsyncDisposable {
     const known = this.#caches.get(resource.prefix);
     if (known !== undefined) return known;
     const cache = this.#register(resource);
-    const waiting: StoreEvent[] = [];
-    this.#loading.set(cache, waiting);
-    try {
-      const key = `${resource.prefix}/`;
-      const state = await this.store.range({ key, end: prefixEnd(key) });
-      await this.waitFor(state.revision);
-      cache.load(state.kvs, state.revision, this.#onBad);
-      for (const event of waiting) if (revisionOf(event) > state.revision) this.#applyOne(cache, event);
-    } finally {
-      this.#loading.delete(cache);
-    }
-    cache.advance(this.#revision);
+    await this.#readAlone(cache);
     return cache;
   }
 
   /** Reads the resources of these keys anew: they can be read by now. Their watches are closed, so that nobody misses them. */
   async reread(keys: readonly string[]): Promise<void> {
-    const caches = new Map(keys.flatMap((key) => [this.#cacheOf(key)]).map((cache) => [cache?.prefix ?? "", cache]));
-    for (const cache of caches.values()) {
-      if (cache === undefined || this.#loading.has(cache)) continue;
-      const waiting: StoreEvent[] = [];
-      this.#loading.set(cache, waiting);
-      try {
-        const key = `${cache.prefix}/`;
+    const caches = new Set(keys.map((key) => this.#cacheOf(key)));
+    for (const cache of caches) {
+      if (cache !== undefined && !this.#loading.has(cache)) await this.#readAlone(cache);
+    }
+  }
+
+  /** Reads one resource while the watch goes on: what happens meanwhile comes after it. */
+  async #readAlone(cache: ResourceCache): Promise<void> {
+    const waiting: StoreEvent[] = [];
+    this.#loading.set(cache, waiting);
+    try {
+      const key = `${cache.prefix}/`;
+      let beginning: number;
+      do {
+        beginning = this.#beginnings;
         const state = await this.store.range({ key, end: prefixEnd(key) });
         await this.waitFor(state.revision);
         cache.reload(state.kvs, state.revision, this.#onBad);
         for (const event of waiting) if (revisionOf(event) > state.revision) this.#applyOne(cache, event);
-      } finally {
-        this.#loading.delete(cache);
-      }
-      cache.advance(this.#revision);
+        // When the watch began anew in between, events are missing.
+      } while (beginning !== this.#beginnings);
+    } finally {
+      this.#loading.delete(cache);
     }
+    cache.advance(this.#revision);
   }
 
   /** Stops caching a resource; its watches are closed. */
@@ -195,9 +194,46 @@ export class StorageHub implements AsyncDisposable {
   }
 
   #onClosed(reason: StoreError): void {
+    if (reason.code === "compacted") {
+      this.#logger.warn("the store no longer has what happened while it was out of reach; its state is read anew");
+      void this.#beginAnew();
+      return;
+    }
     this.#closed = reason;
     if (reason.code !== "closed") this.#logger.error("the watch on the store ended", { error: reason });
     this.#endWatches();
+  }
+
+  /** Reads everything, as often as it takes. All watches are closed, so that nobody misses what was in between. */
+  async #beginAnew(): Promise<void> {
+    while (this.#closed === undefined) {
+      try {
+        const end = prefixEnd(STORE_ROOT);
+        const state = await this.store.range({ key: STORE_ROOT, end });
+        this.#beginnings += 1;
+        const caches = [...this.#caches.values()].filter((cache) => !this.#loading.has(cache));
+        const byCache = new Map<ResourceCache, KeyValue[]>(caches.map((cache) => [cache, []]));
+        for (const kv of state.kvs) {
+          const cache = this.#cacheOf(kv.key);
+          if (cache !== undefined) byCache.get(cache)?.push(kv);
+        }
+        for (const [cache, own] of byCache) cache.reload(own, state.revision, this.#onBad);
+        this.#apply([], state.revision);
+        this.#handle = await this.#follow(state.revision);
+        if (this.#over.signal.aborted) this.#handle[Symbol.dispose]();
+        return;
+      } catch (error) {
+        this.#logger.error("the store's state cannot be read", { error });
+        await sleep(this.clock, RETRY_MS, this.#over.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #follow(revision: Revision): Promise<WatchHandle> {
+    return this.store.watch(
+      { key: STORE_ROOT, end: prefixEnd(STORE_ROOT), startRevision: revision + 1, progress: true },
+      { events: (events, at) => this.#apply(events, at), closed: (reason) => this.#onClosed(reason) },
+    );
   }
 
   #endWatches(): void {
@@ -247,6 +283,7 @@ export class StorageHub implements AsyncDisposable {
 
   // oxlint-disable-next-line require-await
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort(new DOMException("the storage is closed", "AbortError"));
     this.#handle?.[Symbol.dispose]();
     this.#closed ??= new StoreError("closed", "the storage is closed");
     this.#endWatches();
