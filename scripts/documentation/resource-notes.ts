@@ -17,7 +17,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   },
   "v1/configmaps": { state: "works", by: ["root-ca-certificate-publisher-controller", "kubelet"] },
   "v1/endpoints": { state: "works", by: ["endpoints-controller"] },
-  "v1/events": { state: "works", by: ["kube-apiserver"], note: "kept for an hour; `--event-ttl` is ignored" },
+  "v1/events": { state: "works", by: ["kube-apiserver"], note: "kept for an hour, or as `--event-ttl` says" },
   "v1/limitranges": { state: "works", by: ["LimitRanger (admission)"] },
   "v1/namespaces": { state: "works", by: ["namespace-controller", "NamespaceLifecycle (admission)"] },
   "v1/nodes": {
