@@ -17,6 +17,9 @@ export interface ChannelTls extends Pick<SecureContextOptions, "ca" | "cert" | "
   readonly servername?: string | undefined;
 }
 
+/** What goes along with a call, beside its messages. */
+export type CallMetadata = Readonly<Record<string, string>>;
+
 /** Receives the messages of a streaming call, in order. Exactly one `ended`. */
 export interface CallSink {
   message(bytes: Buffer): void;
@@ -62,11 +65,15 @@ export class GrpcChannel {
   }
 
   /** Calls a method with one message each way. */
-  unary(path: string, message: Uint8Array, options: { readonly timeoutMs: number }): Promise<Buffer> {
+  unary(
+    path: string,
+    message: Uint8Array,
+    options: { readonly timeoutMs: number; readonly metadata?: CallMetadata | undefined },
+  ): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       let answer: Buffer | undefined;
       let timer: Timer | undefined;
-      const call = this.#open(path, {
+      const sink: CallSink = {
         message: (bytes) => {
           answer = bytes;
         },
@@ -76,7 +83,8 @@ export class GrpcChannel {
           else if (answer === undefined) reject(new GrpcError(grpcCode.internal, "grpc: no message in the answer"));
           else resolve(answer);
         },
-      });
+      };
+      const call = this.#open(path, sink, options.metadata);
       timer = this.#clock.after(options.timeoutMs, () => {
         reject(new GrpcError(grpcCode.deadlineExceeded, "context deadline exceeded"));
         call.close(constants.NGHTTP2_CANCEL);
@@ -86,8 +94,8 @@ export class GrpcChannel {
   }
 
   /** Calls a method with many messages both ways. */
-  stream(path: string, sink: CallSink): StreamingCall {
-    const call = this.#open(path, sink);
+  stream(path: string, sink: CallSink, metadata?: CallMetadata): StreamingCall {
+    const call = this.#open(path, sink, metadata);
     return {
       send: (message) => {
         if (call.writable) call.write(frameMessage(message));
@@ -132,13 +140,14 @@ export class GrpcChannel {
     return session;
   }
 
-  #open(path: string, sink: CallSink): ClientHttp2Stream {
+  #open(path: string, sink: CallSink, metadata?: CallMetadata): ClientHttp2Stream {
     const session = this.#connect();
     const stream = session.request({
       ":method": "POST",
       ":path": path,
       "content-type": "application/grpc",
       te: "trailers",
+      ...metadata,
     });
     const reader = new MessageReader(MAX_RECEIVED_BYTES);
     let status: GrpcError | "ok" | undefined;

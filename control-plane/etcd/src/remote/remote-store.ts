@@ -99,10 +99,9 @@ class RemoteStore implements Store {
   keepLeaseAlive(lease: LeaseId): Promise<void> {
     this.#checkOpen();
     const codec = loadEtcdCodec();
-    const channel = this.#endpoints.current;
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(TIMEOUT_MS, () => call.cancel());
-      const call = channel.stream("/etcdserverpb.Lease/LeaseKeepAlive", {
+      const call = this.#endpoints.stream("/etcdserverpb.Lease/LeaseKeepAlive", {
         message: (bytes) => {
           const { TTL = 0n } = codec.decode("etcdserverpb.LeaseKeepAliveResponse", bytes);
           if (TTL > 0n) resolve();
@@ -111,7 +110,6 @@ class RemoteStore implements Store {
         },
         ended: (error) => {
           timer[Symbol.dispose]();
-          if (error !== undefined) this.#endpoints.failed(channel);
           reject(toStoreError(error ?? new StoreError("unavailable", "no answer to a keep-alive")));
         },
       });

@@ -12,11 +12,12 @@ import {
   type WatchRequest,
   type WatchSink,
 } from "../store/store.ts";
-import type { Endpoints } from "./endpoints.ts";
+import { isElsewhere, type Endpoints } from "./endpoints.ts";
 import { revisionIn, revisionOf, toEvent, toStoreError } from "./messages.ts";
 
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 2_000;
+const ENDED = "the watch was ended by the server";
 const PATH = "/etcdserverpb.Watch/Watch";
 
 /**
@@ -37,6 +38,7 @@ export class RemoteWatch {
   /** Of a revision whose events come in several messages. */
   #pending: StoreEvent[] = [];
   #isOver = false;
+  #attempts = 0;
   #begun: ((outcome: Revision | StoreError) => void) | undefined;
 
   constructor(options: {
@@ -97,15 +99,17 @@ export class RemoteWatch {
 
   #open(): void {
     if (this.#isOver) return;
-    const channel = this.#endpoints.current;
     this.#pending = [];
-    this.#call = channel.stream(PATH, {
-      message: (bytes) => this.#take(loadEtcdCodec().decode("etcdserverpb.WatchResponse", bytes)),
+    this.#attempts += 1;
+    const call = this.#endpoints.stream(PATH, {
+      message: (bytes) => {
+        if (call === this.#call) this.#take(loadEtcdCodec().decode("etcdserverpb.WatchResponse", bytes));
+      },
       ended: (error) => {
-        this.#endpoints.failed(channel);
-        this.#lost(error ?? new GrpcError(grpcCode.unavailable, "the watch was ended by the server"));
+        if (call === this.#call) this.#lost(error ?? new GrpcError(grpcCode.unavailable, ENDED));
       },
     });
+    this.#call = call;
     const { key, end, progress } = this.#request;
     this.#send({
       createRequest: {
@@ -122,9 +126,10 @@ export class RemoteWatch {
   #lost(error: GrpcError): void {
     this.#call = undefined;
     if (this.#isOver) return;
-    // Before it has begun there is nothing to go on from; the caller decides.
     if (this.#begun !== undefined) {
-      this.end(toStoreError(error));
+      // Before it has begun there is nothing to go on from: when no member takes it, the caller decides.
+      if (isElsewhere(error) && this.#attempts < this.#endpoints.count) this.#open();
+      else this.end(toStoreError(error));
       return;
     }
     this.#retry = this.#clock.after(this.#retryMs, () => this.#open());
@@ -135,7 +140,7 @@ export class RemoteWatch {
     if (this.#isOver) return;
     const revision = revisionIn(message);
     if (message.canceled === true) {
-      this.end(cancelled(message));
+      this.#cancelled(message);
       return;
     }
     if (message.created === true) {
@@ -147,6 +152,17 @@ export class RemoteWatch {
       return;
     }
     this.#deliver(message, revision);
+  }
+
+  /** What is compacted is lost for good. Other reasons pass: rights come back, tokens are renewed, leaders elected. */
+  #cancelled({ compactRevision = 0n, cancelReason = "" }: etcd.WatchResponse): void {
+    if (compactRevision > 0n) {
+      this.end(new CompactedError(Number(compactRevision)));
+      return;
+    }
+    const call = this.#call;
+    this.#lost(new GrpcError(grpcCode.unknown, cancelReason === "" ? ENDED : cancelReason));
+    call?.cancel();
   }
 
   #deliver(message: etcd.WatchResponse, revision: Revision): void {
@@ -179,11 +195,3 @@ export class RemoteWatch {
 }
 
 const keyOf = (event: StoreEvent): string => (event.type === "put" ? event.kv.key : event.key);
-
-function cancelled(message: etcd.WatchResponse): StoreError {
-  if ((message.compactRevision ?? 0n) > 0n) {
-    return new CompactedError(Number(message.compactRevision));
-  }
-  const reason = message.cancelReason ?? "the watch was cancelled by the server";
-  return toStoreError(new GrpcError(grpcCode.unknown, reason));
-}
