@@ -1,5 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { StoreError } from "../store/store.ts";
+import { findPageDamage } from "./lmdb-pages.ts";
 
 /** What a person can do about a file that cannot be used. */
 export const MEND = "move its folder away to start empty, or put a backup in its place";
@@ -12,7 +13,7 @@ const LAST_PAGE_AT = 144;
 const HEADER_BYTES = 168;
 
 /**
- * Looks at a file before LMDB maps it: a foreign one is refused with `corrupt`. One that is cut short is filled with
+ * Looks at a file before LMDB maps it: a foreign one, or one with damaged pages, is refused with `corrupt`. One that is cut short is filled with
  * zeros, which reads as damage where it would kill the process otherwise. A file that is absent or empty is fine.
  */
 export async function checkLmdbFile(path: string): Promise<void> {
@@ -32,6 +33,8 @@ export async function checkLmdbFile(path: string): Promise<void> {
     const lastPage = [first, second].map((header) => header.readBigUInt64LE(LAST_PAGE_AT)).reduce(larger);
     const fullSize = Number(lastPage + 1n) * pageSize;
     if (size < fullSize) await file.truncate(fullSize);
+    const damage = findPageDamage(path);
+    if (damage !== undefined) throw new StoreError("corrupt", `${path} is damaged: ${damage}; ${MEND}`);
   } finally {
     await file.close();
   }

@@ -13,12 +13,15 @@ import {
   checksum,
   leaseKey,
   LEASES,
+  openJson,
+  sealJson,
   SETTINGS,
   logKey,
   LOG_ROWS,
   MAX_KEY_BYTES,
   parseLogKey,
   settingKey,
+  sumWith,
 } from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
 
@@ -31,6 +34,8 @@ export class LmdbJournal implements Journal {
   readonly maxKeyBytes = MAX_KEY_BYTES;
   #db: Lmdb.RootDatabase<Buffer, Buffer>;
   readonly #path: string;
+  /** Sum of the checksums of all log keys: it tells when one is missing, or is not what was written. */
+  #sum = 0;
   readonly #open: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>;
 
   private constructor(path: string, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
@@ -73,20 +78,28 @@ export class LmdbJournal implements Journal {
       const settings = new Map<string, unknown>();
       for (const { key, value } of this.#db.getRange(SETTINGS) as Iterable<{ key: unknown; value: Buffer }>) {
         const name = (key as Buffer).toString("utf8", 1);
-        if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), JSON.parse(value.toString()));
+        if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), openJson(value));
       }
-      return { ...restore(this.#rows(), compacted), compacted, leases, settings };
+      const restored = restore(this.#rows(), compacted);
+      const sum = this.#setting<number>("sum");
+      if (sum !== undefined && sum !== this.#sum) {
+        throw new StoreError("corrupt", `${this.#path} is damaged: its log is not what was written; ${MEND}`);
+      }
+      return { ...restored, compacted, leases, settings };
     });
   }
 
   write(entry: JournalEntry): Promise<void> {
+    let sum = this.#sum;
     const written = this.#db.batch(() => {
       if (entry.compacted !== undefined) this.#put(settingKey("compacted"), entry.compacted);
       for (const change of entry.changes) {
         const value = change.value as Buffer;
         change.crc = checksum(value);
         // Appending fills pages to the brim. The batch tells of failures; its parts need not repeat it.
-        this.#db.put(logKey(change, change.crc), value, APPEND).catch(ignore);
+        const key = logKey(change, change.crc);
+        sum = sumWith(sum, key);
+        this.#db.put(key, value, APPEND).catch(ignore);
       }
       for (const change of entry.leases) {
         if (change.type === "keep")
@@ -97,10 +110,17 @@ export class LmdbJournal implements Journal {
         if (value === undefined) this.#db.remove(settingKey(KEPT + name)).catch(ignore);
         else this.#put(settingKey(KEPT + name), value);
       }
-      for (const version of entry.dropped) this.#db.remove(logKey(version, version.crc)).catch(ignore);
+      for (const version of entry.dropped) {
+        const key = logKey(version, version.crc);
+        sum = sumWith(sum, key, -1);
+        this.#db.remove(key).catch(ignore);
+      }
+      if (sum !== this.#sum) this.#put(settingKey("sum"), sum);
     });
     return written.then(
-      () => undefined,
+      () => {
+        this.#sum = sum;
+      },
       async (error: unknown) => {
         throw await commitFailure(this.#path, error);
       },
@@ -167,20 +187,22 @@ export class LmdbJournal implements Journal {
   }
 
   *#rows(): Iterable<LogRow> {
+    this.#sum = 0;
     for (const key of this.#db.getKeys(LOG_ROWS)) {
       const row = parseLogKey(key);
       if (row === undefined) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry; ${MEND}`);
+      this.#sum = sumWith(this.#sum, key);
       yield row;
     }
   }
 
   #put(key: Buffer, value: unknown): void {
-    this.#db.put(key, Buffer.from(JSON.stringify(value))).catch(ignore);
+    this.#db.put(key, sealJson(value)).catch(ignore);
   }
 
   #setting<T>(name: string): T | undefined {
     const value = this.#db.getBinary(settingKey(name));
-    return value === undefined ? undefined : (JSON.parse(value.toString()) as T);
+    return value === undefined ? undefined : (openJson(value) as T);
   }
 }
 
@@ -199,7 +221,7 @@ interface TreeStats {
 }
 
 function parseLease(value: Buffer): LeaseRecord {
-  const lease = JSON.parse(value.toString()) as LeaseRecord & { readonly id: number | string };
+  const lease = openJson(value) as LeaseRecord & { readonly id: number | string };
   return { ...lease, id: leaseIdFrom(BigInt(lease.id)) };
 }
 

@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import type { Version } from "../mvcc/key-index.ts";
 import type { LogRow } from "../mvcc/restore.ts";
 import { leaseIdFrom } from "../store/lease-id.ts";
-import type { LeaseId, Revision } from "../store/store.ts";
+import { StoreError, type LeaseId, type Revision } from "../store/store.ts";
 
 /**
  * The file holds one tree. Its first byte says what a key is about; the log is last, so that it only grows at the end:
@@ -55,6 +55,34 @@ export function logKey(version: Version, crc: number): Buffer {
 
 export function checksum(value: Buffer): number {
   return crc32(value) | 0; // signed: a small integer to the engine
+}
+
+/** A sum over all log keys with one key more, or (`sign` -1) less. */
+export function sumWith(sum: number, key: Buffer, sign: 1 | -1 = 1): number {
+  return (sum + sign * crc32(key) + SUM_LIMIT) % SUM_LIMIT;
+}
+
+const SUM_LIMIT = 2 ** 48;
+
+/** JSON with its checksum behind it. */
+export function sealJson(value: unknown): Buffer {
+  const text = JSON.stringify(value);
+  return Buffer.from(`${text}\n${crc32(text)}`);
+}
+
+/** Throws `corrupt` when the checksum is wrong. What older versions wrote has none. */
+export function openJson(sealed: Buffer): unknown {
+  const [text = "", sum] = sealed.toString().split("\n");
+  if (sum !== undefined && Number(sum) !== crc32(text)) throw damaged();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
+function damaged(cause?: unknown): StoreError {
+  return new StoreError("corrupt", "the store is damaged: wrong checksum of a setting or a lease", { cause });
 }
 
 /** Undefined when the bytes are not a log key. */
