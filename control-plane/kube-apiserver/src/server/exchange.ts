@@ -12,8 +12,11 @@ export interface Peer {
 
 /** The body of an answer that is written piece by piece. */
 export interface BodyWriter {
-  /** False: more than the connection takes at the moment; wait for `drained`. */
-  write(chunk: Buffer): boolean;
+  /**
+   * False: more than the connection takes at the moment; wait for `drained`. `whenSent` is called when the chunk's
+   * memory is not looked at any more; not every transport says so, and none does once the client is gone.
+   */
+  write(chunk: Buffer, whenSent?: () => void): boolean;
   /** Resolves when writing may go on, and when the client is gone. */
   drained(): Promise<void>;
   /** Bytes accepted and not yet handed to the connection. */

@@ -156,7 +156,7 @@ function resume(this: ServerHttp2Stream): void {
 
 /** The part of a Node writable that bodies need: HTTP/2 streams and HTTP/1.1 responses have it. */
 interface Writable {
-  write(chunk: Buffer): boolean;
+  write(chunk: Buffer, done?: (error?: Error | null) => void): boolean;
   end(): unknown;
   destroy(): unknown;
   once(event: "drain" | "close", action: () => void): unknown;
@@ -174,9 +174,12 @@ export class StreamBody implements BodyWriter {
     this.#stream = stream;
   }
 
-  write(chunk: Buffer): boolean {
+  write(chunk: Buffer, whenSent?: () => void): boolean {
     if (this.isClosed) return true;
-    return this.#stream.write(chunk);
+    if (whenSent === undefined) return this.#stream.write(chunk);
+    return this.#stream.write(chunk, (error) => {
+      if (error === null || error === undefined) whenSent();
+    });
   }
 
   drained(): Promise<void> {

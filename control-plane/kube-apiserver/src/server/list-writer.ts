@@ -1,24 +1,23 @@
 import { createGzip } from "node:zlib";
 import type { JsonObject } from "@coracle/apimachinery";
 import type { ListAnswer } from "../registry/registry.ts";
+import type { StoredObject } from "../storage/object-storage.ts";
 import type { ApiRequest } from "./api-request.ts";
 import type { BodyWriter } from "./exchange.ts";
 import { encodeValue, partialMetadata, protobufMessageOf, type EncodeOptions } from "./object-encoder.ts";
+import { CHUNK_BYTES, joinJsonList, joinPieces, sizeOfJsonList, type Chunk } from "./list-chunks.ts";
 import { CONTENT_TYPES } from "./negotiation.ts";
 import { acceptsGzip, baseHeaders, GZIP_THRESHOLD_BYTES, sendBytes } from "./responder.ts";
 import { tableOf } from "./table/table.ts";
 
-const CHUNK_BYTES = 128 * 1024;
-const COMMA = 0x2c;
-const OPEN_BRACE = 0x7b;
 const OPEN = Buffer.from("{");
 const TAIL = Buffer.from("]}\n");
 
 /** Waits when the client is slow. */
-async function writeChunks(request: ApiRequest, body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
-  for (const chunk of chunks) {
-    request.streamedBytes += chunk.length;
-    const mayGoOn = body.write(chunk);
+async function writeChunks(request: ApiRequest, body: BodyWriter, chunks: Iterable<Chunk>): Promise<void> {
+  for (const { bytes, release } of chunks) {
+    request.streamedBytes += bytes.length;
+    const mayGoOn = body.write(bytes, release);
     if (!mayGoOn) await body.drained();
     if (body.isClosed) return;
   }
@@ -26,7 +25,7 @@ async function writeChunks(request: ApiRequest, body: BodyWriter, chunks: Iterab
 }
 
 /** The same through gzip. */
-async function writeCompressed(request: ApiRequest, body: BodyWriter, chunks: Iterable<Buffer>): Promise<void> {
+async function writeCompressed(request: ApiRequest, body: BodyWriter, chunks: Iterable<Chunk>): Promise<void> {
   const gzip = createGzip({ level: 1, chunkSize: CHUNK_BYTES });
   body.onClose(() => gzip.destroy());
   const output = (async () => {
@@ -37,8 +36,8 @@ async function writeCompressed(request: ApiRequest, body: BodyWriter, chunks: It
     }
     body.end();
   })();
-  for (const chunk of chunks) {
-    if (!gzip.write(chunk) && !gzip.destroyed) {
+  for (const { bytes } of chunks) {
+    if (!gzip.write(bytes) && !gzip.destroyed) {
       await new Promise<void>((resolve) => {
         gzip.once("drain", resolve);
         gzip.once("close", resolve);
@@ -51,7 +50,7 @@ async function writeCompressed(request: ApiRequest, body: BodyWriter, chunks: It
 }
 
 /** Answers with chunks, compressed for who wants it. */
-async function sendChunks(request: ApiRequest, contentType: string, chunks: Iterable<Buffer>): Promise<void> {
+async function sendChunks(request: ApiRequest, contentType: string, chunks: Iterable<Chunk>): Promise<void> {
   const headers = baseHeaders(request, contentType);
   if (!acceptsGzip(request)) {
     await writeChunks(request, request.exchange.stream(200, headers), chunks);
@@ -60,50 +59,6 @@ async function sendChunks(request: ApiRequest, contentType: string, chunks: Iter
   headers["content-encoding"] = "gzip";
   headers["vary"] = "Accept-Encoding";
   await writeCompressed(request, request.exchange.stream(200, headers), chunks);
-}
-
-/** Copies pieces together, so that each write is worth its cost. */
-class ChunkFiller {
-  #chunk: Buffer;
-  #at = 0;
-
-  constructor(size: number) {
-    this.#chunk = Buffer.allocUnsafeSlow(Math.min(size, CHUNK_BYTES));
-  }
-
-  /** The chunk so far, if `size` more bytes do not fit into it: to be written before anything is added. */
-  full(size: number): Buffer | undefined {
-    if (this.#at + size <= this.#chunk.length) return undefined;
-    const chunk = this.rest();
-    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, size));
-    this.#at = 0;
-    return chunk.length === 0 ? undefined : chunk;
-  }
-
-  addByte(byte: number): void {
-    this.#chunk[this.#at++] = byte;
-  }
-
-  /** Adds bytes from a position on. */
-  add(bytes: Uint8Array, from = 0): void {
-    if (from === 0) this.#chunk.set(bytes, this.#at);
-    else (bytes as Buffer).copy(this.#chunk, this.#at, from);
-    this.#at += bytes.length - from;
-  }
-
-  rest(): Buffer {
-    return this.#chunk.subarray(0, this.#at);
-  }
-}
-
-function* chunksOf(pieces: readonly Uint8Array[]): Generator<Buffer> {
-  const filler = new ChunkFiller(CHUNK_BYTES);
-  for (const piece of pieces) {
-    const full = filler.full(piece.length);
-    if (full !== undefined) yield full;
-    filler.add(piece);
-  }
-  yield filler.rest();
 }
 
 /** An item of a list as it is written there: its type is said once, by the list. */
@@ -118,28 +73,6 @@ function typeOf({ resource }: EncodeOptions, apiVersion: string): Buffer {
   return Buffer.from(`{"kind":${JSON.stringify(resource.kind)},"apiVersion":${JSON.stringify(apiVersion)},`);
 }
 
-function* jsonChunks(head: Buffer, list: ListAnswer, type: Buffer, size: number): Generator<Buffer> {
-  const filler = new ChunkFiller(size);
-  const tooLong = filler.full(head.length);
-  if (tooLong !== undefined) yield tooLong;
-  filler.add(head);
-  let isFirst = true;
-  for (const item of list.items) {
-    const hasType = item.json.compare(type, 0, type.length, 0, type.length) === 0;
-    const json = hasType ? item.json : Buffer.from(JSON.stringify(withoutType(item.object)));
-    const full = filler.full(json.length + 2);
-    if (full !== undefined) yield full;
-    if (!isFirst) filler.addByte(COMMA);
-    isFirst = false;
-    filler.addByte(OPEN_BRACE);
-    filler.add(json, hasType ? type.length : 1);
-  }
-  const full = filler.full(TAIL.length);
-  if (full !== undefined) yield full;
-  filler.add(TAIL);
-  yield filler.rest();
-}
-
 /** Answers a list. Plain JSON joins the kept bytes of the items; protobuf joins their kept messages. */
 export async function sendList(request: ApiRequest, answer: ListAnswer, options: EncodeOptions): Promise<void> {
   const { resource, format } = options;
@@ -152,15 +85,20 @@ export async function sendList(request: ApiRequest, answer: ListAnswer, options:
     const head = Buffer.from(
       `{"kind":${JSON.stringify(resource.listKind)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(list.metadata)},"items":[`,
     );
-    const type = typeOf(options, apiVersion);
-    let size = head.length + TAIL.length;
-    for (const item of list.items) size += item.json.length + 2;
-    if (size <= CHUNK_BYTES && (size < GZIP_THRESHOLD_BYTES || !acceptsGzip(request))) {
-      const [whole] = jsonChunks(head, list, type, size);
-      request.exchange.send(200, baseHeaders(request, contentType), whole);
+    const joined = {
+      head,
+      items: list.items,
+      left: typeOf(options, apiVersion),
+      otherwise: ({ object }: StoredObject) => Buffer.from(JSON.stringify(withoutType(object))),
+      tail: TAIL,
+    };
+    const size = sizeOfJsonList(joined);
+    if (size > CHUNK_BYTES || (size >= GZIP_THRESHOLD_BYTES && acceptsGzip(request))) {
+      await sendChunks(request, contentType, joinJsonList(joined));
       return;
     }
-    await sendChunks(request, contentType, jsonChunks(head, list, type, size));
+    const [whole] = joinJsonList(joined, Buffer.allocUnsafe(size));
+    request.exchange.send(200, baseHeaders(request, contentType), whole?.bytes);
     return;
   }
   if (format.as === "" && format.media === "protobuf") {
@@ -171,7 +109,7 @@ export async function sendList(request: ApiRequest, answer: ListAnswer, options:
     let size = 0;
     for (const piece of pieces) size += piece.length;
     if (size <= CHUNK_BYTES) await sendBytes(request, 200, contentType, Buffer.concat(pieces, size));
-    else await sendChunks(request, contentType, chunksOf(pieces));
+    else await sendChunks(request, contentType, joinPieces(pieces));
     return;
   }
   const objects = list.items.map((item) => item.object);
