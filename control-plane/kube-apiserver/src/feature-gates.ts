@@ -1,5 +1,6 @@
 import { parseTable } from "@coracle/api";
 import { UsageError } from "@coracle/base";
+import { readBoolean } from "./command-line/flag-values.ts";
 
 /** Since when, its default, its stage, and whether it can be changed. */
 type GateRow = readonly [since: string, isOn: boolean, stage: string, isLocked: boolean];
@@ -7,8 +8,6 @@ interface GateTable {
   readonly gates: Readonly<Record<string, readonly GateRow[]>>;
 }
 
-const TRUE = new Set(["1", "t", "T", "true", "TRUE", "True"]);
-const FALSE = new Set(["0", "f", "F", "false", "FALSE", "False"]);
 const STAGES = new Set(["AllAlpha", "AllBeta"]);
 
 /**
@@ -20,17 +19,20 @@ export function readFeatureGates(items: readonly string[]): string[] {
   const { gates } = parseTable("feature-gates") as GateTable;
   const changed: string[] = [];
   for (const item of items) {
-    const [key = "", value] = item.replace(/^kube:/, "").split("=");
-    const name = key.trim();
-    if (value === undefined) throw new UsageError(`missing bool value for feature gate ${name}`);
+    const [key = "", value] = item.split("=");
+    const mark = key.indexOf(":");
+    const component = mark === -1 ? "kube" : key.slice(0, mark).trim();
+    const name = key.slice(mark + 1).trim();
+    if (component !== "kube") throw new UsageError(`component not registered: ${component}`);
+    if (value === undefined) throw new UsageError(`missing bool value for ${name}`);
     const row = gates[name]?.at(-1);
     if (row === undefined && !STAGES.has(name)) throw new UsageError(`unrecognized feature gate: ${name}`);
     const text = value.trim();
-    if (!TRUE.has(text) && !FALSE.has(text)) {
+    const isWanted = readBoolean(text);
+    if (isWanted === undefined) {
       const why = `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`;
       throw new UsageError(`invalid value of ${name}=${text}, err: ${why}`);
     }
-    const isWanted = TRUE.has(text);
     const isOn = row?.[1] ?? false;
     if (isWanted === isOn) continue;
     if (row?.[3] === true)

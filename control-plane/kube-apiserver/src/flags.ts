@@ -1,4 +1,11 @@
 import { parseRuntimeConfig } from "./registry/runtime-config.ts";
+import { FLAG_KINDS } from "./command-line/flag-kinds.ts";
+import { readBoolean, readFlagValues, type FlagValues } from "./command-line/flag-values.ts";
+import { takeAdmissionPlugins } from "./command-line/admission-flags.ts";
+import { takeOtherFlags } from "./command-line/other-flags.ts";
+import { versionInfo } from "./discovery/version.ts";
+import { takeStoreFlags, type StoreFlags } from "./command-line/store-flags.ts";
+import { parseDurationMs } from "./files/config-document.ts";
 import { asksForHelp, HelpError, UsageError } from "@coracle/base";
 import { networkInterfaces } from "node:os";
 import { X509Certificate } from "node:crypto";
@@ -13,9 +20,8 @@ import {
   type AccessFlags,
   type FlagTaker,
 } from "./access-flags.ts";
-import { ADMISSION_PLUGIN_NAMES } from "./admission/order.ts";
-import { OPERATION_BOOLEANS, takeOperationFlags, type OperationFlags } from "./operation-flags.ts";
-import { SERVING_BOOLEANS, takeServingFlags, type ServingFlags } from "./serving-flags.ts";
+import { takeOperationFlags, type OperationFlags } from "./operation-flags.ts";
+import { takeServingFlags, type ServingFlags } from "./serving-flags.ts";
 import type { ApiServerConfig } from "./server/api-server.ts";
 
 /** The server's command line, under upstream's names. Files are named, not read. */
@@ -23,10 +29,7 @@ export interface ApiServerFlags {
   readonly bindAddress: string;
   readonly securePort: number;
   readonly advertiseAddress: string;
-  readonly etcdServers: readonly string[];
-  readonly etcdCaFile: string;
-  readonly etcdCertFile: string;
-  readonly etcdKeyFile: string;
+  readonly etcd: StoreFlags;
   /** Where the server finds its own certificate, or puts one that it made, when none is named. */
   readonly certDir: string;
   /** Where the embedded store keeps its files; ours, not upstream's. */
@@ -72,87 +75,42 @@ export interface ApiServerFlags {
   readonly runtimeConfig: readonly string[];
   readonly serving: ServingFlags;
   readonly verbosity: number;
+  /** Profiles at /debug/pprof. */
+  readonly profiling: boolean;
+  readonly disabledMetrics: readonly string[];
   /** Given, known upstream, and without effect here: to be told to whoever gave them. */
   readonly withoutEffect: readonly string[];
 }
 
-/** Accepted and without effect here: their subject has another form in this server. */
-const IGNORED = new Set(["profiling", "delete-collection-workers"]);
-
-type Values = Map<string, string[]>;
-
-const BOOLEANS = new Set([
-  "enable-bootstrap-token-auth",
-  "service-account-lookup",
-  "enable-aggregator-routing",
-  "aggregator-reject-forwarding-redirect",
-  "anonymous-auth",
-  "service-account-extend-token-expiration",
-  "profiling",
-  ...OPERATION_BOOLEANS,
-  ...SERVING_BOOLEANS,
-]);
-
-function collect(argv: readonly string[]): Values {
-  const values: Values = new Map();
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i]!;
-    if (!word.startsWith("-") || word === "-" || word === "--")
-      throw new UsageError(`unknown command ${JSON.stringify(word)}`);
-    const body = word.replace(/^--?/, "");
-    const mark = body.indexOf("=");
-    const name = mark === -1 ? body : body.slice(0, mark);
-    let value = mark === -1 ? undefined : body.slice(mark + 1);
-    const next = argv[i + 1];
-    if (value === undefined && BOOLEANS.has(name)) value = "true";
-    else if (value === undefined) {
-      if (next === undefined) throw new UsageError(`flag needs an argument: --${name}`);
-      value = next;
-      i += 1;
-    }
-    const list = values.get(name);
-    if (list === undefined) values.set(name, [value]);
-    else list.push(value);
-  }
-  return values;
-}
-
-/** `1h30m`, `90s`, `500ms` in seconds. */
-function seconds(name: string, text: string): number {
-  const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
-  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) throw invalidValue(name, text, "not a duration");
-  let total = 0;
-  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) total += Number(count) * units[unit!]!;
-  return total;
-}
-
-const invalidValue = (name: string, text: string, why: string): UsageError =>
-  new UsageError(`invalid argument ${JSON.stringify(text)} for "--${name}" flag: ${why}`);
-
 /** Reads a command line. Throws a UsageError (exit code 2, one line) for what it does not know. */
 export function parseApiServerFlags(argv: readonly string[]): ApiServerFlags {
-  if (asksForHelp(argv)) throw new HelpError(flagNames());
-  return interpret(collect(argv));
+  if (asksForHelp(argv)) throw new HelpError(FLAG_KINDS.keys());
+  const values = readFlagValues(argv);
+  answerVersion(values.get("version")?.at(-1) ?? "false");
+  values.delete("version");
+  return interpret(values);
 }
 
-/** The names that are asked for when a command line is read. */
-function flagNames(): ReadonlySet<string> {
-  const names = new Set(IGNORED);
-  const recorder: Values = new Map();
-  recorder.get = (name) => {
-    names.add(name);
-    return undefined;
-  };
-  try {
-    interpret(recorder);
-  } catch (error) {
-    // What is required is missing, after everything was asked for.
-    if (!(error instanceof UsageError)) throw error;
+/** The command line asks which version this is; the message is the answer. */
+class VersionAnswer extends HelpError {
+  constructor(answer: string) {
+    super([]);
+    this.message = `${answer}\n`;
   }
-  return names;
 }
 
-function interpret(values: Values): ApiServerFlags {
+function answerVersion(asked: string): void {
+  if (readBoolean(asked) === false) return;
+  const info = versionInfo();
+  const version = info["gitVersion"] as string;
+  if (readBoolean(asked) === true) throw new VersionAnswer(`Kubernetes ${version}`);
+  if (asked === "raw") throw new VersionAnswer(JSON.stringify(info));
+  throw new UsageError(`--version=${asked} is not supported: the version told is ${version}`);
+}
+
+const NEVER_NEGATIVE = new Set(["max-requests-inflight", "max-mutating-requests-inflight", "min-request-timeout"]);
+
+function interpret(values: FlagValues): ApiServerFlags {
   const take = (name: string, fallback: string): string => {
     const list = values.get(name);
     values.delete(name);
@@ -164,15 +122,11 @@ function interpret(values: Values): ApiServerFlags {
     return list === undefined ? [...fallback] : list.flatMap((text) => text.split(",")).filter((text) => text !== "");
   };
   const takeNumber = (name: string, fallback: number): number => {
-    const text = take(name, String(fallback));
-    if (!/^-?\d+$/.test(text)) throw invalidValue(name, text, "not a number");
-    return Number(text);
+    const number = Number(take(name, String(fallback)));
+    if (number < 0 && NEVER_NEGATIVE.has(name)) throw new UsageError(`--${name} can not be negative value`);
+    return number;
   };
-  const takeBoolean = (name: string, fallback: boolean): boolean => {
-    const text = take(name, String(fallback));
-    if (text !== "true" && text !== "false") throw invalidValue(name, text, "not true or false");
-    return text === "true";
-  };
+  const takeBoolean = (name: string, fallback: boolean): boolean => take(name, String(fallback)) === "true";
   const taker: FlagTaker = {
     has: (name) => values.has(name),
     take,
@@ -186,15 +140,14 @@ function interpret(values: Values): ApiServerFlags {
   };
   const maxToken = take("service-account-max-token-expiration", "");
   const serving = takeServingFlags(taker);
+  const other = takeOtherFlags(taker);
+  const admission = takeAdmissionPlugins(taker);
   const bindAddress = take("bind-address", "0.0.0.0");
   const flags: ApiServerFlags = {
     bindAddress,
     securePort: takeNumber("secure-port", 6443),
     advertiseAddress: take("advertise-address", ""),
-    etcdServers: takeList("etcd-servers"),
-    etcdCaFile: take("etcd-cafile", ""),
-    etcdCertFile: take("etcd-certfile", ""),
-    etcdKeyFile: take("etcd-keyfile", ""),
+    etcd: takeStoreFlags(taker),
     certDir: take("cert-dir", "/var/run/kubernetes"),
     dataDir: take("data-dir", ""),
     serviceClusterIpRange: take("service-cluster-ip-range", "10.0.0.0/24"),
@@ -203,8 +156,7 @@ function interpret(values: Values): ApiServerFlags {
     serviceAccountKeyFiles: takeList("service-account-key-file"),
     serviceAccountSigningKeyFile: take("service-account-signing-key-file", ""),
     serviceAccountExtendTokenExpiration: takeBoolean("service-account-extend-token-expiration", true),
-    serviceAccountMaxTokenSeconds:
-      maxToken === "" ? undefined : seconds("service-account-max-token-expiration", maxToken),
+    serviceAccountMaxTokenSeconds: maxToken === "" ? undefined : parseDurationMs(maxToken)! / 1000,
     apiAudiences: takeList("api-audiences"),
     clientCaFile: take("client-ca-file", ""),
     tlsCertFile: take("tls-cert-file", ""),
@@ -233,8 +185,10 @@ function interpret(values: Values): ApiServerFlags {
     proxyClientKeyFile: take("proxy-client-key-file", ""),
     enableAggregatorRouting: takeBoolean("enable-aggregator-routing", false),
     aggregatorRejectForwardingRedirect: takeBoolean("aggregator-reject-forwarding-redirect", true),
-    enableAdmissionPlugins: takeList("enable-admission-plugins"),
-    disableAdmissionPlugins: takeList("disable-admission-plugins"),
+    enableAdmissionPlugins: admission.enable,
+    disableAdmissionPlugins: admission.disable,
+    profiling: other.profiling,
+    disabledMetrics: other.disabledMetrics,
     admissionControlConfigFile: take("admission-control-config-file", ""),
     defaultNotReadyTolerationSeconds: takeNumber("default-not-ready-toleration-seconds", 300),
     defaultUnreachableTolerationSeconds: takeNumber("default-unreachable-toleration-seconds", 300),
@@ -243,15 +197,14 @@ function interpret(values: Values): ApiServerFlags {
     minRequestTimeout: takeNumber("min-request-timeout", 1800),
     runtimeConfig: takeList("runtime-config"),
     verbosity: takeNumber("v", 0),
-    // What is left when all others are taken.
-    withoutEffect: [
-      ...[...values.keys()].filter((name) => IGNORED.has(name)),
-      ...serving.otherGates.map((gate) => `feature-gates=${gate}`),
-    ],
+    withoutEffect: [...other.withoutEffect, ...serving.otherGates.map((gate) => `feature-gates=${gate}`)],
   };
-  for (const name of values.keys()) {
-    if (!IGNORED.has(name)) throw new UsageError(`unknown flag: --${name}`);
-  }
+  if (flags.maxRequestsInflight + flags.maxMutatingRequestsInflight <= 0 && serving.priorityAndFairness)
+    throw new UsageError(
+      `invalid configuration: MaxRequestsInFlight=${flags.maxRequestsInflight} and MaxMutatingRequestsInFlight=${flags.maxMutatingRequestsInflight}; they must add up to something positive`,
+    );
+  const [left] = values.keys();
+  if (left !== undefined) throw new Error(`nobody takes --${left}`);
   try {
     parseRuntimeConfig(flags.runtimeConfig);
   } catch (error) {
@@ -269,26 +222,12 @@ function interpret(values: Values): ApiServerFlags {
       uidHeaders: flags.requestheaderUidHeaders,
     });
   if (problem !== undefined) throw new UsageError(problem);
-  checkAdmissionPlugins(flags);
   if (flags.serviceAccountSigningKeyFile === "")
     throw new UsageError("service-account-signing-key-file is a required flag");
   if ((flags.tlsCertFile === "") !== (flags.tlsPrivateKeyFile === "")) {
     throw new UsageError("tls-cert-file and tls-private-key-file must be given together");
   }
   return flags;
-}
-
-function checkAdmissionPlugins(flags: ApiServerFlags): void {
-  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = flags;
-  const check = (flag: string, names: readonly string[]): void => {
-    const unknown = names.find((name) => !ADMISSION_PLUGIN_NAMES.includes(name));
-    if (unknown !== undefined) throw new UsageError(`${flag} plugin ${JSON.stringify(unknown)} is unknown`);
-  };
-  check("enable-admission-plugins", enable);
-  check("disable-admission-plugins", disable);
-  const both = [...new Set(enable)].filter((name) => disable.includes(name)).toSorted();
-  if (both.length === 0) return;
-  throw new UsageError(`[${both.join(" ")}] in enable-admission-plugins and disable-admission-plugins overlapped`);
 }
 
 function hostAddress(): string {
@@ -387,6 +326,11 @@ export function readApiServerConfig(
     maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight,
     minRequestTimeoutSeconds: flags.minRequestTimeout,
     ...flags.operation,
+    keyPrefix: flags.etcd.prefix === "/registry" ? undefined : flags.etcd.prefix,
+    storeTimeouts: { healthMs: flags.etcd.healthTimeoutMs, readyMs: flags.etcd.readyTimeoutMs },
+    leaseReuseSeconds: flags.etcd.leaseReuseSeconds,
+    profiling: flags.profiling,
+    disabledMetrics: flags.disabledMetrics,
     isServed: flags.runtimeConfig.length === 0 ? undefined : parseRuntimeConfig(flags.runtimeConfig),
     admission: {
       enable: flags.enableAdmissionPlugins,
@@ -417,6 +361,7 @@ export function readApiServerConfig(
         ...serving,
         namedCertificates,
         externalHostname: externalHostname === "" ? undefined : externalHostname,
+        serviceNodePort: serving.serviceNodePort === 0 ? undefined : serving.serviceNodePort,
         maxStreamsPerConnection: serving.maxStreamsPerConnection === 0 ? undefined : serving.maxStreamsPerConnection,
       },
     },

@@ -10,16 +10,6 @@ export interface OperationFlags {
   readonly tracingConfigFile: string | undefined;
 }
 
-/** Flags of this file that may be given without a value. */
-export const OPERATION_BOOLEANS: readonly string[] = [
-  "audit-log-compress",
-  "audit-log-batch-throttle-enable",
-  "audit-log-truncate-enabled",
-  "audit-webhook-batch-throttle-enable",
-  "audit-webhook-truncate-enabled",
-  "encryption-provider-config-automatic-reload",
-];
-
 const optional = (text: string): string | undefined => (text === "" ? undefined : text);
 
 function takeNumber(flags: FlagTaker, name: string, fallback: number, pattern = /^-?\d+$/): number {

@@ -11,6 +11,7 @@ import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
 import type { MemoryIdentity } from "./server/memory-exchange.ts";
 import { loadWireCodecs } from "./server/wire-codecs.ts";
 import { openTracing, traceStore } from "./tracing/tracing.ts";
+import { withKeyPrefix } from "./storage/prefixed-store.ts";
 import type { StorageHub } from "./storage/storage-hub.ts";
 
 export interface ApiServerOptions {
@@ -36,9 +37,28 @@ export interface RunningApiServer extends AsyncDisposable {
   transport(identity: MemoryIdentity): Transport;
 }
 
+const STORE_TIMEOUT_MS = 2_000;
+
+/** What is wrong with the store: it does not answer, or not in time. */
+async function answersWithin(store: Store, clock: Clock, timeoutMs: number): Promise<string | undefined> {
+  const answer = store.revision().then(
+    () => undefined,
+    (error: unknown) => (error as Error).message,
+  );
+  return await new Promise((resolve) => {
+    const timer = clock.after(timeoutMs, () => resolve(`the store did not answer within ${timeoutMs} ms`));
+    void answer.then((failure) => {
+      timer[Symbol.dispose]();
+      resolve(failure);
+    });
+  });
+}
+
 /** Starts a server; resolves when it is ready. Throws when the port is taken or the store cannot be read. */
 export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
-  const { config, store, clock, random } = options;
+  const { config, clock, random } = options;
+  const { keyPrefix, storeTimeouts } = config;
+  const store = keyPrefix === undefined ? options.store : withKeyPrefix(options.store, keyPrefix);
   const logger = options.logger.child({ component: "kube-apiserver" });
   let custom: readonly OpenApiResource[] = [];
   const openApi = createOpenApi({ custom: () => custom });
@@ -73,6 +93,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
           config.serving?.allowsPrivileged === false ? withoutPrivilege(resourceDefinitions) : resourceDefinitions,
         serviceCidr: config.serviceClusterIpRanges.join(","),
         eventTtlSeconds: config.serving?.eventTtlSeconds,
+        leaseReuseSeconds: config.leaseReuseSeconds,
         nodePortRange: config.serviceNodePortRange,
         isServed: config.isServed,
       });
@@ -89,10 +110,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     healthChecks: [
       {
         name: "etcd",
-        check: async () => {
-          await store.revision();
-          return undefined;
-        },
+        check: () => answersWithin(store, clock, storeTimeouts?.healthMs ?? STORE_TIMEOUT_MS),
+        isReady: () => answersWithin(store, clock, storeTimeouts?.readyMs ?? STORE_TIMEOUT_MS),
       },
       ...(encryption?.healthChecks ?? []),
     ],

@@ -28,23 +28,15 @@ export interface ServingFlags {
   readonly corsAllowedOrigins: readonly string[];
   readonly transportSecurity: readonly string[];
   readonly eventTtlSeconds: number;
-  /** On unless it is turned off, as every installer of upstream's has it. */
   readonly allowsPrivileged: boolean;
   readonly externalHostname: string;
   readonly publishesEndpoints: boolean;
+  /** 0: none. */
+  readonly serviceNodePort: number;
+  readonly http1Only: boolean;
   /** Feature gates that are wanted otherwise than they are here. */
   readonly otherGates: readonly string[];
 }
-
-/** Flags of this file that may be given without a value. */
-export const SERVING_BOOLEANS: readonly string[] = [
-  "enable-priority-and-fairness",
-  "shutdown-send-retry-after",
-  "allow-privileged",
-  "watch-cache",
-  "permit-port-sharing",
-  "permit-address-sharing",
-];
 
 const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
   "": "TLSv1.2",
@@ -164,36 +156,32 @@ function takeTransportSecurity(flags: FlagTaker): string[] {
   );
 }
 
-/** Flags that leave no choice here: any other value would be a promise not kept. */
-function checkSettled(flags: FlagTaker): void {
-  const backend = flags.take("storage-backend", "");
-  if (backend !== "" && backend !== "etcd3")
-    throw new UsageError(
-      "--storage-backend invalid, allowed values: etcd3. If not specified, it will default to 'etcd3'",
-    );
-  const media = flags.take("storage-media-type", "application/json");
-  if (media !== "application/json") {
-    throw new UsageError(`--storage-media-type ${JSON.stringify(media)} invalid, allowed values: application/json`);
-  }
-  if (!flags.takeBoolean("watch-cache", true)) throw new UsageError("--watch-cache cannot be turned off");
-  for (const name of ["permit-port-sharing", "permit-address-sharing"]) {
-    if (flags.takeBoolean(name, false)) throw new UsageError(`--${name} is not supported`);
-  }
-  const prefix = flags.take("etcd-prefix", "/registry").replace(/\/+$/, "");
-  if (prefix !== "/registry" && prefix !== "registry")
-    throw new UsageError(`--etcd-prefix ${JSON.stringify(prefix)} is not supported, the prefix is "/registry"`);
+/** How lines are written: JSON whichever of the two is asked for. */
+function checkLogFormat(flags: FlagTaker): void {
   const format = flags.take("logging-format", "json");
-  // What is written is JSON whichever of the two is asked for.
   if (format !== "json" && format !== "text")
     throw new UsageError(`format: Invalid value: ${JSON.stringify(format)}: Unsupported log format`);
 }
 
+/** The port of every node at which the `kubernetes` service is to be had; 0: none. */
+function takeServiceNodePort(flags: FlagTaker): number {
+  const port = Number(flags.take("kubernetes-service-node-port", "0"));
+  if (port < 0 || port > 65_535)
+    throw new UsageError(
+      `--kubernetes-service-node-port ${port} must be between 0 and 65535, inclusive. If 0, the Kubernetes master service will be of type ClusterIP`,
+    );
+  return port;
+}
+
 /** Takes the flags of serving. Throws a UsageError with upstream's text for what cannot be. */
 export function takeServingFlags(flags: FlagTaker): ServingFlags {
-  checkSettled(flags);
+  checkLogFormat(flags);
+  // Addresses are always shared so.
+  flags.takeBoolean("permit-address-sharing", false);
+  if (flags.takeBoolean("permit-port-sharing", false)) throw new UsageError("--permit-port-sharing is not supported");
   const reconciler = flags.take("endpoint-reconciler-type", "lease");
   if (!["lease", "master-count", "none"].includes(reconciler))
-    throw new UsageError(`unknown endpoint-reconciler-type ${JSON.stringify(reconciler)}`);
+    throw new UsageError(`Reconciler not implemented: ${reconciler}`);
   return {
     priorityAndFairness: flags.takeBoolean("enable-priority-and-fairness", true),
     requestTimeoutMs: takeDuration(flags, "request-timeout", "1m"),
@@ -207,9 +195,11 @@ export function takeServingFlags(flags: FlagTaker): ServingFlags {
     corsAllowedOrigins: takeOrigins(flags),
     transportSecurity: takeTransportSecurity(flags),
     eventTtlSeconds: Math.ceil(takeDuration(flags, "event-ttl", "1h") / 1000),
-    allowsPrivileged: flags.takeBoolean("allow-privileged", true),
+    allowsPrivileged: flags.takeBoolean("allow-privileged", false),
     externalHostname: flags.take("external-hostname", ""),
     publishesEndpoints: reconciler !== "none",
+    serviceNodePort: takeServiceNodePort(flags),
+    http1Only: flags.takeBoolean("disable-http2-serving", false),
     otherGates: readFeatureGates(flags.takeList("feature-gates")),
   };
 }

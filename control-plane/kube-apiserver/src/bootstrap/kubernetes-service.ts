@@ -21,6 +21,8 @@ export interface KubernetesServiceOptions {
   readonly port: number;
   /** False: where the service leads is somebody else's business. */
   readonly publishesEndpoints?: boolean | undefined;
+  /** Absent: no port of nodes. */
+  readonly nodePort?: number | undefined;
 }
 
 const PROVIDER_LABELS = { component: "apiserver", provider: "kubernetes" };
@@ -48,7 +50,7 @@ async function put(
 
 /** The Service through which pods find this server, its endpoints, and the range of service addresses. */
 export async function publishKubernetesService(options: KubernetesServiceOptions): Promise<void> {
-  const { objects, advertiseAddress, port } = options;
+  const { objects, advertiseAddress, port, nodePort } = options;
   await put(
     objects,
     CIDRS,
@@ -70,12 +72,14 @@ export async function publishKubernetesService(options: KubernetesServiceOptions
       apiVersion: "v1",
       metadata: { name: NAME, namespace: NAMESPACE, labels: PROVIDER_LABELS },
       spec: {
-        type: "ClusterIP",
+        type: nodePort === undefined ? "ClusterIP" : "NodePort",
         clusterIP: options.serviceIp,
         ipFamilyPolicy: "SingleStack",
         sessionAffinity: "None",
         internalTrafficPolicy: "Cluster",
-        ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: port }],
+        ports: [
+          { name: "https", protocol: "TCP", port: 443, targetPort: port, ...(nodePort !== undefined && { nodePort }) },
+        ],
       },
     },
     () => true,

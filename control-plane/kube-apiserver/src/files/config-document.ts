@@ -1,14 +1,23 @@
 import { isObject } from "@coracle/apimachinery";
 import { parseYamlOrJson } from "../outbound/client-identity.ts";
 
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
 
 /** `1h30m`, `10s`, `0`, `500ms` in milliseconds; undefined when it is no duration. */
 export function parseDurationMs(text: string): number | undefined {
-  const match = /^(-?)(0|(?:\d+(?:\.\d+)?(?:ms|s|m|h))+)$/.exec(text);
+  const match = /^([+-]?)(0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.exec(text);
   if (match === null) return undefined;
   let total = 0;
-  for (const [, count, unit] of match[2]!.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+  for (const [, count, unit] of match[2]!.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     total += Number(count) * (UNITS_MS[unit!] ?? 0);
   }
   return match[1] === "-" ? -total : total;

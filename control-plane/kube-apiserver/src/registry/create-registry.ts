@@ -45,6 +45,8 @@ export interface RegistryOptions {
   readonly nodePortRange?: string | undefined;
   /** Absent: an hour. */
   readonly eventTtlSeconds?: number | undefined;
+  /** How long one lease is given to further objects; absent: a minute. */
+  readonly leaseReuseSeconds?: number | undefined;
   /** Absent: what is on by default. */
   readonly isServed?: IsServed | undefined;
   /** Absent: reads JSON and the binary form of built-in kinds. */
@@ -103,7 +105,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
   const read = options.readValue ?? readBuiltInValue;
   const hub = new StorageHub({ store, clock, logger, read, guard: options.guard });
   await hub.start(cachedResources(entries, definitionOf));
-  const leases = new LeasePool(store, clock);
+  const leases = new LeasePool(store, clock, options.leaseReuseSeconds);
   const storeMetrics = new StoreMetrics(clock);
   const storages = openStorages({ hub, leases, storeMetrics }, entries, definitionOf, read);
   const storageOf = (group: string, version: string, plural: string): ObjectStorage => {

@@ -29,14 +29,15 @@ import {
 import { bootstrap, writeAuthenticationConfig } from "../bootstrap/bootstrap.ts";
 import { publishKubernetesService } from "../bootstrap/kubernetes-service.ts";
 import { firstServiceIp } from "../bootstrap/service-range.ts";
-import { loadBuiltInCatalog, type Catalog } from "../discovery/catalog.ts";
+import { loadBuiltInCatalog } from "../discovery/catalog.ts";
 import { createExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { createDiscoveryRoutes } from "../discovery/routes.ts";
-import { versionInfo } from "../discovery/version.ts";
 import { openServerExtensions } from "../extensions/server-extensions.ts";
 import { AdmissionMetrics } from "../metrics/admission-metrics.ts";
 import { storageSizeMetrics } from "../metrics/store-metrics.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
+import { withoutFamilies } from "../metrics/metric-text.ts";
+import { createProfileRoutes } from "../operation/profile-routes.ts";
 import { createOutboundClient } from "../outbound/outbound-client.ts";
 import { resolveByClusterIp, resolveByEndpoints } from "../outbound/service-resolver.ts";
 import { createRegistryReader } from "../registry/registry-reader.ts";
@@ -49,7 +50,7 @@ import { componentStatuses } from "./component-statuses.ts";
 import { createExtraHeaders } from "./cross-origin.ts";
 import { createDispatch, type PathRoutes } from "./dispatch.ts";
 import { createFilterChain, type FilterChainOptions } from "./filter-chain.ts";
-import { HealthRoutes, isAskedFor, standardChecks, type HealthCheck } from "./health.ts";
+import { HealthRoutes, standardChecks, type HealthCheck } from "./health.ts";
 import { listen, type Listener } from "./listener.ts";
 import { createMemoryTransport, type MemoryIdentity } from "./memory-exchange.ts";
 import { RequestMetrics } from "./metrics.ts";
@@ -58,8 +59,8 @@ import { openFlowControl } from "../flow-control/open-flow-control.ts";
 import { createResourceRoutes } from "./resource-routes.ts";
 import { InFlightRequests } from "./in-flight-requests.ts";
 import type { ServingSettings } from "./serving-settings.ts";
-import { refuseUnlessAccepted } from "./negotiation.ts";
-import { baseHeaders, sendJson, sendNotFoundPage } from "./responder.ts";
+import { baseHeaders, sendNotFoundPage } from "./responder.ts";
+import { firstOf, rootRoutes, sendSlis, sendVersion } from "./root-routes.ts";
 import { traceAdmission, type Tracing } from "../tracing/tracing.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
@@ -132,6 +133,15 @@ export interface ApiServerConfig {
   /** Absent: objects are stored as they are. */
   readonly encryption?: { readonly configFile: string; readonly reloads: boolean } | undefined;
   readonly tracingConfigFile?: string | undefined;
+  /** Where objects' keys begin in the store. Absent: `/registry`. */
+  readonly keyPrefix?: string | undefined;
+  /** How long the store may take to answer before it counts as ill. Absent: two seconds each. */
+  readonly storeTimeouts?: { readonly healthMs: number; readonly readyMs: number } | undefined;
+  readonly leaseReuseSeconds?: number | undefined;
+  /** Serves profiles of this process at `/debug/pprof`. */
+  readonly profiling?: boolean | undefined;
+  /** Families of metrics that are not told. */
+  readonly disabledMetrics?: readonly string[] | undefined;
 }
 
 /** A registry that custom resources can be added to, or one that is as it is. */
@@ -348,7 +358,8 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const sendMetrics = async (request: ApiRequest): Promise<void> => {
     const size = extension === undefined ? "" : await storageSizeMetrics(extension.hub.store, clock);
     const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
-    request.exchange.send(200, headers, Buffer.from(metrics.render() + size));
+    const text = withoutFamilies(metrics.render() + size, config.disabledMetrics ?? []);
+    request.exchange.send(200, headers, Buffer.from(text));
   };
   const requestTimeoutMs = serving.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const paths: readonly PathRoutes[] = [
@@ -357,6 +368,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     (request) => (request.info.path === "/metrics/slis" ? sendSlis(request, health) : undefined),
     (request) => (/^\/version\/?$/.test(request.info.path) ? sendVersion(request) : undefined),
     (request) => (request.info.path === "/metrics" ? sendMetrics(request) : undefined),
+    ...(config.profiling === true ? [createProfileRoutes(clock)] : []),
     createOpenIdRoutes({
       issuer: issuerName,
       jwksUri: () => serviceAccounts.jwksUri ?? `https://${serverAddress()}/openid/v1/jwks`,
@@ -435,10 +447,17 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     transport: (identity) => createMemoryTransport(handle, identity),
     async serve({ host, port, cert, key }) {
       const clientCa = authorityTexts();
-      const { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, goawayChance = 0 } = serving;
+      const {
+        maxStreamsPerConnection,
+        minTlsVersion,
+        ciphers,
+        namedCertificates,
+        http1Only,
+        goawayChance = 0,
+      } = serving;
       const endsConnection = goawayChance > 0 ? () => turnsAway || random.next() < goawayChance : () => turnsAway;
       const tls = { cert, key, clientCa };
-      const limits = { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, endsConnection };
+      const limits = { maxStreamsPerConnection, minTlsVersion, ciphers, namedCertificates, http1Only, endsConnection };
       const listener = await listen({ host, port, tls, handle, logger, ...limits });
       listeners.push(listener);
       if (config.certificateFiles !== undefined) {
@@ -453,6 +472,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
           advertiseAddress: config.advertiseAddress,
           port: listener.port,
           publishesEndpoints: serving.publishesEndpoints,
+          nodePort: serving.serviceNodePort,
         });
         isReady = true;
       }
@@ -505,57 +525,4 @@ function withRemotes(aggregator: Aggregator, own: (request: ApiRequest) => Promi
     }
     return aggregator.route(request) ?? own(request);
   };
-}
-
-/** The first of several that knows a path. */
-function firstOf(routes: readonly PathRoutes[]): PathRoutes {
-  return (request) => {
-    for (const one of routes) {
-      const answer = one(request);
-      if (answer !== undefined) return answer;
-    }
-    return undefined;
-  };
-}
-
-/** `/`: the paths there are. */
-function rootRoutes(catalog: Catalog, checks: readonly HealthCheck[]): PathRoutes {
-  return (request) => {
-    if (request.info.path !== "/" && request.info.path !== "/index.html") return undefined;
-    const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"];
-    for (const group of catalog.groups) {
-      if (group.name === "") continue;
-      paths.push(`/apis/${group.name}`);
-      for (const version of group.versions) paths.push(`/apis/${group.name}/${version}`);
-    }
-    paths.push(
-      "/healthz",
-      "/livez",
-      "/metrics",
-      "/metrics/slis",
-      "/openapi/v2",
-      "/openapi/v3",
-      "/openapi/v3/",
-      "/openid/v1/jwks",
-      "/readyz",
-      "/version",
-    );
-    for (const check of checks) {
-      for (const endpoint of ["healthz", "livez", "readyz"] as const) {
-        if (isAskedFor(check, endpoint)) paths.push(`/${endpoint}/${check.name}`);
-      }
-    }
-    return sendJson(request, 200, { paths: paths.toSorted() });
-  };
-}
-
-async function sendSlis(request: ApiRequest, health: HealthRoutes): Promise<void> {
-  const headers = baseHeaders(request, "text/plain; version=0.0.4; charset=utf-8");
-  request.exchange.send(200, headers, Buffer.from(await health.metrics()));
-}
-
-/** `/version`, which comes as JSON only. */
-function sendVersion(request: ApiRequest): Promise<void> {
-  refuseUnlessAccepted(request.exchange.header("accept"), ["application/json"]);
-  return sendJson(request, 200, versionInfo());
 }

@@ -8,6 +8,8 @@ export type HealthEndpoint = "healthz" | "livez" | "readyz";
 export interface HealthCheck {
   readonly name: string;
   check(): Promise<string | undefined> | string | undefined;
+  /** The same with another limit of time: `NAME-readiness`. */
+  isReady?(): Promise<string | undefined>;
   /** Asked for by `/readyz` alone. */
   readonly isReadinessOnly?: boolean;
   /** Not asked for by `/livez`: a restart would not help. */
@@ -55,7 +57,9 @@ export function standardChecks(options: {
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     ...own.flatMap((check) =>
-      check === etcd ? [etcd, { ...etcd, name: "etcd-readiness", isReadinessOnly: true }] : [check],
+      check === etcd
+        ? [etcd, { name: "etcd-readiness", isReadinessOnly: true, check: () => etcd.isReady?.() ?? etcd.check() }]
+        : [check],
     ),
     { name: "informer-sync", isReadinessOnly: true, check: started },
     ...START_HOOKS.flatMap((hook) => {

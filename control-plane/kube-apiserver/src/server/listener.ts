@@ -47,6 +47,8 @@ export interface ListenerOptions {
   readonly minTlsVersion?: TlsVersion | undefined;
   /** Cipher suites below TLS 1.3, under OpenSSL's names. */
   readonly ciphers?: readonly string[] | undefined;
+  /** Offers HTTP/1.1 alone. */
+  readonly http1Only?: boolean | undefined;
   /** Certificates for clients that ask for these names. */
   readonly namedCertificates?: readonly NamedCertificate[] | undefined;
 }
@@ -115,6 +117,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       enablePush: false,
     },
   });
+  // Asked for by its length and name; the server's own choice cannot be told otherwise.
+  if (options.http1Only === true) Object.assign(server, { ALPNProtocols: Buffer.from("\bhttp/1.1") });
   // The types know them of servers of HTTP/1.1 only, which this is too.
   Object.assign(server, { headersTimeout: HEADER_TIMEOUT_MS, keepAliveTimeout: IDLE_TIMEOUT_MS });
   for (const { names, cert, key } of options.namedCertificates ?? []) {

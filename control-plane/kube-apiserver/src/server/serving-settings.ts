@@ -24,4 +24,8 @@ export interface ServingSettings {
   readonly externalHostname?: string | undefined;
   /** False: where the `kubernetes` service leads is somebody else's business. */
   readonly publishesEndpoints?: boolean | undefined;
+  /** The port of every node that leads to the `kubernetes` service; absent: none. */
+  readonly serviceNodePort?: number | undefined;
+  /** No HTTP/2. */
+  readonly http1Only?: boolean | undefined;
 }

@@ -1,16 +1,18 @@
 import type { Clock, Instant } from "@coracle/base";
 import type { LeaseId, Store } from "@coracle/etcd";
 
-const REUSE_MS = 60_000;
+const REUSE_SECONDS = 60;
 const MAX_OBJECTS = 1_000;
 
-/** Leases shared by objects that are written within a minute: they live up to a minute longer than asked for. */
+/** Leases shared by objects that are written within a minute (or what is said): they live up to that much longer than asked for. */
 export class LeasePool {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #reuseSeconds: number;
   readonly #open = new Map<number, { readonly lease: Promise<LeaseId>; readonly until: Instant; objects: number }>();
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, reuseSeconds = REUSE_SECONDS) {
+    this.#reuseSeconds = Math.max(reuseSeconds, 0);
     this.#store = store;
     this.#clock = clock;
   }
@@ -23,8 +25,8 @@ export class LeasePool {
       open.objects++;
       return open.lease;
     }
-    const lease = this.#store.grantLease(ttlSeconds + REUSE_MS / 1000);
-    const bucket = { lease, until: now + REUSE_MS, objects: 1 };
+    const lease = this.#store.grantLease(ttlSeconds + this.#reuseSeconds);
+    const bucket = { lease, until: now + this.#reuseSeconds * 1000, objects: 1 };
     this.#open.set(ttlSeconds, bucket);
     lease.catch(() => {
       if (this.#open.get(ttlSeconds) === bucket) this.#open.delete(ttlSeconds);

@@ -16,11 +16,11 @@ interface StoreDeps {
 
 /** The store that flags ask for: an etcd cluster, a directory, or memory when neither is named. */
 function openStore(flags: ApiServerFlags, deps: StoreDeps): Promise<Store> {
-  const { dataDir, etcdServers } = flags;
-  if (etcdServers.length > 0) {
+  const { dataDir, etcd } = flags;
+  if (etcd.servers.length > 0) {
     const read = (file: string): string | undefined => (file === "" ? undefined : readFileSync(file, "utf8"));
-    const tls = { ca: read(flags.etcdCaFile), cert: read(flags.etcdCertFile), key: read(flags.etcdKeyFile) };
-    return Promise.resolve(createRemoteStore({ endpoints: etcdServers, tls, clock: deps.clock }));
+    const tls = { ca: read(etcd.caFile), cert: read(etcd.certFile), key: read(etcd.keyFile) };
+    return Promise.resolve(createRemoteStore({ endpoints: etcd.servers, tls, clock: deps.clock }));
   }
   return dataDir === "" ? Promise.resolve(createMemoryStore(deps)) : openEmbeddedStore({ dataDir, ...deps });
 }
@@ -35,7 +35,8 @@ async function serve(
   const { config, listen } = readApiServerConfig(flags, deps.clock.now());
   await using store = await opening;
   await using upkeep = new TaskScope(deps.signal);
-  upkeep.run((signal) => runCompactor({ store, ...deps, signal }));
+  const { compactionIntervalMs: intervalMs } = flags.etcd;
+  if (intervalMs > 0) upkeep.run((signal) => runCompactor({ store, ...deps, signal, intervalMs }));
   await runApiServer({
     config,
     listen,
@@ -75,6 +76,8 @@ function flagsOf(config: ClusterConfig): string[] {
     `--tls-cert-file=${file("apiserver.crt")}`,
     `--tls-private-key-file=${file("apiserver.key")}`,
     "--authorization-mode=Node,RBAC",
+    // The cluster's own proxies and network plugins are privileged pods in many installations.
+    "--allow-privileged=true",
     "--enable-admission-plugins=NodeRestriction",
     `--requestheader-client-ca-file=${file("front-proxy-ca.crt")}`,
     "--requestheader-allowed-names=front-proxy-client",
