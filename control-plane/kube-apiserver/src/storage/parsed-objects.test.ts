@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { ParsedObjects } from "./parsed-objects.ts";
+import { ParsedObjects, type Parsed } from "./parsed-objects.ts";
 
-function createParsed(weight: number): { readonly weight: number; isReleased: boolean; release(): void } {
+function createParsed(weight: number): Parsed & { isReleased: boolean } {
   return {
     weight,
+    heldBy: undefined,
     isReleased: false,
     release() {
       this.isReleased = true;
@@ -36,5 +37,20 @@ describe("objects that are held parsed", () => {
     held.add(small);
     held.add(large);
     expect([small.isReleased, large.isReleased]).toEqual([true, false]);
+  });
+
+  it("leave no trace when they come and go without end", () => {
+    const held = new ParsedObjects(100);
+    const kept = createParsed(40);
+    held.add(kept);
+    for (let i = 0; i < 10_000; i++) {
+      const passing = createParsed(50);
+      held.add(passing);
+      held.delete(passing);
+    }
+    held.add(createParsed(50));
+    expect(kept.isReleased).toBe(false);
+    held.add(createParsed(50));
+    expect(kept.isReleased).toBe(true);
   });
 });

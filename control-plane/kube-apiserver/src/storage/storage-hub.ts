@@ -24,7 +24,7 @@ export interface CachedResource {
 }
 
 /** Key-values that are read at once. */
-const PAGE = 10_000;
+const PAGE = 2_000;
 const RETRY_MS = 1_000;
 
 interface RevisionWaiter {

@@ -1,14 +1,16 @@
-import type { Revision } from "@coracle/etcd";
+import type { KeyValue, Revision } from "@coracle/etcd";
 import { isObject, sharedSet, textOfFieldSet, type Draft, type FieldSet } from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import type { StoredObject } from "./object-storage.ts";
-import { ParsedObjects } from "./parsed-objects.ts";
+import { packJson, unpackJson, type PackedJson } from "./packed-json.ts";
+import { ParsedObjects, type Parsed } from "./parsed-objects.ts";
 
 const OUR_HEAD = /^\{"(?:kind|apiVersion)":"[^"\\]*","(?:kind|apiVersion)":"[^"\\]*",$/;
 const METADATA = '"metadata":{';
 const HEAD_LIMIT = 400;
-/** Of all servers of the process. */
-const held = new ParsedObjects(48 * 1024 * 1024);
+/** Of all servers of the process: what is newest of its object, and what was. */
+const held = new ParsedObjects(40 * 1024 * 1024);
+const heldPast = new ParsedObjects(4 * 1024 * 1024);
 
 /** The bytes that go into the store: JSON without resourceVersion, `kind`, `apiVersion` and `metadata` first. */
 export function serialiseForStore(draft: ApiDraft): Buffer {
@@ -82,47 +84,52 @@ export type ValueReader = (value: Buffer) => ApiDraft;
 export const readJsonValue: ValueReader = (value) => JSON.parse(value.toString("utf8")) as ApiDraft;
 
 /**
- * A version whose parsed object and JSON bytes are each made on first demand from the bytes of the store. At least
- * one of the forms is always there, so the others can be let go of.
+ * A version whose parsed object and JSON bytes are each made on first demand. It is held in whatever form it came in, until too many
+ * are held so; then it is packed. At least one of the forms is always there, so the others can be let go of.
  */
-export class StoredVersion implements StoredObject {
+export class StoredVersion implements StoredObject, Parsed {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
   readonly revision: Revision;
-  /** Bytes of the store. */
   readonly weight: number;
+  heldBy: ParsedObjects | undefined = undefined;
   #object: ApiObject | undefined;
+  /** Bytes of the store. */
   #value: Buffer | undefined;
   #json: Buffer | undefined;
+  #packed: PackedJson | undefined;
   #encoded: Map<string, Buffer> | undefined;
-  #isPast = false;
+  #isPast: boolean;
 
-  /** `object` may be absent where it can be parsed from the JSON that `value` makes. */
+  /** `object` may be absent where there is `json`, `value` where that can be made of the object. Without weight it is never let go of. */
   constructor(
-    key: string,
-    namespace: string,
-    name: string,
+    at: { readonly key: string; readonly namespace: string; readonly name: string },
     revision: Revision,
-    value: Buffer,
-    object: ApiObject | undefined,
+    forms: {
+      readonly weight: number;
+      readonly object: ApiObject | undefined;
+      readonly value: Buffer | undefined;
+      readonly json: Buffer | undefined;
+      readonly isPast?: boolean;
+    },
   ) {
-    this.key = key;
-    this.namespace = namespace;
-    this.name = name;
+    this.key = at.key;
+    this.namespace = at.namespace;
+    this.name = at.name;
     this.revision = revision;
-    this.weight = value.length;
-    this.#value = value;
-    this.#object = object;
-    if (value.length > 0 && object !== undefined) held.add(this);
+    this.weight = forms.weight;
+    this.#object = forms.object;
+    this.#value = forms.value;
+    this.#json = forms.json;
+    this.#packed = undefined;
+    this.#encoded = undefined;
+    this.#isPast = forms.isPast ?? false;
+    this.#hold();
   }
 
-  /** A version of which there is only its JSON yet. */
-  static atRest(key: string, namespace: string, name: string, revision: Revision, json: Buffer): StoredVersion {
-    const version = new StoredVersion(key, namespace, name, revision, json, undefined);
-    version.#json = json;
-    version.#value = undefined;
-    return version;
+  #hold(): void {
+    if (this.weight > 0) (this.#isPast ? heldPast : held).add(this);
   }
 
   get object(): ApiObject {
@@ -134,24 +141,34 @@ export class StoredVersion implements StoredObject {
     shareFieldSets(draft);
     const object = deepFreeze(draft) as ApiObject;
     this.#object = object;
-    if (this.weight > 0 && !this.#isPast) held.add(this);
+    this.#hold();
     return object;
   }
 
   get json(): Buffer {
     if (this.#json !== undefined) return this.#json;
-    const spliced = this.#value === undefined ? undefined : spliceResourceVersion(this.#value, this.revision);
-    this.#json = spliced ?? Buffer.from(JSON.stringify(this.#object));
+    const json = this.#makeJson();
+    this.#hold();
+    return json;
+  }
+
+  #makeJson(): Buffer {
+    const json =
+      (this.#packed && unpackJson(this.#packed)) ??
+      (this.#value && spliceResourceVersion(this.#value, this.revision)) ??
+      Buffer.from(JSON.stringify(this.#object));
+    this.#json = json;
     this.#value = undefined;
-    return this.#json;
+    return json;
   }
 
   encoded(encoding: string, make: (stored: StoredObject) => Buffer): Buffer {
-    this.#encoded ??= new Map();
-    const known = this.#encoded.get(encoding);
+    const known = this.#encoded?.get(encoding);
     if (known !== undefined) return known;
     const made = make(this);
+    this.#encoded ??= new Map();
     this.#encoded.set(encoding, made);
+    this.#hold();
     return made;
   }
 
@@ -160,34 +177,50 @@ export class StoredVersion implements StoredObject {
     const { object } = this;
     const metadata = Object.freeze({ ...object.metadata, resourceVersion: String(revision) });
     const last = Object.freeze({ ...object, metadata }) as ApiObject;
-    const deleted = new StoredVersion(this.key, this.namespace, this.name, revision, EMPTY, last);
-    deleted.#json = replaceResourceVersion(this.json, this.revision, revision);
-    return deleted;
+    const json = replaceResourceVersion(this.json, this.revision, revision);
+    const weight = json === undefined ? 0 : json.length;
+    return new StoredVersion(this, revision, { weight, object: last, value: undefined, json, isPast: true });
   }
 
-  /** Lets go of what can be made again; called when a newer version took its place. */
+  /** A newer version took its place: it is hardly read any more. */
   shrink(): void {
     this.#isPast = true;
-    held.delete(this);
-    this.release();
+    if (this.weight === 0) return;
+    if (this.#packed !== undefined) {
+      this.heldBy?.delete(this);
+      this.release();
+      return;
+    }
+    if (this.#json === undefined) this.#makeJson();
+    this.#object = undefined;
+    this.#encoded = undefined;
+    this.#hold();
   }
 
   /** Lets go of what can be made again. */
   release(): void {
-    if (this.#json === undefined && this.#value === undefined) return;
-    void this.json;
+    this.#packed ??= this.#pack(this.#json ?? this.#makeJson());
+    if (this.#packed !== undefined) this.#json = undefined;
     this.#object = undefined;
     this.#encoded = undefined;
   }
-}
 
-const EMPTY = Buffer.alloc(0);
+  #pack(json: Buffer): PackedJson | undefined {
+    // What comes before the metadata says of what kind it is.
+    return packJson(json.toString("latin1", 0, Math.max(0, json.indexOf(METADATA))), json);
+  }
+}
 
 /** Completes a draft that is stored at `revision` and freezes it: from now on it is shared. */
 export function versionFromDraft(key: string, draft: ApiDraft, value: Buffer, revision: Revision): StoredVersion {
+  return versionOf(key, draft, revision, value);
+}
+
+function versionOf(key: string, draft: ApiDraft, revision: Revision, value: Buffer | undefined): StoredVersion {
   draft.metadata.resourceVersion = String(revision);
   const object = deepFreeze(draft) as ApiObject;
-  return new StoredVersion(key, namespaceOf(object), nameOf(object), revision, value, object);
+  const at = { key, namespace: namespaceOf(object), name: nameOf(object) };
+  return new StoredVersion(at, revision, { weight: value?.length ?? 0, object, value, json: undefined });
 }
 
 /** A version read from the store. */
@@ -195,19 +228,28 @@ export function versionFromValue(key: string, value: Buffer, revision: Revision,
   const draft = read(value);
   shareFieldSets(draft);
   const hadVersion = draft.metadata.resourceVersion !== undefined;
-  return versionFromDraft(key, draft, hadVersion ? EMPTY : value, revision);
+  return versionOf(key, draft, revision, hadVersion ? undefined : value);
 }
 
+const CLOSING_BRACE = 0x7d;
+const A_VERSION = '"resourceVersion":"';
+
 /**
- * The same for one of very many: it is read, so that what cannot be read is found out, but its object is let go of until
- * somebody asks for it.
+ * The same for one of very many, below `prefix`: what looks as `serialiseForStore` writes it is read when somebody asks for it; the
+ * rest at once, so that what cannot be read is found out.
  */
-export function versionAtRest(key: string, value: Buffer, revision: Revision, read: ValueReader): StoredVersion {
-  const draft = read(value);
-  const hasVersion = draft.metadata.resourceVersion !== undefined;
-  const json = hasVersion ? undefined : spliceResourceVersion(value, revision);
+export function versionAtRest(
+  { key, value, modRevision: revision }: Pick<KeyValue, "key" | "value" | "modRevision">,
+  prefix: string,
+  read: ValueReader,
+): StoredVersion {
+  const place = key.slice(prefix.length + 1).split("/");
+  const name = place.pop() as string;
+  const isOurs = value.at(-1) === CLOSING_BRACE && place.length <= 1 && !value.includes(A_VERSION);
+  const json = isOurs ? spliceResourceVersion(value, revision) : undefined;
   if (json === undefined) return versionFromValue(key, value, revision, read);
-  return StoredVersion.atRest(key, namespaceOf(draft as ApiObject), nameOf(draft as ApiObject), revision, json);
+  const at = { key, namespace: place[0] ?? "", name };
+  return new StoredVersion(at, revision, { weight: json.length, object: undefined, value: undefined, json });
 }
 
 /** Objects that are alike share what says who owns their fields. */
