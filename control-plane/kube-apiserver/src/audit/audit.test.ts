@@ -417,14 +417,21 @@ describe("delivery", () => {
 });
 
 describe("the webhook", () => {
-  it("gets lists of events, whatever it answers", async () => {
+  /** A server that sends events there, and what was sent. */
+  async function startWithWebhook(delivery: AuditDeliverySettings): Promise<{
+    readonly api: AccessServer;
+    readonly lists: { kind: string; items: Entry[] }[];
+    readonly answers: (() => void)[];
+  }> {
     const lists: { kind: string; items: Entry[] }[] = [];
+    const answers: (() => void)[] = [];
     const peer = createServer((request, response) => {
       const parts: Buffer[] = [];
       request.on("data", (part: Buffer) => parts.push(part));
       request.on("end", () => {
         lists.push(JSON.parse(Buffer.concat(parts).toString()) as (typeof lists)[number]);
-        response.end();
+        answers.push(() => response.end());
+        if (delivery.mode === "batch" || lists.at(-1)!.items[0]!.stage === "RequestReceived") response.end();
       });
     });
     await new Promise<void>((resolve) => peer.listen(0, "127.0.0.1", resolve));
@@ -445,8 +452,17 @@ describe("the webhook", () => {
         "current-context": "x",
       };
       writeFileSync(kubeconfigFile, JSON.stringify(config));
-      const delivery = { ...BLOCKING, mode: "batch", maxBatchSize: 400, maxWaitMs: 30_000 } as const;
       return { audit: { policyFile, webhook: { kubeconfigFile, initialBackoffMs: 10, delivery } } };
+    });
+    return { api, lists, answers };
+  }
+
+  it("gets lists of events, whatever it answers", async () => {
+    const { api, lists } = await startWithWebhook({
+      ...BLOCKING,
+      mode: "batch",
+      maxBatchSize: 400,
+      maxWaitMs: 30_000,
     });
     await call(api.as("jane"), "GET", SECRETS);
     // What waits is written before the server ends.
@@ -458,5 +474,22 @@ describe("the webhook", () => {
         items: [{ stage: "RequestReceived" }, { stage: "ResponseComplete" }],
       },
     ]);
+  });
+
+  it("that blocks has the last event before the client has the answer", async () => {
+    const { api, lists, answers } = await startWithWebhook(BLOCKING);
+    cleanup.use(api);
+    let isAnswered = false;
+    const asked = call(api.as("jane"), "GET", SECRETS).finally(() => {
+      isAnswered = true;
+    });
+    await eventually(
+      () => Promise.resolve(lists),
+      ({ length }) => length === 2,
+    );
+    expect(lists[1]!.items).toMatchObject([{ stage: "ResponseComplete", responseStatus: { code: 403 } }]);
+    expect(isAnswered).toBe(false);
+    answers[1]!();
+    expect((await asked).status).toBe(403);
   });
 });

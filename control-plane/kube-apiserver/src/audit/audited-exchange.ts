@@ -8,12 +8,16 @@ export interface ExchangeListener {
   /** The answer's bytes, piece by piece. Absent: nobody wants them. */
   answer?: ((bytes: Buffer) => void) | undefined;
   ended(): void;
+  /** The end of an answer waits until it is released. */
+  readonly isHolding?: boolean | undefined;
 }
 
 /** An exchange that tells a listener what goes through. */
 export class AuditedExchange implements Exchange {
   readonly #base: Exchange;
   readonly #listener: ExchangeListener;
+  /** What is not sent yet, and what it will be. */
+  #held: { readonly send: () => void; readonly status: number; readonly bytes: number | undefined } | undefined;
   headerValues?: NonNullable<Exchange["headerValues"]>;
 
   constructor(base: Exchange, listener: ExchangeListener) {
@@ -38,14 +42,14 @@ export class AuditedExchange implements Exchange {
     return this.#base.signal;
   }
   get sentBytes(): number | undefined {
-    return this.#base.sentBytes;
+    return this.#held === undefined ? this.#base.sentBytes : this.#held.bytes;
   }
 
   get status(): number | undefined {
-    return this.#base.status;
+    return this.#held?.status ?? this.#base.status;
   }
   get isStarted(): boolean {
-    return this.#base.isStarted;
+    return this.#held !== undefined || this.#base.isStarted;
   }
   get upgrade(): Exchange["upgrade"] {
     return this.#base.upgrade;
@@ -72,20 +76,34 @@ export class AuditedExchange implements Exchange {
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     this.#listener.started(status, headers);
     if (body !== undefined) this.#listener.answer?.(body);
-    this.#base.send(status, headers, body);
+    if (this.#listener.isHolding === true)
+      this.#held = { send: () => this.#base.send(status, headers, body), status, bytes: body?.length };
+    else this.#base.send(status, headers, body);
     this.#listener.ended();
   }
 
+  /** What was held is sent. */
+  release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    held?.send();
+  }
+
   stream(status: number, headers: ResponseHeaders): BodyWriter {
-    const { answer } = this.#listener;
+    const { answer, isHolding } = this.#listener;
     this.#listener.started(status, headers);
     const writer = this.#base.stream(status, headers);
     writer.onClose(() => this.#listener.ended());
-    if (answer === undefined) return writer;
+    if (answer === undefined && isHolding !== true) return writer;
+    const end = (): void => {
+      if (isHolding !== true) return writer.end();
+      this.#held = { send: () => writer.end(), status, bytes: this.#base.sentBytes };
+      this.#listener.ended();
+    };
     return {
-      write(chunk) {
-        answer(chunk);
-        return writer.write(chunk);
+      write(chunk, whenSent) {
+        answer?.(chunk);
+        return writer.write(chunk, whenSent);
       },
       drained: () => writer.drained(),
       get bufferedBytes() {
@@ -94,7 +112,7 @@ export class AuditedExchange implements Exchange {
       get isClosed() {
         return writer.isClosed;
       },
-      end: () => writer.end(),
+      end,
       abort: () => writer.abort(),
       onClose: (action) => writer.onClose(action),
     };

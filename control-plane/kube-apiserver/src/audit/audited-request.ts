@@ -1,10 +1,9 @@
-import { decodeKubernetes, isKubernetesProtobuf } from "@coracle/api";
+import { decodeKubernetes, isKubernetesProtobuf, LONGEST_RARE_YAML, parseYamlDocument } from "@coracle/api";
 import type { Status } from "@coracle/api/meta/v1";
 import { isObject } from "@coracle/apimachinery";
 import type { Clock, Instant } from "@coracle/base";
 import { gunzipSync } from "node:zlib";
 import type { UserInfo } from "../authentication/user.ts";
-import { parseYamlOrJson } from "../outbound/client-identity.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { ApiRequest } from "../server/api-request.ts";
 import type { Exchange, ResponseHeaders } from "../server/exchange.ts";
@@ -55,7 +54,9 @@ function withoutManagedFields(value: unknown): unknown {
 async function readValue(bytes: Buffer, type: string): Promise<unknown> {
   if (bytes.length === 0) return undefined;
   if (isKubernetesProtobuf(bytes)) return decodeKubernetes(bytes);
-  return type.includes("yaml") ? await parseYamlOrJson(bytes.toString("utf8")) : JSON.parse(bytes.toString("utf8"));
+  const text = bytes.toString("utf8");
+  const isYaml = type.includes("yaml") && bytes[0] !== 0x7b;
+  return isYaml ? await parseYamlDocument(text, { longestRare: LONGEST_RARE_YAML }) : JSON.parse(text);
 }
 
 /** What is recorded of one request. */
@@ -83,8 +84,12 @@ export class AuditedRequest {
   #isRefused = false;
   #isFinished = false;
   #settled: (() => void) | undefined;
+  #audited: AuditedExchange | undefined;
+  readonly #isHolding: boolean;
 
-  constructor(request: ApiRequest, verdict: AuditVerdict, sink: AuditSink, clock: Clock) {
+  /** `isHolding`: an answer ends once its last event is stored. */
+  constructor(request: ApiRequest, verdict: AuditVerdict, sink: AuditSink, clock: Clock, isHolding = false) {
+    this.#isHolding = isHolding;
     this.level = verdict.level;
     this.#request = request;
     this.#verdict = verdict;
@@ -132,7 +137,11 @@ export class AuditedRequest {
     };
     // Watches pass as they are.
     if (this.#isLongRunning) delete listener.answer;
-    request.exchange = new AuditedExchange(this.#exchange, listener);
+    this.#audited = new AuditedExchange(this.#exchange, {
+      ...listener,
+      isHolding: this.#isHolding && !this.#isLongRunning,
+    });
+    request.exchange = this.#audited;
     request.annotate = (key, value, level = "Metadata") => {
       if (this.#records(level)) this.#annotations[key] ??= value;
     };
@@ -182,13 +191,19 @@ export class AuditedRequest {
   attachRefused(status: { readonly message: string }): void {
     this.#status = status;
     this.#isRefused = true;
-    this.#request.exchange = new AuditedExchange(this.#exchange, {
+    let stored: boolean | Promise<boolean> = true;
+    const audited = new AuditedExchange(this.#exchange, {
       started: (code) => {
         this.#code = code;
-        void this.process("ResponseStarted");
+        stored = this.process("ResponseStarted");
       },
-      ended: () => {},
+      ended: () => {
+        if (stored instanceof Promise) void stored.finally(() => audited.release());
+        else audited.release();
+      },
+      isHolding: this.#isHolding,
     });
+    this.#request.exchange = audited;
   }
 
   /** True, unless the event had to be stored and could not be. */
@@ -224,8 +239,16 @@ export class AuditedRequest {
 
   #responseObject: JsonText | undefined;
 
-  /** The request has been dealt with. Settles when its last event is made: when the answer has ended. */
+  /** The request has been dealt with. Settles when its last event is made: when the answer has ended, or may. */
   async finish(): Promise<void> {
+    try {
+      await this.#finish();
+    } finally {
+      this.#audited?.release();
+    }
+  }
+
+  async #finish(): Promise<void> {
     const { panic } = this.#request;
     this.#isFinished = true;
     if (this.#code === undefined && this.#request.exchange.upgrade === undefined) {

@@ -95,6 +95,8 @@ export async function openAudit(settings: AuditSettings, deps: AuditDeps): Promi
     if (!results.some((result) => result instanceof Promise)) return !results.includes(false);
     return Promise.all(results.map((result) => Promise.resolve(result))).then((all) => !all.includes(false));
   };
+  // What blocks, blocks the last event, too: whoever has an answer can read in the log what he asked.
+  const isHolding = [settings.log, settings.webhook].some((one) => one !== undefined && one.delivery.mode !== "batch");
   const underWay = new Set<Promise<void>>();
   const follow = (work: Promise<void>): void => {
     const settled = work
@@ -106,7 +108,7 @@ export async function openAudit(settings: AuditSettings, deps: AuditDeps): Promi
     const verdict = policy.verdict(attributesOf(request.user, request.info, request.query));
     metrics.count("apiserver_audit_level_total", { level: verdict.level });
     if (verdict.level === "None") return undefined;
-    return new AuditedRequest(request, verdict, sink, clock);
+    return new AuditedRequest(request, verdict, sink, clock, isHolding);
   };
   const stored = (isStored: boolean): void => {
     if (isStored) return;

@@ -11,6 +11,9 @@ import { identity, joinMessages, type Transformer } from "./transformer.ts";
 
 const ROOT = "/registry/";
 
+/** The file says something that there is not. */
+class BuildError extends Error {}
+
 /** Encryption in force. */
 export interface Encryption extends AsyncDisposable {
   readonly store: EncryptedStore;
@@ -78,7 +81,11 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
     if (content === "")
       throw new Error(`encryption provider configuration file ${JSON.stringify(configFile)} is empty`);
     const config = await readEncryptionConfig(content, reloads);
-    return createResourceTransformers(config, { clock, logger, onRecovery });
+    try {
+      return createResourceTransformers(config, { clock, logger, onRecovery });
+    } catch (error) {
+      throw new BuildError(`error while building transformers: ${(error as Error).message}`, { cause: error });
+    }
   };
 
   let content: string;
@@ -86,6 +93,7 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
     content = await readFile(configFile, "utf8");
     transformers = await load(content);
   } catch (error) {
+    if (error instanceof BuildError) throw error;
     throw new Error(`error while parsing file: ${(error as Error).message}`, { cause: error });
   }
   const takeOver = async (changed: string): Promise<void> => {

@@ -58,7 +58,7 @@ export async function createResourceTransformers(
     }
     if (provider.version === "v1") {
       throw new Error(
-        "KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead. This server does not have KMSv1.",
+        "KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.  Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature.",
       );
     }
     const { name, endpoint, timeoutMs } = provider;
