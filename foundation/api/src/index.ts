@@ -26,7 +26,14 @@ export {
   wrapKubernetesMessage,
 } from "./proto/kubernetes-codec.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./time/time.ts";
-export { parseYaml, parseYamlDocument, stringifyYaml, YamlError, yamlDuplicates } from "./yaml/yaml.ts";
+export {
+  LONGEST_RARE_YAML,
+  parseYaml,
+  parseYamlDocument,
+  stringifyYaml,
+  YamlError,
+  yamlDuplicates,
+} from "./yaml/yaml.ts";
 export { builtInOpenApiResources, type OpenApiResource } from "./openapi/openapi-resource.ts";
 export { createOpenApi, type OpenApi, type OpenApiDocument } from "./openapi/openapi.ts";
 export { encodeOpenApiV2 } from "./openapi/v2-protobuf.ts";

@@ -8,7 +8,7 @@ import {
   type Draft,
   type StatusError,
 } from "@coracle/apimachinery";
-import { yamlDuplicates } from "@coracle/api";
+import { LONGEST_RARE_YAML, yamlDuplicates } from "@coracle/api";
 import type { PatchKind } from "../registry/registry.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { bodyMediaType, CONTENT_TYPES, type MediaType } from "./negotiation.ts";
@@ -131,7 +131,7 @@ async function noteRepeatedFields(request: ApiRequest, media: MediaType, body: B
   if (media === "protobuf" || request.query.get("fieldValidation") === "Ignore") return;
   const text = body.toString("utf8");
   if (media === "yaml") {
-    const problem = await yamlDuplicates(text);
+    const problem = await yamlDuplicates(text, { longestRare: LONGEST_RARE_YAML });
     if (problem !== undefined) request.repeatedFields = { texts: [problem], among: (unknown) => [problem, ...unknown] };
     return;
   }
@@ -297,7 +297,7 @@ async function notePatchedTwice(request: ApiRequest, isYaml: boolean, body: Buff
     if (texts.length > 0) request.repeatedFields = { texts, among: (unknown) => [...texts, ...unknown] };
     return;
   }
-  const problem = repeated?.length === 0 ? undefined : await yamlDuplicates(text);
+  const problem = repeated?.length === 0 ? undefined : await yamlDuplicates(text, { longestRare: LONGEST_RARE_YAML });
   if (problem === undefined) return;
   const why = `error converting YAML to JSON: ${problem}`;
   if (wish === "Strict") throw badRequest(`error strict decoding YAML: ${why}`);

@@ -3,6 +3,7 @@ import {
   encodeKubernetesMessage,
   hasKubernetesMessage,
   joinKubernetesList,
+  LONGEST_RARE_YAML,
   parseYamlDocument,
   stringifyYaml,
   wrapKubernetesMessage,
@@ -25,6 +26,10 @@ export function loadWireCodecs(): WireCodecs {
         joinKubernetesList(apiVersion, kind, metadata as Parameters<typeof joinKubernetesList>[2], items),
       decode: (body) => decodeKubernetes(body) as JsonObject,
     },
-    yaml: () => Promise.resolve({ parse: parseYamlDocument, print: stringifyYaml }),
+    yaml: () =>
+      Promise.resolve({
+        parse: (text) => parseYamlDocument(text, { longestRare: LONGEST_RARE_YAML }),
+        print: stringifyYaml,
+      }),
   };
 }

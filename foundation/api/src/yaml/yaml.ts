@@ -1,4 +1,5 @@
 import type * as Yaml from "yaml";
+import { readQuickYaml, type RepeatedMember } from "./quick-yaml.ts";
 
 /** Text that is no YAML, or YAML that JSON cannot hold. */
 export class YamlError extends Error {
@@ -7,12 +8,38 @@ export class YamlError extends Error {
 
 let library: Promise<typeof Yaml> | undefined;
 
+/** Longest text with YAML's rare parts that a stranger may send, in characters: others wait while it is read. */
+export const LONGEST_RARE_YAML = 8 * 1024;
+
+/** How a text may be read. */
+export interface YamlOptions {
+  /**
+   * Longest text, in characters, of those that need YAML's rare parts (anchors, tags, merges, `?`): these are read a
+   * hundred times slower than others, and nothing else happens meanwhile. Without it there is none.
+   */
+  readonly longestRare?: number;
+}
+
+const cannotRead = (why: string): YamlError => new YamlError(`error converting YAML to JSON: yaml: ${why}`);
+
+function checkRare(text: string, { longestRare = Number.POSITIVE_INFINITY }: YamlOptions): void {
+  if (text.length > longestRare) {
+    throw cannotRead(
+      `either malformed, or with anchors, tags, merges or complex names, which a text of more than ${longestRare} characters cannot have here`,
+    );
+  }
+}
+
 /**
  * Parses the documents of a YAML text as kubectl does: YAML 1.1 booleans and numbers (`yes`, `017`, `0o17`, `1_000`),
  * times and sexagesimals stay text, names become text (`y:` is `"true"`), the last of duplicate members counts. Empty
- * documents are left out. The parser is loaded on the first call. Throws YamlError.
+ * documents are left out. The parser of the rare parts is loaded when they are first met. Throws
+ * YamlError.
  */
-export async function parseYaml(text: string): Promise<unknown[]> {
+export async function parseYaml(text: string, options: YamlOptions = {}): Promise<unknown[]> {
+  const quick = readQuickYaml(text);
+  if (quick !== undefined) return quick.value === null ? [] : [quick.value];
+  checkRare(text, options);
   const yaml = await (library ??= import("yaml"));
   const documents = yaml.parseAllDocuments(text, {
     version: "1.1",
@@ -26,7 +53,7 @@ export async function parseYaml(text: string): Promise<unknown[]> {
   const values: unknown[] = [];
   for (const document of documents) {
     const [error] = document.errors;
-    if (error !== undefined) throw new YamlError(`error converting YAML to JSON: yaml: ${error.message}`);
+    if (error !== undefined) throw cannotRead(error.message);
     let value: unknown;
     try {
       value = document.toJS({ mapAsMap: true, maxAliasCount: 1000 });
@@ -40,8 +67,8 @@ export async function parseYaml(text: string): Promise<unknown[]> {
 }
 
 /** Parses a text that must hold exactly one document; undefined for none. Throws YamlError. */
-export async function parseYamlDocument(text: string): Promise<unknown> {
-  const documents = await parseYaml(text);
+export async function parseYamlDocument(text: string, options?: YamlOptions): Promise<unknown> {
+  const documents = await parseYaml(text, options);
   if (documents.length > 1) throw new YamlError("error converting YAML to JSON: more than one document");
   return documents[0];
 }
@@ -50,12 +77,15 @@ export async function parseYamlDocument(text: string): Promise<unknown> {
  * Names the members that occur twice in one map of a YAML text, as kubectl's parser does: `yaml: unmarshal errors:` and
  * a line for each. Undefined: there are none, or the text is no YAML.
  */
-export async function yamlDuplicates(text: string): Promise<string | undefined> {
+export async function yamlDuplicates(text: string, options: YamlOptions = {}): Promise<string | undefined> {
+  const quick = readQuickYaml(text);
+  if (quick !== undefined) return repeatedText(quick.repeated);
+  if (text.length > (options.longestRare ?? Number.POSITIVE_INFINITY)) return undefined;
   const yaml = await (library ??= import("yaml"));
   const lines = new yaml.LineCounter();
   const document = yaml.parseDocument(text, { version: "1.1", uniqueKeys: false, strict: false, lineCounter: lines });
   if (document.errors.length > 0) return undefined;
-  const found: { readonly line: number; readonly key: string }[] = [];
+  const found: RepeatedMember[] = [];
   yaml.visit(document, {
     Map(_key, map) {
       const names = new Set<string>();
@@ -67,6 +97,10 @@ export async function yamlDuplicates(text: string): Promise<string | undefined> 
       }
     },
   });
+  return repeatedText(found);
+}
+
+function repeatedText(found: readonly RepeatedMember[]): string | undefined {
   if (found.length === 0) return undefined;
   const list = found.map(({ line, key }) => `\n  line ${line}: key ${JSON.stringify(key)} already set in map`);
   return `yaml: unmarshal errors:${list.join("")}`;
