@@ -194,7 +194,7 @@ export class ConvertedView implements ObjectStorage {
     const known = this.#cache.list(request);
     if (known !== undefined) return known;
     // Older than what is remembered here: from the store, converted for this answer alone.
-    const { predicate, ...rest } = request;
+    const { predicate, label: _label, ...rest } = request;
     const result = await this.#base.list(rest);
     const objects = await this.#convert(
       result.items.map(({ object }) => object),

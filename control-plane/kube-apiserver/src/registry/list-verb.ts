@@ -137,6 +137,7 @@ export async function listObjects(
     name: selection.name,
     predicate: selection.predicate,
     index: selection.index,
+    label: selection.label,
     ...moment,
   };
   if (namespace !== undefined && selection.namespace !== undefined && selection.namespace !== namespace) {

@@ -1,5 +1,11 @@
-import { badRequest, parseFieldSelector, parseLabelSelector, type Labels } from "@coracle/apimachinery";
-import type { ObjectPredicate } from "../storage/object-storage.ts";
+import {
+  badRequest,
+  parseFieldSelector,
+  parseLabelSelector,
+  type Labels,
+  type Requirement,
+} from "@coracle/apimachinery";
+import type { ObjectPredicate, WantedLabel } from "../storage/object-storage.ts";
 import { textOf } from "./json-text.ts";
 import type { ResourceCore } from "./resource-core.ts";
 import type { ApiObject } from "./resource-definition.ts";
@@ -9,10 +15,18 @@ export interface Selection {
   readonly name: string | undefined;
   readonly namespace: string | undefined;
   readonly index: { readonly name: string; readonly value: string } | undefined;
+  /** A label that all wanted objects have. */
+  readonly label: WantedLabel | undefined;
   readonly predicate: ObjectPredicate | undefined;
 }
 
-const NOTHING_SELECTED: Selection = { name: undefined, namespace: undefined, index: undefined, predicate: undefined };
+const NOTHING_SELECTED: Selection = {
+  name: undefined,
+  namespace: undefined,
+  index: undefined,
+  label: undefined,
+  predicate: undefined,
+};
 const INDEXED: ReadonlySet<string> = new Set(["spec.nodeName"]);
 
 /** Compiles the selectors of a list or watch once; refuses bad ones with a 400. */
@@ -23,8 +37,10 @@ export function compileSelection(
   const { labelSelector = "", fieldSelector = "" } = query;
   if (labelSelector === "" && fieldSelector === "") return NOTHING_SELECTED;
   const tests: ObjectPredicate[] = [];
+  let label: WantedLabel | undefined;
   if (labelSelector !== "") {
     const selector = parseLabelSelector(labelSelector);
+    label = wantedLabel(selector.requirements);
     tests.push((object) => selector.matches(object.metadata.labels as Labels | undefined));
   }
   let { name, namespace, index } = NOTHING_SELECTED;
@@ -40,7 +56,16 @@ export function compileSelection(
       tests.push((object) => of(object) !== term.value);
     }
   }
-  return { name, namespace, index, predicate: allOf(tests) };
+  return { name, namespace, index, label, predicate: allOf(tests) };
+}
+
+function wantedLabel(requirements: readonly Requirement[]): WantedLabel | undefined {
+  for (const { key, operator, values } of requirements) {
+    const [value] = values;
+    const isOne = operator === "=" || operator === "==" || (operator === "in" && values.length === 1);
+    if (isOne && value !== undefined) return { key, value };
+  }
+  return undefined;
 }
 
 function allOf(tests: readonly ObjectPredicate[]): ObjectPredicate | undefined {

@@ -32,6 +32,11 @@ export interface StorageEvent {
 /** A compiled pair of label and field selector; absent: everything. */
 export type ObjectPredicate = (object: ApiObject) => boolean;
 
+export interface WantedLabel {
+  readonly key: string;
+  readonly value: string;
+}
+
 export interface StorageListRequest {
   /** Absent: all namespaces. */
   readonly namespace?: string | undefined;
@@ -40,6 +45,8 @@ export interface StorageListRequest {
   readonly predicate?: ObjectPredicate | undefined;
   /** An index to use instead of a scan, e.g. `spec.nodeName`. */
   readonly index?: { readonly name: string; readonly value: string } | undefined;
+  /** A label that all objects have which the predicate wants: they may be looked up instead of scanned. */
+  readonly label?: WantedLabel | undefined;
   readonly limit?: number | undefined;
   /** Continue after this store key … */
   readonly after?: string | undefined;

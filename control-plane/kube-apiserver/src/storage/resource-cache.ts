@@ -10,7 +10,8 @@ import type {
   StorageWatcher,
   StorageWatchRequest,
 } from "./object-storage.ts";
-import { SortedEntries } from "./sorted-entries.ts";
+import { LabelIndex } from "./label-index.ts";
+import { SortedEntries, type Entry } from "./sorted-entries.ts";
 import {
   versionAtRest,
   versionFromDraft,
@@ -47,6 +48,7 @@ export class ResourceCache {
   readonly #pending = new Map<string, PendingWrite[]>();
   /** Index name → value → versions by key; built when first asked for. */
   readonly #indexes = new Map<string, Map<string, Map<string, StoredVersion>>>();
+  readonly #labels = new LabelIndex();
   #window: EventWindow;
   #revision: Revision;
 
@@ -94,6 +96,7 @@ export class ResourceCache {
     const gone = this.#entries.sorted().flatMap(({ key }) => (present.has(key) ? [] : [key]));
     for (const key of gone) this.#entries.delete(key);
     this.#indexes.clear();
+    this.#labels.clear();
     this.load(kvs, revision, onBad);
     this.closeWatches("expired");
   }
@@ -146,7 +149,7 @@ export class ResourceCache {
     const current = this.#read(kv, onBad);
     if (current === undefined) return;
     const previous = this.#entries.get(kv.key);
-    this.#entries.put(current);
+    this.#labels.update(this.#entries.put(current));
     this.#reindex(kv.key, previous, current);
     this.#emit({ type: previous === undefined ? "ADDED" : "MODIFIED", current, previous, revision: kv.modRevision });
   }
@@ -155,7 +158,7 @@ export class ResourceCache {
   applyDelete(key: string, revision: Revision): void {
     const previous = this.#entries.get(key);
     if (previous === undefined) return;
-    this.#entries.delete(key);
+    this.#labels.update(this.#entries.delete(key) as Entry);
     this.#reindex(key, previous, undefined);
     this.#emit({ type: "DELETED", current: previous.asDeletedAt(revision), previous, revision });
   }
@@ -229,14 +232,12 @@ export class ResourceCache {
       const found = this.get(request.namespace, request.name);
       return { items: found !== undefined && (matches?.(found) ?? true) ? [found] : [], revision };
     }
-    if (request.index !== undefined) {
-      const found = this.#indexed(request.index.name, request.index.value);
-      if (found !== undefined) {
-        const scope = this.scopeOf(request);
-        const inScope = [...found.values()].filter(({ key }) => key >= scope.first && key < scope.end);
-        inScope.sort((a, b) => (a.key < b.key ? -1 : 1));
-        return pick(inScope, request, revision, matches);
-      }
+    const found = this.#lookUp(request);
+    if (found !== undefined) {
+      const scope = this.scopeOf(request);
+      const inScope = found.filter(({ key }) => key >= scope.first && key < scope.end);
+      inScope.sort((a, b) => (a.key < b.key ? -1 : 1));
+      return pick(inScope, request, revision, matches);
     }
     const scope = this.scopeOf(request);
     const entries = this.#entries.sorted();
@@ -254,6 +255,17 @@ export class ResourceCache {
       items.push(version);
     }
     return { items, revision };
+  }
+
+  /** All that may be wanted, in no order; undefined: no index tells. */
+  #lookUp({ index, label }: StorageListRequest): StoredVersion[] | undefined {
+    if (index !== undefined) {
+      const found = this.#indexed(index.name, index.value);
+      if (found !== undefined) return [...found.values()];
+    }
+    if (label === undefined) return undefined;
+    const places = this.#labels.find(label.key, label.value, this.#entries.sorted());
+    return places === undefined ? undefined : Array.from(places, ({ version }) => version as StoredVersion);
   }
 
   /** The keys a request looks at. */

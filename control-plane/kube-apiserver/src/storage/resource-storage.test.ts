@@ -140,6 +140,38 @@ describe("the cache", () => {
     expect(seen).toEqual(all);
   });
 
+  it("finds by label what a scan would find, however objects come, change and go", async () => {
+    const random = createSeededRandom(7);
+    const some = (below: number): number => Math.floor(random.next() * below);
+    const labelled = (name: string): ApiDraft => {
+      const labels = some(5) === 0 ? {} : { labels: { shard: String(some(12)) } };
+      return { ...thing(`n${some(2)}`, name), metadata: { name, namespace: `n${name.length % 2}`, ...labels } };
+    };
+    const check = async (): Promise<void> => {
+      for (const value of ["0", "5", "none"]) {
+        const predicate = ({ metadata }: { readonly metadata: { readonly labels?: unknown } }): boolean =>
+          (metadata.labels as Record<string, string> | undefined)?.["shard"] === value;
+        const label = { key: "shard", value };
+        for (const scope of [{}, { namespace: "n0" }, { limit: 7 }, { namespace: "n1", limit: 1 }]) {
+          const scanned = await storage.list({ ...scope, predicate });
+          const found = await storage.list({ ...scope, predicate, label });
+          expect(found).toEqual(scanned);
+        }
+      }
+    };
+    for (let i = 0; i < 400; i++) await storage.create(labelled(`x${i}`));
+    await check();
+    for (let i = 0; i < 300; i++) {
+      const name = `x${some(420)}`;
+      const known = storage.get(`n${name.length % 2}`, name);
+      if (known === undefined) await storage.create(labelled(name));
+      else if (some(3) === 0) await storage.remove(known);
+      else await storage.replace(known, labelled(name));
+      if (i % 60 === 0) await check();
+    }
+    await check();
+  });
+
   it("finds by index what a scan would find", async () => {
     for (let i = 0; i < 20; i++) await storage.create(thing("a", `x${i}`, { color: i % 2 === 0 ? "red" : "blue" }));
     const red = { name: "color", value: "red" };

@@ -27,7 +27,9 @@ export interface Selector {
 const NO_LABELS: Labels = {};
 
 function holds({ key, operator, values }: Requirement, labels: Labels): boolean {
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+  // What every object inherits is no text.
+  const found: unknown = labels[key];
+  const value = typeof found === "string" ? found : undefined;
   switch (operator) {
     case "=":
     case "==":
