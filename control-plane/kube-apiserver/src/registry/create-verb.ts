@@ -1,19 +1,9 @@
-import type { ObjectMeta } from "@coracle/api/meta/v1";
-import {
-  alreadyExists,
-  invalid,
-  isAlreadyExists,
-  isStatusError,
-  nameIsDns1123Subdomain,
-  statusError,
-  validateObjectMeta,
-  type Draft,
-  type NameRule,
-} from "@coracle/apimachinery";
+import { alreadyExists, invalid, isAlreadyExists, isStatusError, statusError, type Draft } from "@coracle/apimachinery";
 import type { StoredObject } from "../storage/object-storage.ts";
 import { decodeObject, settleNamespace } from "./decode.ts";
 import { trackWrite } from "./field-ownership.ts";
 import { textOf } from "./json-text.ts";
+import { checkNewObject } from "./new-object-check.ts";
 import { fillNewMeta, generateName } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
 import {
@@ -98,22 +88,9 @@ export async function createDraft(
 }
 
 function checkNew(core: ResourceCore, object: ApiObject, strategy: ReturnType<typeof strategyContext>): void {
-  const errors = validateObjectMeta(
-    object.metadata as ObjectMeta,
-    core.entry.namespaced,
-    nameRuleOf(core),
-    "metadata",
-    core.definition.hasFreeFinalizers,
-  );
-  errors.push(...(core.definition.validate?.(object, strategy) ?? []));
-  errors.push(...(core.definition.validateNew?.(object, errors) ?? []));
+  const errors = checkNewObject(core.definition, object, core.entry.namespaced, strategy);
   if (errors.length > 0)
     throw invalid(kindInErrors(core.entry), (object.metadata.name as string | undefined) ?? "", errors);
-}
-
-/** The kind's rule for names. */
-function nameRuleOf({ definition }: ResourceCore): NameRule {
-  return (name, isPrefix) => definition.validateName?.(name, isPrefix) ?? nameIsDns1123Subdomain(name, isPrefix);
 }
 
 /** Services take addresses before they are stored: an existing name must be known before that. */

@@ -55,7 +55,12 @@ export interface ResourceDefinition {
   /** Rules for a new object alone, whose updates are checked by `update.validate`. `earlier`: what was found already. */
   validateNew?(object: ApiObject, earlier: readonly FieldError[]): FieldError[];
   /** Message for a bad name, undefined for a good one. Absent: DNS-1123 subdomain. `isPrefix`: it is a generateName. */
-  validateName?(name: string, isPrefix: boolean): string[];
+  validateName?(name: string, isPrefix: boolean, object?: ApiObject): string[];
+  /**
+   * When a new object's metadata is looked at. Absent: first. `afterRules`: between `validate` and `validateNew`. `alone`: where
+   * nothing else is wrong.
+   */
+  readonly metadataOrder?: "first" | "afterRules" | "alone";
   /** The main resource. Absent members: plain replace. */
   readonly update?: UpdateStrategy;
   /** Subresources that are written like the object itself: `status`, `resize`, `ephemeralcontainers`, `approval`, `finalize`. */

@@ -50,6 +50,65 @@ describe("decoding", () => {
     expect(() => decode(spec)).toThrow(`Pod in version "v1" cannot be handled as a Pod: ${message}`);
   });
 
+  it.each([
+    [
+      "goes on after a value of the wrong form, and tells the first",
+      { metadata: { name: 1 }, data: { a: "*" } },
+      "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
+    ],
+    ["tells bad base64 like a wrong form", { data: { a: "*" }, metadata: [] }, "illegal base64 data at input byte 0"],
+    [
+      "reads bytes from lists of numbers",
+      { data: { a: ["x"] } },
+      "json: cannot unmarshal string into Go struct field Secret.data of type uint8",
+    ],
+  ])("%s", (_, value, message) => {
+    expect(() => builtInSchema().decodeKind({ group: "", version: "v1", kind: "Secret" }, value)).toThrow(message);
+  });
+
+  it.each([
+    [
+      "a quantity ends the decoding",
+      { metadata: [], spec: { limits: [{ max: { cpu: [] } }] } },
+      { group: "", version: "v1", kind: "LimitRange" },
+      "quantities must match the regular expression",
+    ],
+    [
+      "so does a port",
+      { spec: { ports: [{ port: 1.5, targetPort: true }] } },
+      { group: "", version: "v1", kind: "Service" },
+      "json: cannot unmarshal bool into Go struct field ServicePort.spec.ports.targetPort of type int32",
+    ],
+    [
+      "keys of maps are left out",
+      { spec: { devices: [{ attributes: { model: 1 } }] } },
+      { group: "resource.k8s.io", version: "v1", kind: "ResourceSlice" },
+      "json: cannot unmarshal number into Go struct field Device.spec.devices.attributes of type v1.DeviceAttribute",
+    ],
+    [
+      "maps with named keys say so",
+      { spec: { devices: [{ attributes: 1 }] } },
+      { group: "resource.k8s.io", version: "v1", kind: "ResourceSlice" },
+      "json: cannot unmarshal number into Go struct field Device.spec.devices.attributes of type map[v1.QualifiedName]v1.DeviceAttribute",
+    ],
+    [
+      "times are quoted byte by byte",
+      { spec: { renewTime: "ü" } },
+      { group: "coordination.k8s.io", version: "v1", kind: "Lease" },
+      String.raw`parsing time "\xc3\xbc" as`,
+    ],
+  ])("%s", (_, value, gvk, message) => {
+    expect(() => builtInSchema().decodeKind(gvk, value)).toThrow(message);
+  });
+
+  it("reads bytes from lists of numbers, null among them as zero", () => {
+    const { object } = builtInSchema().decodeKind(
+      { group: "", version: "v1", kind: "Secret" },
+      { data: { a: [104, null] } },
+    );
+    expect(object["data"]).toEqual({ a: "aAA=" });
+  });
+
   it("reads null as absent, drops zero values that JSON leaves out, keeps those of pointers", () => {
     const spec = {
       containers: [container],

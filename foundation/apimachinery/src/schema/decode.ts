@@ -19,7 +19,10 @@ export interface Decoded {
   readonly unknownFields: readonly string[];
 }
 
-/** A value of the wrong form: decoding goes on to see whether there is a fault that counts for more. */
+/**
+ * A value of the wrong form, which is told only when nothing worse follows: types that read themselves (quantities, times, …) end
+ * the decoding at once.
+ */
 class FormError extends DecodeError {}
 
 const DEEPEST = 10_000;
@@ -51,10 +54,10 @@ export function cannotBeHandled(
 
 class Decoder {
   readonly unknown: string[] = [];
-  /** The first value of a form that its member cannot hold. Values that are no time, say, are complained of at once. */
+  /** The first value of a form that its member cannot hold. */
   wrongForm: FormError | undefined;
-  /** Names and indexes from the root to the value at hand. */
-  readonly #path: (string | number)[] = [];
+  /** Names, indexes and keys of maps from the root to the value at hand. */
+  readonly #path: PathPart[] = [];
   #owner = "";
   /** The types whose members the names of the path are. */
   readonly #owners: string[] = [];
@@ -134,9 +137,9 @@ class Decoder {
       case "any":
         return value;
       case "quantity":
-        return this.#quantity(node.isRoundedToMilli, value, node);
+        return this.#quantity(node.isRoundedToMilli, value);
       case "intOrString":
-        return typeof value === "string" ? value : this.#integer(32, value, node);
+        return typeof value === "string" ? value : this.#orElseEnd(() => this.#integer(32, value, node));
       case "bytes":
         return this.#bytes(value, node);
       case "time":
@@ -150,10 +153,14 @@ class Decoder {
     }
   }
 
-  #integer(bits: 32 | 64, value: unknown, node: SchemaNode): number {
+  #integer(bits: 8 | 32 | 64, value: unknown, node: SchemaNode): number {
     if (typeof value !== "number") return this.#mismatch(value, node);
-    const limit = bits === 32 ? 2147483648 : 9223372036854775808;
-    const isInside = value >= -limit && (bits === 32 ? value < limit : value <= limit);
+    const isInside =
+      bits === 8
+        ? value >= 0 && value < 256
+        : bits === 32
+          ? value >= -2147483648 && value < 2147483648
+          : value >= -9223372036854775808 && value <= 9223372036854775808;
     if (!Number.isInteger(value) || !isInside) return this.#mismatch(value, node);
     return value === 0 ? 0 : value;
   }
@@ -184,11 +191,9 @@ class Decoder {
       const member = input[key];
       let decoded = member;
       if (values.kind !== "string" || typeof member !== "string") {
-        // Complaints about a plain value name the map, those about what is inside a value its key, too.
-        const isNested = !PLAIN_VALUES.has(values.kind);
-        if (isNested) path.push(key);
+        path.push({ key });
         decoded = member === null ? this.#zero(values) : this.#attempt(values, member);
-        if (isNested) path.pop();
+        path.pop();
       }
       if (key === "__proto__") {
         Object.defineProperty(out, key, { value: decoded, enumerable: true, configurable: true, writable: true });
@@ -218,10 +223,10 @@ class Decoder {
     }
   }
 
-  #quantity(isRoundedToMilli: boolean, value: unknown, node: SchemaNode): string {
-    if (typeof value !== "string" && typeof value !== "number") return this.#mismatch(value, node);
+  #quantity(isRoundedToMilli: boolean, value: unknown): string {
     try {
-      return canonicalQuantity(typeof value === "string" ? value.trim() : value, isRoundedToMilli);
+      const text = typeof value === "string" ? value.trim() : JSON.stringify(value);
+      return canonicalQuantity(typeof value === "number" ? value : text, isRoundedToMilli);
     } catch (error) {
       if (error instanceof QuantityError) throw new DecodeError(error.message);
       throw error;
@@ -229,11 +234,34 @@ class Decoder {
   }
 
   #bytes(value: unknown, node: SchemaNode): string {
+    if (Array.isArray(value)) return this.#listedBytes(value);
     if (typeof value !== "string") return this.#mismatch(value, node);
     const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, "") : value;
     if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
-      throw new DecodeError(`illegal base64 data at input byte ${corruptByte(Buffer.from(value))}`);
+      throw new FormError(`illegal base64 data at input byte ${corruptByte(Buffer.from(value))}`);
     return text;
+  }
+
+  /** Bytes may come as a list of numbers, too. */
+  #listedBytes(list: readonly unknown[]): string {
+    const bytes = list.map((item) => (item === null ? 0 : this.#attempt(BYTE, item)));
+    return Buffer.from(bytes as number[]).toString("base64");
+  }
+
+  /** Types that read themselves end the decoding where they fail. */
+  #orElseEnd<T>(read: () => T): T {
+    const soft = this.wrongForm;
+    try {
+      this.wrongForm = undefined;
+      const value = read();
+      const inside = this.wrongForm as FormError | undefined;
+      if (inside !== undefined) throw inside;
+      return value;
+    } catch (error) {
+      throw error instanceof FormError ? new DecodeError(error.message) : error;
+    } finally {
+      this.wrongForm = soft;
+    }
   }
 
   #time(value: unknown, fraction: string): { seconds: number; nanos: number } {
@@ -243,11 +271,9 @@ class Decoder {
       throw new DecodeError(this.#wrongForm(value, { kind: "string" }).replace(/of type \S+$/, "of type string"));
     const good = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/.exec(value)?.[0];
     if (good !== undefined && good !== value && parseTime(good) !== undefined)
-      throw new DecodeError(
-        `parsing time ${JSON.stringify(value)}: extra text: ${JSON.stringify(value.slice(good.length))}`,
-      );
+      throw new DecodeError(`parsing time ${quoteTime(value)}: extra text: ${quoteTime(value.slice(good.length))}`);
     throw new DecodeError(
-      `parsing time ${JSON.stringify(value)} as "2006-01-02T15:04:05${fraction}Z07:00": cannot parse ${JSON.stringify(value)} as "2006"`,
+      `parsing time ${quoteTime(value)} as "2006-01-02T15:04:05${fraction}Z07:00": cannot parse ${quoteTime(value)} as "2006"`,
     );
   }
 
@@ -262,7 +288,7 @@ class Decoder {
   #schemaOr(node: Extract<SchemaNode, { kind: "schemaOr" }>, value: unknown): unknown {
     // What is unknown inside these is dropped without a word, as upstream does.
     const reported = this.unknown.length;
-    const decoded = this.#schemaOrOther(node, value);
+    const decoded = this.#orElseEnd(() => this.#schemaOrOther(node, value));
     this.unknown.length = reported;
     return decoded;
   }
@@ -279,7 +305,9 @@ class Decoder {
 
   #unknown(key: string): void {
     if (this.unknown.length >= 100) return;
-    this.unknown.push(`unknown field "${fieldPath([...this.#path, key])}"`);
+    this.unknown.push(
+      `unknown field "${fieldPath([...this.#path.map((part) => (typeof part === "object" ? part.key : part)), key])}"`,
+    );
   }
 
   #mismatch(value: unknown, node: SchemaNode): never {
@@ -312,20 +340,20 @@ class Decoder {
     if (node.kind === "intOrString") return "int32";
     const path = this.#path;
     const at = path.findLastIndex((part) => typeof part === "string");
-    const type = goTypeOf(this.#owners[at] ?? "", String(path[at]));
+    const name = path[at];
+    const type = typeof name === "string" ? goTypeOf(this.#owners[at] ?? "", name) : undefined;
     if (type === undefined) return typeNameOf(node);
     // An item of the list, not the list.
-    return at < path.length - 1 ? type.replace(/^\[\]/, "") : type;
+    if (at === path.length - 1) return type;
+    if (type === "v1.ValidationRules") return typeNameOf(node);
+    return type.replace(/^(?:\[\]|map\[[^\]]*\])/, "");
   }
 }
 
-const PLAIN_VALUES: ReadonlySet<SchemaNode["kind"]> = new Set<SchemaNode["kind"]>([
-  "string",
-  "boolean",
-  "integer",
-  "number",
-  "bytes",
-]);
+/** A member's name, an item's index, or the key of a map, which messages about forms leave out. */
+type PathPart = string | number | { readonly key: string };
+
+const BYTE: SchemaNode = { kind: "integer", bits: 8 };
 
 /** `spec.containers[0].image`. */
 export function fieldPath(parts: readonly (string | number)[]): string {
@@ -335,6 +363,16 @@ export function fieldPath(parts: readonly (string | number)[]): string {
     else text += text === "" ? part : `.${part}`;
   }
   return text;
+}
+
+/** As Go's clock quotes what it could not read: byte by byte where it is not ASCII. */
+function quoteTime(text: string): string {
+  const escaped = text
+    .replaceAll(/["\\]/g, "\\$&")
+    .replaceAll(/[^\x20-\x7f]/gu, (char) =>
+      [...Buffer.from(char)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join(""),
+    );
+  return `"${escaped}"`;
 }
 
 function jsonKind(value: unknown): string {

@@ -12,7 +12,7 @@ export type SchemaNode =
         | "duration"
         | "intOrString";
     }
-  | { readonly kind: "integer"; readonly bits: 32 | 64 }
+  | { readonly kind: "integer"; readonly bits: 8 | 32 | 64 }
   | { readonly kind: "quantity"; readonly isRoundedToMilli: boolean }
   | { readonly kind: "schemaOr"; readonly other: "array" | "boolean" | "strings"; readonly schema: ObjectSchema }
   | { readonly kind: "array"; readonly items: SchemaNode }
@@ -62,7 +62,7 @@ export function typeNameOf(node: SchemaNode): string {
     case "number":
       return "float64";
     case "integer":
-      return `int${node.bits}`;
+      return node.bits === 8 ? "uint8" : `int${node.bits}`;
     case "bytes":
       return "[]uint8";
     case "any":

@@ -72,7 +72,7 @@ const dns1123Subdomain = grammar(
 const dns1123SubdomainWithUnderscore = grammar(
   UNDERSCORE_SUBDOMAIN,
   253,
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
   "example.com",
 );
 const dns1035Label = grammar(
@@ -166,7 +166,7 @@ export function isQualifiedName(value: string): string[] {
     name = value.slice(slash + 1);
     if (name.includes("/")) {
       return [
-        `a qualified name ${qualifiedNameMessage} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+        `a valid label key ${qualifiedNameMessage} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
       ];
     }
     const prefix = value.slice(0, slash);

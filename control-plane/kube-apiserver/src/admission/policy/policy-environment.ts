@@ -53,17 +53,18 @@ export function compileExpression(
 
 /**
  * The environments of a policy: each variable can be used by what comes after it, with the type it has. One that does
- * not compile can be used all the same, and fails then.
+ * not compile can be used all the same, and fails then. `hasVariables`: the word itself is known.
  */
 export function createPolicyEnvironment(
   hasParams: boolean,
   variables: ReadonlyArray<{ readonly name: string; readonly expression: string }>,
+  hasVariables = true,
 ): PolicyEnvironment {
   const compiled = new Map<string, Compiled>();
   const types = new Map<string, CelType>();
   const options = {
     variables: {
-      variables: objectType(VARIABLES),
+      ...(hasVariables ? { variables: objectType(VARIABLES) } : {}),
       ...(hasParams ? { params: { type: DYN, shape: DYNAMIC } } : {}),
     },
     objects: [{ name: VARIABLES, field: (name: string) => types.get(name) }],

@@ -67,6 +67,7 @@ function validateVariables(errors: FieldError[], spec: Decoded<ValidatingAdmissi
   const environment = createPolicyEnvironment(
     spec.paramKind !== undefined,
     given.filter(({ expression }) => expression !== ""),
+    given.length > 0,
   );
   spec.variables?.forEach((variable, i) => {
     const path = `spec.variables[${i}]`;
@@ -102,10 +103,8 @@ function validate(object: ApiObject): FieldError[] {
   validateMatchConditions(conditions, "spec.matchConditions", spec.matchConditions, withParams);
   errors.push(...conditions, ...variables);
   if ((spec.validations?.length ?? 0) + (spec.auditAnnotations?.length ?? 0) === 0) {
-    errors.push(required("spec.validations", "validations or auditAnnotations must be non-empty; neither is present"));
-    errors.push(
-      required("spec.auditAnnotations", "validations or auditAnnotations must be non-empty; neither is present"),
-    );
+    errors.push(required("spec.validations", "validations or auditAnnotations must contain at least one item"));
+    errors.push(required("spec.auditAnnotations", "validations or auditAnnotations must contain at least one item"));
   }
   spec.validations?.forEach((validation, i) => {
     const path = `spec.validations[${i}]`;
@@ -128,12 +127,13 @@ function validate(object: ApiObject): FieldError[] {
   spec.auditAnnotations?.forEach((annotation, i) => {
     const path = `spec.auditAnnotations[${i}]`;
     const key = text(annotation.key);
-    pushInvalid(errors, `${path}.key`, `${policy}/${key}`, qualifiedName(`${policy}/${key}`));
-    if (keys.has(key)) errors.push(duplicate(`${path}.key`, key));
-    keys.add(key);
+    if (policy === "") errors.push(invalidValue(`${path}.key`, key, "requires metadata.name be non-empty"));
+    else pushInvalid(errors, `${path}.key`, `${policy}/${key}`, qualifiedName(`${policy}/${key}`));
     const expression = text(annotation.valueExpression).trim();
     if (expression === "") errors.push(required(`${path}.valueExpression`, "valueExpression is not specified"));
     else validateExpression(errors, `${path}.valueExpression`, expression, environment.full, RESULTS.annotation);
+    if (keys.has(key)) errors.push(duplicate(`${path}.key`, key));
+    keys.add(key);
   });
   return errors;
 }

@@ -19,19 +19,19 @@ export const apiService: ResourceDefinition = {
     if (service !== undefined) setDefault(service, "port", 443);
   },
   prepareForCreate: freshStatus({}),
-  validateName: pathSegmentName,
+  validateName(name, isPrefix, object) {
+    const faults = pathSegmentName(name, isPrefix);
+    if (faults.length > 0 || object === undefined) return faults;
+    const { group, version } = as<APIService>(object).spec ?? {};
+    const expected = `${text(version)}.${text(group)}`;
+    return name === expected ? [] : [`must be \`spec.version+"."+spec.group\`: ${JSON.stringify(expected)}`];
+  },
   validate(object) {
     const errors: FieldError[] = [];
     const value = as<APIService>(object);
     const spec = value.spec ?? {};
     const group = text(spec.group);
     const version = text(spec.version);
-    const expected = `${version}.${group}`;
-    const name = text(value.metadata?.name);
-    if (name !== "" && name !== expected)
-      errors.push(
-        invalidValue("metadata.name", name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(expected)}`),
-      );
     if (group === "" && version !== "v1")
       errors.push(required("spec.group", "only v1 may have an empty group and it better be legacy kube"));
     if (group !== "") pushInvalid(errors, "spec.group", group, dns1123Subdomain(group));

@@ -11,6 +11,7 @@ import { keepStatus, statusUpdate } from "../validation/status.ts";
 import {
   changedOutside,
   freshStatus,
+  validateRestart,
   validateWorkloadSelector,
   validateWorkloadTemplate,
 } from "../validation/workload.ts";
@@ -38,6 +39,13 @@ function withClaimVolumes(spec: Decoded<StatefulSetSpec>): Decoded<PodTemplateSp
   const names = new Set(volumes.map((v) => v.name));
   for (const volume of spec.template?.spec?.volumes ?? []) if (!names.has(text(volume.name))) volumes.push(volume);
   return { ...spec.template, spec: { ...spec.template?.spec, volumes } };
+}
+
+/** Names of hosts are each pod's own: those of the template are not looked at. */
+function asPodsWillBe(spec: Decoded<StatefulSetSpec>): Decoded<PodTemplateSpec> | undefined {
+  const template = withClaimVolumes(spec);
+  if (template?.spec === undefined) return template;
+  return { ...template, spec: { ...template.spec, hostname: undefined, subdomain: undefined } };
 }
 
 function validateStrategy(errors: FieldError[], spec: Decoded<StatefulSetSpec>): void {
@@ -81,18 +89,20 @@ function validate(object: ApiObject, isNew: boolean): FieldError[] {
     for (const when of ["whenDeleted", "whenScaled"] as const)
       oneOf(errors, `spec.persistentVolumeClaimRetentionPolicy.${when}`, retention[when], ["Retain", "Delete"]);
   }
-  nonNegative(errors, "spec.replicas", spec.replicas);
-  nonNegative(errors, "spec.minReadySeconds", spec.minReadySeconds);
-  if (spec.ordinals !== undefined) nonNegative(errors, "spec.ordinals.start", spec.ordinals.start);
   if (isNew)
     spec.volumeClaimTemplates?.forEach((claim, i) =>
       validateClaimSpec(errors, `spec.volumeClaimTemplates[${i}].spec`, claim.spec ?? {}),
     );
+  nonNegative(errors, "spec.replicas", spec.replicas);
+  nonNegative(errors, "spec.minReadySeconds", spec.minReadySeconds);
+  if (spec.ordinals !== undefined) nonNegative(errors, "spec.ordinals.start", spec.ordinals.start);
   const serviceName = text(spec.serviceName);
-  if (serviceName !== "") pushInvalid(errors, "spec.serviceName", serviceName, dns1123Label(serviceName));
-  nonNegative(errors, "spec.revisionHistoryLimit", spec.revisionHistoryLimit);
-  if (validateWorkloadSelector(errors, "spec.selector", spec.selector, "empty selector is invalid for statefulset"))
-    validateWorkloadTemplate(errors, "spec.template", withClaimVolumes(spec), spec.selector);
+  if (isNew && serviceName !== "") pushInvalid(errors, "spec.serviceName", serviceName, dns1123Label(serviceName));
+  if (
+    validateWorkloadSelector(errors, "spec.selector", spec.selector, "empty selector is invalid for statefulset", "")
+  ) {
+    validateWorkloadTemplate(errors, "spec.template", asPodsWillBe(spec), spec.selector, "StatefulSet");
+  } else validateRestart(errors, "spec.template", spec.template, "StatefulSet");
   return errors;
 }
 

@@ -5,7 +5,6 @@ import { isTimeZone, scheduleProblem } from "../validation/cron-schedule.ts";
 import { as, text } from "../validation/decoded.ts";
 import { nonNegative, requiredOneOf } from "../validation/field-values.ts";
 import { defaultJobSpec, validateJobSpec } from "../validation/job-spec.ts";
-import { dns1123Subdomain } from "../validation/names.ts";
 import { validateAnnotations, validateLabels } from "../validation/object-meta.ts";
 import { objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
 import { freshStatus } from "../validation/workload.ts";
@@ -71,12 +70,11 @@ export const cronJob: ResourceDefinition = {
     if (jobSpec !== undefined) defaultJobSpec(jobSpec, false);
   },
   prepareForCreate: freshStatus({}),
-  validateName(name, isPrefix) {
-    const messages = dns1123Subdomain(isPrefix && name.endsWith("-") ? `${name.slice(0, -1)}a` : name);
-    if (!isPrefix && name.length > MAX_NAME) messages.push("must be no more than 52 characters");
-    return messages;
-  },
   validate,
+  validateNew({ metadata }) {
+    const name = text(metadata["name"] as string | undefined);
+    return name.length > MAX_NAME ? [invalidValue("metadata.name", name, "must be no more than 52 characters")] : [];
+  },
   update: { prepare: keepStatus },
   subresources: { status: statusUpdate },
 };

@@ -14,7 +14,7 @@ import { formatTime } from "../../registry/object-meta.ts";
 import { as, text } from "../validation/decoded.ts";
 import { objectIn, objectsIn } from "../validation/pod-defaults.ts";
 import { keepAllButStatus, keepStatus } from "../validation/status.ts";
-import { dns1123Label, dns1123Subdomain, pathSegmentName } from "../validation/names.ts";
+import { dns1123Label, dns1123Subdomain } from "../validation/names.ts";
 
 const USAGES = [
   "any",
@@ -160,7 +160,7 @@ export const certificateSigningRequest: ResourceDefinition = {
   version: "v1",
   plural: "certificatesigningrequests",
   kind: "CertificateSigningRequest",
-  validateName: pathSegmentName,
+  validateName: () => [],
   prepareForCreate,
   validate,
   update: {

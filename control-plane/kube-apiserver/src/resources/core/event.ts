@@ -17,6 +17,7 @@ export const event: ResourceDefinition = {
   kind: "Event",
   // Names of events are free: clients make them up of other names.
   validateName: () => [],
+  metadataOrder: "alone",
   validate(object) {
     const errors: FieldError[] = [];
     const event = as<Event>(object);

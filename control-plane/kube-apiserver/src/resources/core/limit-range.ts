@@ -39,31 +39,45 @@ function compare(errors: FieldError[], path: string, item: Decoded<LimitRangeIte
         `min value ${shown(item.min)} is greater than max value ${shown(item.max)}`,
       ),
     );
-  const order: readonly [bigint | undefined, bigint | undefined, string, string][] = [
+  const order: readonly [bigint | undefined, bigint | undefined, string, string, string][] = [
     [
       min,
       request,
       "defaultRequest",
       `min value ${shown(item.min)} is greater than default request value ${shown(item.defaultRequest)}`,
+      shown(item.defaultRequest),
     ],
     [
       request,
       max,
       "defaultRequest",
       `default request value ${shown(item.defaultRequest)} is greater than max value ${shown(item.max)}`,
+      shown(item.defaultRequest),
     ],
     [
       request,
       fallback,
       "defaultRequest",
       `default request value ${shown(item.defaultRequest)} is greater than default limit value ${shown(item.default)}`,
+      shown(item.defaultRequest),
     ],
-    [min, fallback, "default", `min value ${shown(item.min)} is greater than default value ${shown(item.default)}`],
-    [fallback, max, "default", `default value ${shown(item.default)} is greater than max value ${shown(item.max)}`],
+    [
+      min,
+      fallback,
+      "default",
+      `min value ${shown(item.min)} is greater than default value ${shown(item.default)}`,
+      shown(item.min),
+    ],
+    [
+      fallback,
+      max,
+      "default",
+      `default value ${shown(item.default)} is greater than max value ${shown(item.max)}`,
+      shown(item.max),
+    ],
   ];
-  for (const [low, high, field, detail] of order) {
-    if (low !== undefined && high !== undefined && low > high)
-      errors.push(invalidValue(at(field), shown(field === "default" ? item.default : item.defaultRequest), detail));
+  for (const [low, high, field, detail, quoted] of order) {
+    if (low !== undefined && high !== undefined && low > high) errors.push(invalidValue(at(field), quoted, detail));
   }
   if (ratio === undefined) return;
   if (ratio < 1_000_000_000n)
@@ -74,12 +88,14 @@ function compare(errors: FieldError[], path: string, item: Decoded<LimitRangeIte
         `ratio ${shown(item.maxLimitRequestRatio)} is less than 1`,
       ),
     );
-  else if (min !== undefined && max !== undefined && min > 0n && ratio * min > max * 1_000_000_000n)
+  if (min === undefined || max === undefined) return;
+  const limit = Number(max) / Number(min);
+  if (Number(ratio) / 1e9 > limit)
     errors.push(
       invalidValue(
         at("maxLimitRequestRatio"),
         shown(item.maxLimitRequestRatio),
-        `ratio ${shown(item.maxLimitRequestRatio)} is greater than max/min`,
+        `ratio ${shown(item.maxLimitRequestRatio)} is greater than max/min = ${limit.toFixed(6)}`,
       ),
     );
 }

@@ -19,7 +19,14 @@ function validateTaints(errors: FieldError[], object: ApiObject): void {
     if (messages.length > 0) errors.push(invalidValue(`${path}.value`, taint.value, messages.join(";")));
     validateTaintEffect(errors, `${path}.effect`, taint.effect);
     const pair = `${key}:${text(taint.effect)}`;
-    if (seen.has(pair)) errors.push(duplicate(path, taint));
+    if (seen.has(pair)) {
+      // In Go's form.
+      const { value, timeAdded } = taint;
+      const told = { Key: key, Value: text(value), Effect: text(taint.effect), TimeAdded: timeAdded ?? null };
+      const error = duplicate(path, told);
+      errors.push({ ...error, message: `${error.message}: taints must be unique by key and effect pair` });
+      return;
+    }
     seen.add(pair);
   });
 }

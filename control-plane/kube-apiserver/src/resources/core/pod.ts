@@ -45,7 +45,8 @@ function frozenPart(spec: Decoded<PodSpec>, old: Decoded<PodSpec>): Record<strin
   return out;
 }
 
-function validateDeadlineUpdate(errors: FieldError[], spec: Decoded<PodSpec>, old: Decoded<PodSpec>): void {
+/** False where nothing else is to be looked at. */
+function validateDeadlineUpdate(errors: FieldError[], spec: Decoded<PodSpec>, old: Decoded<PodSpec>): boolean {
   const path = "spec.activeDeadlineSeconds";
   const before = old.activeDeadlineSeconds;
   const now = spec.activeDeadlineSeconds;
@@ -54,9 +55,12 @@ function validateDeadlineUpdate(errors: FieldError[], spec: Decoded<PodSpec>, ol
       errors.push(invalidValue(path, now, `must be between 0 and ${MAX_GRACE}, inclusive`));
     else if (before !== undefined && before < now)
       errors.push(invalidValue(path, now, "must be less than or equal to previous value"));
-  } else if (before !== undefined) {
-    errors.push(invalidValue(path, now, "must not update from a positive integer to nil value"));
+    else return true;
+    return false;
   }
+  if (before !== undefined)
+    errors.push(invalidValue(path, now, "must not update from a positive integer to nil value"));
+  return true;
 }
 
 function validateUpdate(object: ApiObject, before: ApiObject): FieldError[] {
@@ -70,13 +74,15 @@ function validateUpdate(object: ApiObject, before: ApiObject): FieldError[] {
     }
   }
   for (const list of ["containers", "initContainers"] as const) {
-    const missing = (spec[list] ?? []).findIndex((container) => text(container.image) === "");
-    if (missing >= 0) {
-      errors.push(required(`spec.${list}[${missing}].image`));
-      return errors;
-    }
+    spec[list]?.forEach((container, i) => {
+      const image = text(container.image);
+      const path = `spec.${list}[${i}].image`;
+      if (image === "") errors.push(required(path));
+      if (image.trim() !== image)
+        errors.push(invalidValue(path, image, "must not have leading or trailing whitespace"));
+    });
   }
-  validateDeadlineUpdate(errors, spec, old);
+  if (!validateDeadlineUpdate(errors, spec, old)) return errors;
   if ((old.tolerations ?? []).some((t) => !(spec.tolerations ?? []).some((other) => sameToleration(t, other))))
     errors.push(
       forbiddenField("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"),

@@ -1,4 +1,4 @@
-import type { Service, ServiceSpec } from "@coracle/api/core/v1";
+import type { Service, ServicePort, ServiceSpec } from "@coracle/api/core/v1";
 import {
   duplicate,
   forbiddenField,
@@ -62,8 +62,6 @@ function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
   const ports = spec.ports ?? [];
   if (ports.length === 0 && !isHeadlessSpec(spec) && spec.type !== "ExternalName") errors.push(required("spec.ports"));
   const names = new Set<string>();
-  const keys = new Set<string>();
-  const nodePorts = new Set<string>();
   ports.forEach((port, i) => {
     const path = `spec.ports[${i}]`;
     const name = text(port.name);
@@ -80,16 +78,29 @@ function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
     portNumberOrName(errors, `${path}.targetPort`, port.targetPort);
     if (port.appProtocol !== undefined)
       pushInvalid(errors, `${path}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol));
-    const key = `${text(port.protocol)}/${number}`;
-    if (keys.has(key)) errors.push(duplicate(path, port));
+  });
+  ports.forEach((port, i) => {
+    if (spec.type === "ClusterIP" && (port.nodePort ?? 0) !== 0)
+      errors.push(forbiddenField(`spec.ports[${i}].nodePort`, "may not be used when `type` is 'ClusterIP'"));
+  });
+  validatePortsOnce(errors, ports);
+}
+
+/** A port of a protocol is given once, on the service and on nodes. */
+function validatePortsOnce(errors: FieldError[], ports: readonly Decoded<ServicePort>[]): void {
+  const nodePorts = new Set<string>();
+  ports.forEach(({ protocol, nodePort = 0 }, i) => {
+    const key = `${text(protocol)}/${nodePort}`;
+    if (nodePort !== 0 && nodePorts.has(key)) errors.push(duplicate(`spec.ports[${i}].nodePort`, nodePort));
+    nodePorts.add(key);
+  });
+  const keys = new Set<string>();
+  ports.forEach(({ protocol, port = 0 }, i) => {
+    const key = `${text(protocol)}/${port}`;
+    // What is compared is all that is told, in Go's form.
+    const told = { Name: "", Protocol: text(protocol), AppProtocol: null, Port: port, TargetPort: 0, NodePort: 0 };
+    if (keys.has(key)) errors.push(duplicate(`spec.ports[${i}]`, told));
     keys.add(key);
-    const nodePort = port.nodePort ?? 0;
-    if (nodePort === 0) return;
-    if (spec.type === "ClusterIP")
-      errors.push(forbiddenField(`${path}.nodePort`, "may not be used when `type` is 'ClusterIP'"));
-    const nodeKey = `${text(port.protocol)}/${nodePort}`;
-    if (nodePorts.has(nodeKey)) errors.push(duplicate(`${path}.nodePort`, nodePort));
-    nodePorts.add(nodeKey);
   });
 }
 
@@ -123,17 +134,16 @@ function validateLoadBalancer(errors: FieldError[], spec: Decoded<ServiceSpec>):
   const ranges = spec.loadBalancerSourceRanges ?? [];
   if (ranges.length > 0 && spec.type !== "LoadBalancer")
     errors.push(forbiddenField("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'"));
-  else
-    ranges.forEach((range, i) => {
-      if (isCidr(range.trim()).length > 0)
-        errors.push(
-          invalidValue(
-            `spec.LoadBalancerSourceRanges[${i}]`,
-            range,
-            "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-          ),
-        );
-    });
+  ranges.forEach((range, i) => {
+    if (isCidr(range.trim()).length > 0)
+      errors.push(
+        invalidValue(
+          `spec.LoadBalancerSourceRanges[${i}]`,
+          range.trim(),
+          "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        ),
+      );
+  });
   if (spec.type === "LoadBalancer") {
     if (spec.allocateLoadBalancerNodePorts === undefined) errors.push(required("spec.allocateLoadBalancerNodePorts"));
     if (spec.loadBalancerClass !== undefined)

@@ -73,9 +73,6 @@ export const endpointSlice: ResourceDefinition = {
     const type = text(slice.addressType);
     if (type === "") errors.push(required("addressType"));
     else if (!TYPES.includes(type)) errors.push(notSupported("addressType", type, TYPES));
-    const endpoints = slice.endpoints ?? [];
-    if (endpoints.length > 1000) errors.push(tooMany("endpoints", endpoints.length, 1000));
-    else endpoints.forEach((endpoint, i) => validateEndpoint(errors, `endpoints[${i}]`, endpoint, type));
     const names = new Set<string>();
     slice.ports?.forEach((port, i) => {
       const path = `ports[${i}]`;
@@ -88,6 +85,9 @@ export const endpointSlice: ResourceDefinition = {
       if (port.appProtocol !== undefined)
         pushInvalid(errors, `${path}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol));
     });
+    const endpoints = slice.endpoints ?? [];
+    if (endpoints.length > 1000) errors.push(tooMany("endpoints", endpoints.length, 1000));
+    else endpoints.forEach((endpoint, i) => validateEndpoint(errors, `endpoints[${i}]`, endpoint, type));
     return errors;
   },
   // Whatever changes is worth looking at again: labels say which service a slice belongs to.

@@ -36,13 +36,33 @@ function validateSource(errors: FieldError[], event: Decoded<Event>): void {
 function validate(object: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const event = as<Event>(object);
+  const about = text(event.regarding?.namespace);
+  const own = text(event.metadata?.namespace);
+  const isMatch =
+    text(event.eventTime) === "" && about !== ""
+      ? about === own
+      : about !== "" || own === "default" || own === (text(event.eventTime) === "" ? "" : "kube-system");
+  if (!isMatch) errors.push(invalidValue("involvedObject.namespace", about, "does not match event.namespace"));
   validateSource(errors, event);
-  if ((object.metadata["resourceVersion"] ?? "") !== "") return errors;
-  // What clients of this group must say.
+  return errors;
+}
+
+/** What clients of this group must say. */
+function validateNew(object: ApiObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const event = as<Event>(object);
   validateSeries(errors, event);
   if (text(event.eventTime) === "") errors.push(required("eventTime"));
   if (text(event.type) !== "Normal" && text(event.type) !== "Warning")
     errors.push(invalidValue("type", "", `has invalid value: ${text(event.type)}`));
+  for (const [field, path] of [
+    ["deprecatedFirstTimestamp", "firstTimestamp"],
+    ["deprecatedLastTimestamp", "lastTimestamp"],
+    ["deprecatedCount", "count"],
+  ] as const)
+    if ((event[field] ?? 0) !== 0) errors.push(invalidValue(path, "", "needs to be unset"));
+  const { component, host } = event.deprecatedSource ?? {};
+  if (text(component) !== "" || text(host) !== "") errors.push(invalidValue("source", "", "needs to be unset"));
   return errors;
 }
 
@@ -72,7 +92,9 @@ export const eventsEvent: ResourceDefinition = {
   plural: "events",
   kind: "Event",
   validateName: (name, isPrefix) => dns1123Subdomain(isPrefix && name.endsWith("-") ? `${name.slice(0, -1)}a` : name),
+  metadataOrder: "afterRules",
   validate,
+  validateNew,
   update: {
     validate(object, old) {
       const errors: FieldError[] = [];

@@ -73,11 +73,12 @@ function validateWildcardList(
   errors: FieldError[],
   path: string,
   values: readonly string[] | undefined,
+  others: string,
   detail = "",
 ): void {
   if (values === undefined || values.length === 0) errors.push(required(path, detail));
   else if (values.length > 1 && values.includes("*"))
-    errors.push(invalidValue(path, values, "if '*' is present, must not specify other values"));
+    errors.push(invalidValue(path, values, `if '*' is present, must not specify other ${others}`));
 }
 function validateVerbs(
   errors: FieldError[],
@@ -86,7 +87,7 @@ function validateVerbs(
   supported: readonly string[],
 ): void {
   if (verbs === undefined || verbs.length === 0) errors.push(required(path, "verbs must contain at least one value"));
-  else validateWildcardList(errors, path, verbs);
+  else validateWildcardList(errors, path, verbs, "verbs");
   const unknown = (verbs ?? []).filter((verb) => !supported.includes(verb));
   if (unknown.length > 0) errors.push(notSupported(path, verbs, RESOURCE_VERBS.slice(0, -1)));
 }
@@ -97,16 +98,23 @@ function validateResourceRule(errors: FieldError[], path: string, rule: Decoded<
     errors,
     `${path}.apiGroups`,
     rule.apiGroups,
+    "api groups",
     "resource rules must supply at least one api group",
   );
-  validateWildcardList(errors, `${path}.resources`, rule.resources, "resource rules must supply at least one resource");
+  validateWildcardList(
+    errors,
+    `${path}.resources`,
+    rule.resources,
+    "resources",
+    "resource rules must supply at least one resource",
+  );
   const namespaces = rule.namespaces ?? [];
   if (namespaces.length === 0 && rule.clusterScope !== true)
     errors.push(
       required(`${path}.namespaces`, "resource rules that are not cluster scoped must supply at least one namespace"),
     );
   else if (namespaces.length > 1 && namespaces.includes("*"))
-    errors.push(invalidValue(`${path}.namespaces`, namespaces, "if '*' is present, must not specify other values"));
+    errors.push(invalidValue(`${path}.namespaces`, namespaces, "if '*' is present, must not specify other namespaces"));
   else
     namespaces.forEach((name, i) => {
       if (name !== "*")

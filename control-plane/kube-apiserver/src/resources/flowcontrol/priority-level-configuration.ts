@@ -2,7 +2,6 @@ import type { PriorityLevelConfiguration, QueuingConfiguration } from "@coracle/
 import { forbiddenField, invalidValue, notSupported, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
-import { nonNegative } from "../validation/field-values.ts";
 import { objectIn, setDefault, setDefaultNumber } from "../validation/pod-defaults.ts";
 import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
 import { freshStatus } from "../validation/workload.ts";
@@ -38,6 +37,15 @@ function validateQueuing(errors: FieldError[], path: string, queuing: Decoded<Qu
     );
 }
 
+function nonNegativeShares(
+  errors: FieldError[],
+  path: string,
+  value: number | undefined,
+  detail = "must be a non-negative integer",
+): void {
+  if ((value ?? 0) < 0) errors.push(invalidValue(path, value, detail));
+}
+
 function validate(object: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const spec = as<PriorityLevelConfiguration>(object).spec ?? {};
@@ -48,7 +56,7 @@ function validate(object: ApiObject): FieldError[] {
   switch (spec.type) {
     case "Exempt":
       if (limited !== undefined) errors.push(forbiddenField("spec.limited", "must be nil if the type is not Limited"));
-      nonNegative(errors, "spec.exempt.nominalConcurrencyShares", spec.exempt?.nominalConcurrencyShares);
+      nonNegativeShares(errors, "spec.exempt.nominalConcurrencyShares", spec.exempt?.nominalConcurrencyShares);
       break;
     case "Limited": {
       if (spec.exempt !== undefined) errors.push(forbiddenField("spec.exempt", "must be nil if the type is Limited"));
@@ -56,7 +64,7 @@ function validate(object: ApiObject): FieldError[] {
         errors.push(required("spec.limited", "must not be empty when type is Limited"));
         break;
       }
-      nonNegative(errors, "spec.limited.nominalConcurrencyShares", limited.nominalConcurrencyShares);
+      nonNegativeShares(errors, "spec.limited.nominalConcurrencyShares", limited.nominalConcurrencyShares);
       const response = limited.limitResponse;
       const path = "spec.limited.limitResponse";
       if (response?.type === "Reject") {
@@ -70,7 +78,12 @@ function validate(object: ApiObject): FieldError[] {
       const lendable = limited.lendablePercent;
       if (lendable !== undefined && (lendable < 0 || lendable > 100))
         errors.push(invalidValue("spec.limited.lendablePercent", lendable, "must be between 0 and 100, inclusive"));
-      nonNegative(errors, "spec.limited.borrowingLimitPercent", limited.borrowingLimitPercent);
+      nonNegativeShares(
+        errors,
+        "spec.limited.borrowingLimitPercent",
+        limited.borrowingLimitPercent,
+        "if specified, must be a non-negative integer",
+      );
       break;
     }
     default:

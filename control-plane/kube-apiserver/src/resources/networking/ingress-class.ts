@@ -9,6 +9,18 @@ import { objectIn, setDefault } from "../validation/pod-defaults.ts";
 
 const MAX_CONTROLLER = 250;
 
+/** A domain, and a path below it: each is complained of by itself. */
+function validateController(errors: FieldError[], controller: string): void {
+  const slash = controller.indexOf("/");
+  if (slash <= 0 || slash === controller.length - 1) {
+    pushInvalid(errors, "spec.controller", controller, domainPrefixedPath(controller));
+    return;
+  }
+  const [domain, path] = [controller.slice(0, slash), controller.slice(slash + 1)];
+  pushInvalid(errors, "spec.controller", domain, dns1123Subdomain(domain));
+  pushInvalid(errors, "spec.controller", path, domainPrefixedPath(`a/${path}`));
+}
+
 export const ingressClass: ResourceDefinition = {
   group: "networking.k8s.io",
   version: "v1",
@@ -24,7 +36,7 @@ export const ingressClass: ResourceDefinition = {
     const controller = text(spec.controller);
     if (controller.length > MAX_CONTROLLER) errors.push(tooLong("spec.controller", MAX_CONTROLLER));
     if (controller === "") errors.push(required("spec.controller"));
-    else pushInvalid(errors, "spec.controller", controller, domainPrefixedPath(controller));
+    else validateController(errors, controller);
     const parameters = spec.parameters;
     if (parameters === undefined) return errors;
     const path = "spec.parameters";

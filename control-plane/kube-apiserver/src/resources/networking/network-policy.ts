@@ -9,14 +9,15 @@ import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
 function validatePort(errors: FieldError[], path: string, port: Decoded<NetworkPolicyPort>): void {
   if (port.protocol !== undefined) oneOf(errors, `${path}.protocol`, port.protocol, ["TCP", "UDP", "SCTP"]);
   if (port.port !== undefined) {
-    portNumberOrName(errors, `${path}.port`, port.port);
+    if (typeof port.port === "number") portNumberOrName(errors, `${path}.port`, port.port);
     if (typeof port.port === "number" && port.endPort !== undefined) {
       if (port.endPort < port.port)
-        errors.push(invalidValue(`${path}.endPort`, port.endPort, `must be greater than or equal to \`port\``));
+        errors.push(invalidValue(`${path}.endPort`, port.port, `must be greater than or equal to \`port\``));
       if (port.endPort < 1 || port.endPort > 65_535)
         errors.push(invalidValue(`${path}.endPort`, port.endPort, "must be between 1 and 65535, inclusive"));
     } else if (port.endPort !== undefined)
       errors.push(invalidValue(`${path}.endPort`, port.endPort, "may not be specified when `port` is non-numeric"));
+    if (typeof port.port === "string") portNumberOrName(errors, `${path}.port`, port.port);
   } else if (port.endPort !== undefined)
     errors.push(invalidValue(`${path}.endPort`, port.endPort, "may not be specified when `port` is not specified"));
 }

@@ -1,5 +1,5 @@
 import type { ServiceCIDR } from "@coracle/api/networking/v1";
-import { equalJson, invalidValue, isCidr, required, type FieldError } from "@coracle/apimachinery";
+import { equalJson, invalidValue, isCidr, parseCidr, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as } from "../validation/decoded.ts";
 import { keepStatus, onlyStatusUpdate } from "../validation/status.ts";
@@ -10,16 +10,8 @@ function validate(object: ApiObject): FieldError[] {
   const cidrs = as<ServiceCIDR>(object).spec?.cidrs ?? [];
   const isNew = (object.metadata["resourceVersion"] ?? "") === "";
   if (isNew) {
-    if (cidrs.length === 0) errors.push(required("spec.cidrs", "at least one CIDR required"));
-    if (cidrs.length > 2) errors.push(invalidValue("spec.cidrs", cidrs, "may only hold up to 2 values"));
-    if (cidrs.length === 2 && cidrs[0]?.includes(":") === cidrs[1]?.includes(":"))
-      errors.push(
-        invalidValue(
-          "spec.cidrs",
-          cidrs,
-          "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
-        ),
-      );
+    if (cidrs.length === 0) return [required("spec.cidrs", "at least one CIDR required")];
+    if (cidrs.length > 2) return [invalidValue("spec.cidrs", { cidrs }, "may only hold up to 2 values")];
   }
   cidrs.forEach((cidr, i) => {
     if (isNew && isCidr(cidr).length > 0)
@@ -27,7 +19,22 @@ function validate(object: ApiObject): FieldError[] {
         invalidValue(`spec.cidrs[${i}]`, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
       );
   });
+  const [first = "", second = ""] = cidrs;
+  if (isNew && cidrs.length === 2 && familyOf(first) !== 0 && familyOf(first) === familyOf(second))
+    errors.push(
+      invalidValue(
+        "spec.cidrs",
+        cidrs,
+        "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+      ),
+    );
   return errors;
+}
+
+/** 4 or 6; 0 for what is no range of addresses. */
+function familyOf(cidr: string): 0 | 4 | 6 {
+  if (parseCidr(cidr) === undefined) return 0;
+  return cidr.includes(":") ? 6 : 4;
 }
 
 export const serviceCidr: ResourceDefinition = {

@@ -16,6 +16,7 @@ export const podDisruptionBudget: ResourceDefinition = {
   allowUnconditionalUpdate: false,
   prepareForCreate: freshStatus({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),
   validateName: pathSegmentName,
+  metadataOrder: "alone",
   validate(object) {
     const errors: FieldError[] = [];
     const spec = as<PodDisruptionBudget>(object).spec ?? {};

@@ -59,7 +59,7 @@ export const clusterRole: ResourceDefinition = {
     aggregationRule.clusterRoleSelectors?.forEach((selector, i) => {
       const before = errors.length;
       validateLabelSelector(errors, `${path}[${i}]`, selector);
-      if (errors.length > before) errors.push(invalidValue(`${path}[${i}]`, selector, "invalid label selector"));
+      if (errors.length > before) errors.push(invalidValue(`${path}[${i}]`, null, "invalid label selector."));
     });
     return errors;
   },

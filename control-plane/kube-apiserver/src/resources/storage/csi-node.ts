@@ -6,7 +6,7 @@ import { nonNegative, pushInvalid } from "../validation/field-values.ts";
 import { qualifiedName } from "../validation/names.ts";
 import { validateDriverName } from "../validation/volumes.ts";
 
-const MAX_NODE_ID = 192;
+const MAX_NODE_ID = 256;
 
 export const csiNode: ResourceDefinition = {
   group: "storage.k8s.io",
@@ -26,13 +26,13 @@ export const csiNode: ResourceDefinition = {
       else if (id.length > MAX_NODE_ID)
         errors.push(invalidValue(`${path}.nodeID`, id, `must be ${MAX_NODE_ID} characters or less`));
       if (driver.allocatable !== undefined) nonNegative(errors, `${path}.allocatable.count`, driver.allocatable.count);
+      if (names.has(name)) errors.push(duplicate(`${path}.name`, name));
+      names.add(name);
       driver.topologyKeys?.forEach((key, j) => {
         if (key === "") errors.push(required(path));
         if (driver.topologyKeys?.indexOf(key) !== j) errors.push(duplicate(path, key));
-        else pushInvalid(errors, path, key, qualifiedName(key));
+        pushInvalid(errors, path, key, qualifiedName(key));
       });
-      if (names.has(name)) errors.push(duplicate(`${path}.name`, name));
-      names.add(name);
     });
     return errors;
   },

@@ -17,6 +17,7 @@ export const csiStorageCapacity: ResourceDefinition = {
   validate(object) {
     const errors: FieldError[] = [];
     const capacity = as<CSIStorageCapacity>(object);
+    validateLabelSelector(errors, "nodeTopology", capacity.nodeTopology);
     pushInvalid(
       errors,
       "storageClassName",
@@ -26,7 +27,6 @@ export const csiStorageCapacity: ResourceDefinition = {
     for (const field of ["capacity", "maximumVolumeSize"] as const)
       if (capacity[field] !== undefined && quantityNanos(capacity[field]) < 0n)
         errors.push(invalidValue(field, capacity[field], "must be greater than or equal to 0"));
-    validateLabelSelector(errors, "nodeTopology", capacity.nodeTopology);
     return errors;
   },
   update: {

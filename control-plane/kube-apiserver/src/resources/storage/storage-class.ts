@@ -72,7 +72,7 @@ export const storageClass: ResourceDefinition = {
     const value = as<StorageClass>(object);
     const provisioner = text(value.provisioner);
     if (provisioner === "") errors.push(required("provisioner"));
-    else pushInvalid(errors, "provisioner", provisioner, qualifiedName(provisioner.toLowerCase()));
+    else pushInvalid(errors, "provisioner", provisioner.toLowerCase(), qualifiedName(provisioner.toLowerCase()));
     validateParameters(errors, value.parameters, true);
     oneOf(errors, "reclaimPolicy", value.reclaimPolicy, ["Delete", "Retain"]);
     oneOf(errors, "volumeBindingMode", value.volumeBindingMode, ["Immediate", "WaitForFirstConsumer"]);

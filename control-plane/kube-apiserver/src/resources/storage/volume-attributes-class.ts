@@ -16,7 +16,7 @@ export const volumeAttributesClass: ResourceDefinition = {
     const value = as<VolumeAttributesClass>(object);
     const driver = text(value.driverName);
     if (driver === "") errors.push(required("driverName"));
-    else pushInvalid(errors, "driverName", driver, qualifiedName(driver.toLowerCase()));
+    else pushInvalid(errors, "driverName", driver.toLowerCase(), qualifiedName(driver.toLowerCase()));
     validateParameters(errors, value.parameters, false);
     return errors;
   },

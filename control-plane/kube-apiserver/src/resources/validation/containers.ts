@@ -168,8 +168,8 @@ function validateCommon(errors: FieldError[], path: string, container: AnyContai
   else if (image.trim() !== image)
     errors.push(invalidValue(`${path}.image`, image, "must not have leading or trailing whitespace"));
   requiredOneOf(errors, `${path}.terminationMessagePolicy`, container.terminationMessagePolicy, [
-    "FallbackToLogsOnError",
     "File",
+    "FallbackToLogsOnError",
   ]);
   validatePorts(errors, `${path}.ports`, container.ports);
   validateEnv(errors, `${path}.env`, container.env);

@@ -12,21 +12,52 @@ const FIELDS: readonly { readonly low: number; readonly high: number; readonly n
 const DESCRIPTORS = new Set(["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]);
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/;
 
-function valueOf(source: string, field: (typeof FIELDS)[number]): number {
-  const name = field.names?.indexOf(source.toLowerCase()) ?? -1;
-  if (name >= 0) return name + field.low;
-  return /^\d+$/.test(source) ? Number(source) : Number.NaN;
+type Field = (typeof FIELDS)[number];
+
+/** A number, or why it is none. */
+function numberIn(source: string): number | string {
+  if (!/^[+-]?\d+$/.test(source)) {
+    const quoted = JSON.stringify(source);
+    return `failed to parse int from ${source}: strconv.Atoi: parsing ${quoted}: invalid syntax`;
+  }
+  const value = Number(source);
+  return value < 0 ? `negative number (${value}) not allowed: ${source}` : value;
 }
 
-function isRange(source: string, field: (typeof FIELDS)[number]): boolean {
-  const [range = "", step, extra] = source.split("/");
-  if (extra !== undefined || (step !== undefined && !/^[1-9]\d*$/.test(step))) return false;
-  if (range === "*" || range === "?") return true;
-  const [from = "", to, more] = range.split("-");
-  if (more !== undefined) return false;
-  const low = valueOf(from, field);
-  const high = to === undefined ? low : valueOf(to, field);
-  return low >= field.low && high <= field.high && low <= high;
+function valueOf(source: string, field: Field): number | string {
+  const name = field.names?.indexOf(source.toLowerCase()) ?? -1;
+  return name >= 0 ? name + field.low : numberIn(source);
+}
+
+interface Bounds {
+  readonly start: number;
+  readonly end: number;
+}
+
+function boundsOf(source: string, expression: string, field: Field): Bounds | string {
+  const [from = "", to, ...more] = source.split("-");
+  if (from === "*" || from === "?") return { start: field.low, end: field.high };
+  const start = valueOf(from, field);
+  if (typeof start === "string") return start;
+  if (more.length > 0) return `too many hyphens: ${expression}`;
+  const end = to === undefined ? start : valueOf(to, field);
+  return typeof end === "string" ? end : { start, end };
+}
+
+/** What is wrong with one range of a field: `*`, `1-5`, `10/15`. */
+function rangeProblem(expression: string, field: Field): string | undefined {
+  const [source = "", stepText, ...more] = expression.split("/");
+  const bounds = boundsOf(source, expression, field);
+  if (typeof bounds === "string") return bounds;
+  if (more.length > 0) return `too many slashes: ${expression}`;
+  const step = stepText === undefined ? 1 : numberIn(stepText);
+  if (typeof step === "string") return step;
+  const { start } = bounds;
+  const end = stepText === undefined || source.includes("-") ? bounds.end : field.high;
+  if (start < field.low) return `beginning of range (${start}) below minimum (${field.low}): ${expression}`;
+  if (end > field.high) return `end of range (${end}) above maximum (${field.high}): ${expression}`;
+  if (start > end) return `beginning of range (${start}) beyond end of range (${end}): ${expression}`;
+  return step === 0 ? `step of range should be a positive number: ${expression}` : undefined;
 }
 
 /** What is wrong with a schedule, undefined for a good one. */
@@ -40,8 +71,10 @@ export function scheduleProblem(schedule: string): string | undefined {
   if (parts.length !== 5) return `expected exactly 5 fields, found ${parts.length}: [${parts.join(" ")}]`;
   for (const [i, field] of FIELDS.entries()) {
     const part = parts[i] ?? "";
-    if (!part.split(",").every((range) => isRange(range, field)))
-      return `failed to parse field ${JSON.stringify(part)}`;
+    for (const range of part.split(",")) {
+      const problem = range === "" ? undefined : rangeProblem(range, field);
+      if (problem !== undefined) return problem;
+    }
   }
   return undefined;
 }

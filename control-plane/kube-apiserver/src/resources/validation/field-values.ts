@@ -70,9 +70,10 @@ function percentOf(value: IntOrString): number | undefined {
   return typeof value === "string" && isPercent(value) ? Number.parseInt(value, 10) : undefined;
 }
 
-/** A count, or a percentage read as its number. */
+/** A count, or a percentage read as its number; a count written as text counts, too. */
 export function intOrPercentNumber(value: IntOrString): number {
-  return typeof value === "string" ? (percentOf(value) ?? 0) : (value ?? 0);
+  if (typeof value !== "string") return value ?? 0;
+  return percentOf(value) ?? (/^[+-]?\d+$/.test(value) ? Number(value) : 0);
 }
 
 /** Percentages of at most 100. */

@@ -54,6 +54,13 @@ function validateRequirement(
   });
 }
 
+/** Whether a selector can be matched with at all. */
+export function isUsableSelector(selector: Decoded<LabelSelector> | undefined): boolean {
+  const errors: FieldError[] = [];
+  validateLabelSelector(errors, "", selector);
+  return errors.length === 0;
+}
+
 /** True when the labels satisfy the selector; an absent selector matches nothing, an empty one everything. */
 export function selectorMatches(
   selector: Decoded<LabelSelector> | undefined,

@@ -11,15 +11,15 @@ export function validateIp(errors: FieldError[], path: string, value: string): v
     errors.push(invalidValue(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
 }
 
-/** dnsPolicy and dnsConfig. */
-export function validatePodDns(errors: FieldError[], path: string, spec: Decoded<PodSpec>): void {
-  requiredOneOf(errors, `${path}.dnsPolicy`, spec.dnsPolicy, [
-    "ClusterFirst",
-    "ClusterFirstWithHostNet",
-    "Default",
-    "None",
-  ]);
-  const at = `${path}.dnsConfig`;
+const DNS_POLICIES = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+
+/** `spec.dnsPolicy`. */
+export function validateDnsPolicy(errors: FieldError[], path: string, policy: string | undefined): void {
+  requiredOneOf(errors, path, policy, DNS_POLICIES);
+}
+
+/** `spec.dnsConfig`. */
+export function validateDnsConfig(errors: FieldError[], at: string, spec: Decoded<PodSpec>): void {
   const config = spec.dnsConfig;
   if (spec.dnsPolicy === "None") {
     if (config === undefined) {

@@ -10,13 +10,13 @@ import { text, type Decoded } from "./decoded.ts";
 import { oneOf, pushInvalid, requiredOneOf } from "./field-values.ts";
 import { dns1123Label, dns1123Subdomain, qualifiedName } from "./names.ts";
 import { validateAnnotations, validateLabels } from "./object-meta.ts";
-import { validateHostAliases, validatePodDns } from "./pod-dns.ts";
+import { validateDnsConfig, validateDnsPolicy, validateHostAliases } from "./pod-dns.ts";
 import { validateAffinity, validateTolerations, validateTopologySpread } from "./pod-scheduling.ts";
 import { validatePodSecurityContext } from "./pod-security.ts";
 import { validateContainerResourceName, validateResourceQuantity, validateResourceRequirements } from "./resources.ts";
 import { validateVolumes } from "./volumes.ts";
 
-const RESTART_POLICIES = ["Always", "Never", "OnFailure"];
+const RESTART_POLICIES = ["Always", "OnFailure", "Never"];
 const MAX_INT32 = 2_147_483_647;
 
 function validateResourceClaims(errors: FieldError[], path: string, spec: Decoded<PodSpec>): Set<string> {
@@ -68,52 +68,61 @@ function validateGates(errors: FieldError[], path: string, spec: Decoded<PodSpec
   });
 }
 
-function validateIdentity(errors: FieldError[], path: string, spec: Decoded<PodSpec>): void {
-  for (const field of ["serviceAccountName", "nodeName", "runtimeClassName", "priorityClassName"] as const) {
+type NameOfPodSpec =
+  | "serviceAccountName"
+  | "nodeName"
+  | "runtimeClassName"
+  | "priorityClassName"
+  | "hostname"
+  | "subdomain";
+
+function validateNames(
+  errors: FieldError[],
+  path: string,
+  spec: Decoded<PodSpec>,
+  fields: readonly NameOfPodSpec[],
+  grammar: (name: string) => string[],
+): void {
+  for (const field of fields) {
     const name = text(spec[field]);
-    if (name !== "") pushInvalid(errors, `${path}.${field}`, name, dns1123Subdomain(name));
+    if (name !== "") pushInvalid(errors, `${path}.${field}`, name, grammar(name));
   }
-  for (const field of ["hostname", "subdomain"] as const) {
-    const name = text(spec[field]);
-    if (name !== "") pushInvalid(errors, `${path}.${field}`, name, dns1123Label(name));
-  }
-  spec.imagePullSecrets?.forEach((secret, i) => {
-    if (text(secret.name) === "") errors.push(required(`${path}.imagePullSecrets[${i}].name`));
-  });
 }
 
 /** The whole spec of a pod or a template; `podName` is empty in templates. */
 export function validatePodSpec(errors: FieldError[], path: string, spec: Decoded<PodSpec>, podName: string): void {
   const grace = spec.terminationGracePeriodSeconds ?? 0;
+  const volumes = validateVolumes(errors, `${path}.volumes`, spec, podName);
   const claims = validateResourceClaims(errors, path, spec);
-  const scope: ContainerScope = {
-    spec,
-    volumes: validateVolumes(errors, `${path}.volumes`, spec, podName),
-    claims,
-    gracePeriodSeconds: grace < 0 ? 1 : grace,
-  };
+  const scope: ContainerScope = { spec, volumes, claims, gracePeriodSeconds: grace < 0 ? 1 : grace };
   validateContainers(errors, `${path}.containers`, scope);
   if (spec.initContainers !== undefined) validateInitContainers(errors, `${path}.initContainers`, scope);
   if (spec.ephemeralContainers !== undefined) validateEphemeralContainers(errors, `${path}.ephemeralContainers`, scope);
   if (spec.resources !== undefined) validateResourceRequirements(errors, `${path}.resources`, spec.resources, claims);
+  if (spec.hostNetwork === true) validateHostNetworkPorts(errors, `${path}.containers`, spec);
   requiredOneOf(errors, `${path}.restartPolicy`, spec.restartPolicy, RESTART_POLICIES);
-  validatePodDns(errors, path, spec);
+  validateDnsPolicy(errors, `${path}.dnsPolicy`, spec.dnsPolicy);
   validateLabels(errors, `${path}.nodeSelector`, spec.nodeSelector);
   validatePodSecurityContext(errors, `${path}.securityContext`, spec);
+  spec.imagePullSecrets?.forEach((secret, i) => {
+    if (text(secret.name) === "") errors.push(required(`${path}.imagePullSecrets[${i}].name`));
+  });
   validateAffinity(errors, `${path}.affinity`, spec.affinity);
-  validateIdentity(errors, path, spec);
+  validateDnsConfig(errors, `${path}.dnsConfig`, spec);
   validateGates(errors, path, spec);
   validateTopologySpread(errors, `${path}.topologySpreadConstraints`, spec.topologySpreadConstraints);
-  validateTolerations(errors, `${path}.tolerations`, spec.tolerations);
-  validateHostAliases(errors, `${path}.hostAliases`, spec.hostAliases);
+  validateNames(errors, path, spec, ["serviceAccountName", "nodeName"], dns1123Subdomain);
   const deadline = spec.activeDeadlineSeconds;
   if (deadline !== undefined && (deadline < 1 || deadline > MAX_INT32))
     errors.push(
       invalidValue(`${path}.activeDeadlineSeconds`, deadline, `must be between 1 and ${MAX_INT32}, inclusive`),
     );
-  if (spec.hostNetwork === true) validateHostNetworkPorts(errors, `${path}.containers`, spec);
+  validateNames(errors, path, spec, ["hostname", "subdomain"], dns1123Label);
+  validateTolerations(errors, `${path}.tolerations`, spec.tolerations);
+  validateHostAliases(errors, `${path}.hostAliases`, spec.hostAliases);
+  validateNames(errors, path, spec, ["priorityClassName", "runtimeClassName"], dns1123Subdomain);
   if (spec.preemptionPolicy !== undefined)
-    oneOf(errors, `${path}.preemptionPolicy`, spec.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
+    oneOf(errors, `${path}.preemptionPolicy`, spec.preemptionPolicy, ["PreemptLowerPriority", "Never"]);
   for (const [name, value] of Object.entries(spec.overhead ?? {})) {
     validateContainerResourceName(errors, `${path}.overhead[${name}]`, name);
     validateResourceQuantity(errors, `${path}.overhead[${name}]`, name, value);

@@ -44,7 +44,7 @@ function validateHandler(errors: FieldError[], path: string, handler: Handler, g
         invalidValue(
           `${path}.sleep`,
           seconds,
-          `must be non-negative and less than terminationGracePeriodSeconds (${gracePeriodSeconds}). Enable AllowSleepActionZeroValue feature gate for zero sleep.`,
+          `must be non-negative and less than terminationGracePeriodSeconds (${gracePeriodSeconds})`,
         ),
       );
   }

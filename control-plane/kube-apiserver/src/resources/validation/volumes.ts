@@ -144,9 +144,12 @@ function validateProjected(errors: FieldError[], path: string, projected: Decode
 
 /** A CSI driver's name, at most 63. */
 export function validateDriverName(errors: FieldError[], path: string, name: string): void {
-  if (name === "") errors.push(required(path));
+  if (name === "") {
+    errors.push(required(path));
+    return;
+  }
   if (Buffer.byteLength(name) > 63) errors.push(tooLong(path, 63));
-  pushInvalid(errors, path, name.toLowerCase(), name === "" ? [] : dns1123Subdomain(name.toLowerCase()));
+  pushInvalid(errors, path, name, dns1123Subdomain(name.toLowerCase()));
 }
 
 function validateInlineCsi(errors: FieldError[], path: string, csi: Decoded<CSIVolumeSource>): void {

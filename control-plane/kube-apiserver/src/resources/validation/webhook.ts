@@ -16,24 +16,19 @@ const OPERATIONS = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES = ["*", "Cluster", "Namespaced"];
 const REVIEW_VERSIONS = ["v1", "v1beta1"];
 
-function givenList(
-  errors: FieldError[],
-  path: string,
-  values: readonly string[] | undefined,
-  emptyItem: boolean,
-): void {
+function givenList(errors: FieldError[], path: string, values: readonly string[] | undefined, others: string): void {
   if (values === undefined || values.length === 0) errors.push(required(path));
   else if (values.length > 1 && values.includes("*"))
-    errors.push(invalidValue(path, values, "if '*' is present, must not specify other values"));
-  if (emptyItem) values?.forEach((value, i) => value === "" && errors.push(required(`${path}[${i}]`)));
+    errors.push(invalidValue(path, values, `if '*' is present, must not specify other ${others}`));
 }
 
 /** Which requests a webhook or policy is about. */
 export function validateRule(errors: FieldError[], path: string, rule: Decoded<RuleWithOperations>): void {
-  givenList(errors, `${path}.operations`, rule.operations, false);
+  givenList(errors, `${path}.operations`, rule.operations, "operations");
   rule.operations?.forEach((operation, i) => oneOf(errors, `${path}.operations[${i}]`, operation, OPERATIONS));
-  givenList(errors, `${path}.apiGroups`, rule.apiGroups, false);
-  givenList(errors, `${path}.apiVersions`, rule.apiVersions, true);
+  givenList(errors, `${path}.apiGroups`, rule.apiGroups, "API groups");
+  givenList(errors, `${path}.apiVersions`, rule.apiVersions, "API versions");
+  rule.apiVersions?.forEach((version, i) => version === "" && errors.push(required(`${path}.apiVersions[${i}]`)));
   const resources = rule.resources ?? [];
   if (resources.length === 0) errors.push(required(`${path}.resources`));
   resources.forEach((resource, i) => {
@@ -153,7 +148,10 @@ function validateReviewVersions(errors: FieldError[], path: string, versions: re
   const seen = new Set<string>();
   let known = false;
   versions.forEach((version, i) => {
-    if (seen.has(version)) errors.push(invalidValue(`${path}[${i}]`, version, "duplicate version"));
+    if (seen.has(version)) {
+      errors.push(invalidValue(`${path}[${i}]`, version, "duplicate version"));
+      return;
+    }
     seen.add(version);
     for (const message of dns1035Label(version)) errors.push(invalidValue(`${path}[${i}]`, version, message));
     known ||= REVIEW_VERSIONS.includes(version);
@@ -192,6 +190,6 @@ export function validateWebhook(
   if (hook.reinvocationPolicy !== undefined)
     oneOf(errors, `${path}.reinvocationPolicy`, hook.reinvocationPolicy, ["IfNeeded", "Never"]);
   validateClientConfig(errors, `${path}.clientConfig`, hook.clientConfig);
-  validateReviewVersions(errors, `${path}.admissionReviewVersions`, hook.admissionReviewVersions);
   validateMatchConditions(errors, `${path}.matchConditions`, hook.matchConditions);
+  validateReviewVersions(errors, `${path}.admissionReviewVersions`, hook.admissionReviewVersions);
 }

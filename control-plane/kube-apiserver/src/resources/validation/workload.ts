@@ -12,7 +12,8 @@ import {
 import type { ApiDraft, ApiObject } from "../../registry/resource-definition.ts";
 import type { Decoded } from "./decoded.ts";
 import { text } from "./decoded.ts";
-import { isEmptySelector, selectorMatches, validateLabelSelector } from "./label-selector.ts";
+import { isEmptySelector, isUsableSelector, selectorMatches, validateLabelSelector } from "./label-selector.ts";
+import { validateAnnotations, validateLabels } from "./object-meta.ts";
 import { validatePodTemplateSpec } from "./pod-spec.ts";
 
 /** A workload's selector: given, valid, not empty. Answers whether it can be used to match. */
@@ -21,6 +22,7 @@ export function validateWorkloadSelector(
   path: string,
   selector: Decoded<LabelSelector> | undefined,
   emptyDetail: string,
+  invalidDetail = "invalid label selector",
 ): boolean {
   if (selector === undefined) {
     errors.push(required(path));
@@ -30,7 +32,7 @@ export function validateWorkloadSelector(
   validateLabelSelector(errors, path, selector);
   if (isEmptySelector(selector)) errors.push(invalidValue(path, selector, emptyDetail));
   if (errors.length > before && !isEmptySelector(selector)) {
-    errors.push(invalidValue(path, selector, "invalid label selector"));
+    errors.push(invalidValue(path, selector, invalidDetail));
     return false;
   }
   return true;
@@ -42,8 +44,13 @@ export function validateWorkloadTemplate(
   path: string,
   template: Decoded<PodTemplateSpec> | undefined,
   selector: Decoded<LabelSelector> | undefined,
+  kind = "ReplicaSet",
 ): void {
-  if ((selector === undefined || !isEmptySelector(selector)) && !selectorMatches(selector, template?.metadata?.labels))
+  if (
+    (selector === undefined || !isEmptySelector(selector)) &&
+    isUsableSelector(selector) &&
+    !selectorMatches(selector, template?.metadata?.labels)
+  )
     errors.push(
       invalidValue(
         `${path}.metadata.labels`,
@@ -52,12 +59,27 @@ export function validateWorkloadTemplate(
       ),
     );
   validatePodTemplateSpec(errors, path, template);
+  if (kind === "StatefulSet") {
+    // Looked at a second time.
+    validateLabels(errors, `${path}.labels`, template?.metadata?.labels);
+    validateAnnotations(errors, `${path}.annotations`, template?.metadata?.annotations);
+  }
+  validateRestart(errors, path, template, kind);
+}
+
+/** Pods of a workload that keeps them running restart always, and have no deadline. */
+export function validateRestart(
+  errors: FieldError[],
+  path: string,
+  template: Decoded<PodTemplateSpec> | undefined,
+  kind: string,
+): void {
   const restart = text(template?.spec?.restartPolicy);
   if (restart !== "Always" && restart !== "")
     errors.push(notSupported(`${path}.spec.restartPolicy`, restart, ["Always"]));
   if (template?.spec?.activeDeadlineSeconds !== undefined)
     errors.push(
-      forbiddenField(`${path}.spec.activeDeadlineSeconds`, "activeDeadlineSeconds in ReplicaSet is not Supported"),
+      forbiddenField(`${path}.spec.activeDeadlineSeconds`, `activeDeadlineSeconds in ${kind} is not Supported`),
     );
 }
 

@@ -1,13 +1,7 @@
 import type { ObjectMeta } from "@coracle/api/meta/v1";
-import {
-  isObject,
-  nameIsDns1123Subdomain,
-  validateObjectMeta,
-  validateObjectMetaUpdate,
-  type Draft,
-  type FieldError,
-} from "@coracle/apimachinery";
+import { isObject, validateObjectMetaUpdate, type Draft, type FieldError } from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
+import { checkNewObject } from "../../registry/new-object-check.ts";
 import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "../../registry/resource-definition.ts";
 
 /** One object that upstream accepted, as sent and as answered. */
@@ -120,13 +114,10 @@ export function judge(
   if (context.namespace !== "" && (draft.metadata["namespace"] ?? "") === "")
     draft.metadata["namespace"] = context.namespace;
   const object = draft as unknown as ApiObject;
-  const nameRule = definition.validateName?.bind(definition) ?? nameIsDns1123Subdomain;
   const errors: FieldError[] = [];
   if (verb === "create") {
     definition.prepareForCreate?.(draft, context);
-    errors.push(...validateObjectMeta(draft.metadata as unknown as ObjectMeta, context.namespace !== "", nameRule));
-    errors.push(...(definition.validate?.(object, context) ?? []));
-    errors.push(...(definition.validateNew?.(object, errors) ?? []));
+    errors.push(...checkNewObject(definition, object, context.namespace !== "", context));
     return errors.length > 0 ? refusal(errors) : { code: 201, causes: [], object: draft };
   }
   const stored = decode(definition, seed.answer);
