@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 const root = join(fileURLToPath(import.meta.url), "../..");
 
 /** Foundation packages, lowest first: each may import those before it. */
-const FOUNDATION = ["base", "linux", "api", "apimachinery", "cel", "pki", "client", "controller-kit"];
+const FOUNDATION = ["base", "http2", "linux", "api", "apimachinery", "cel", "pki", "client", "controller-kit"];
 /** Component → other components it may import. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = { "kube-apiserver": ["etcd"] };
 const COMPONENT_GROUPS = ["control-plane", "node", "addons"];

@@ -2,7 +2,7 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Duplex } from "node:stream";
 import { badRequest, requestEntityTooLarge } from "@coracle/apimachinery";
 import { collectBody, type BodyWriter, type Exchange, type Peer, type ResponseHeaders } from "./exchange.ts";
-import { StreamBody } from "./http2-exchange.ts";
+import { NodeStreamBody } from "./node-stream-body.ts";
 import { WebSocketBody } from "./websocket-body.ts";
 
 /** The raw connection of a request that asks to leave HTTP. */
@@ -133,7 +133,7 @@ export class Http1Exchange implements Exchange {
     this.status = status;
     response.writeHead(status, headers as Record<string, string>);
     response.flushHeaders();
-    return new StreamBody(response);
+    return new NodeStreamBody(response);
   }
 
   /** A body for a client that asked for messages. */

@@ -1,5 +1,5 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { requestEntityTooLarge } from "@coracle/apimachinery";
+import { errorCode, type Http2Stream, type StreamListener } from "@coracle/http2";
 import type { BodyWriter, Exchange, Peer, ResponseHeaders } from "./exchange.ts";
 
 /** What a connection is used for. */
@@ -8,215 +8,265 @@ export interface ConnectionUse {
   openBodies: number;
 }
 
-/** An HTTP/2 stream as an exchange. Uses the stream API: the compatibility layer costs a fifth of the throughput. */
-export class Http2Exchange implements Exchange {
+const gone = (): DOMException => new DOMException("the client is gone", "AbortError");
+
+/** Takes a body. */
+interface BodyReader {
+  data(chunk: Buffer): void;
+  ended(): void;
+  closed(): void;
+}
+
+/** An HTTP/2 stream as an exchange. */
+export class Http2Exchange implements Exchange, StreamListener {
   readonly method: string;
   readonly path: string;
   readonly query: string;
   readonly peer: Peer;
   readonly upgrade = undefined;
-  readonly #stream: ServerHttp2Stream;
-  readonly #headers: IncomingHttpHeaders;
-  readonly #rawHeaders: readonly string[];
+  status: number | undefined = undefined;
+  sentBytes: number | undefined = undefined;
+  readonly #stream: Http2Stream;
   readonly #connection: ConnectionUse;
+  #headers: Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
   #abort: AbortController | undefined;
-  #hasUnreadEnd = false;
+  #reader: BodyReader | undefined;
+  #body: StreamBody | undefined;
 
-  /** `rawHeaders`: names and values in turn, as they were sent. */
-  constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    peer: Peer & ConnectionUse,
-    rawHeaders: readonly string[],
-  ) {
+  constructor(stream: Http2Stream, peer: Peer & ConnectionUse) {
     this.#connection = peer;
-    this.#rawHeaders = rawHeaders;
     this.#stream = stream;
-    this.#headers = headers;
     this.peer = peer;
-    this.method = headers[":method"] as unknown as string;
-    const url = headers[":path"] as unknown as string;
+    const { head } = stream;
+    this.method = head.method;
+    const url = head.path;
     const mark = url.indexOf("?");
     this.path = mark === -1 ? url : url.slice(0, mark);
     this.query = mark === -1 ? "" : url.slice(mark + 1);
-    stream.on("error", ignore); // resets by the client; "close" follows
+    stream.listener = this;
   }
 
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
-      const controller = (this.#abort = new AbortController());
-      if (this.#stream.destroyed) controller.abort();
-      else this.#stream.once("close", () => controller.abort());
+      this.#abort = new AbortController();
+      if (this.#stream.isClosed) this.#abort.abort();
     }
     return this.#abort.signal;
   }
 
   header(name: string): string | undefined {
-    const value = this.#headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
+    return this.#stream.head.get(name);
   }
 
   headers(): Readonly<Record<string, string | readonly string[] | undefined>> {
-    return this.#headers;
+    return (this.#headers ??= this.#stream.head.record());
   }
 
   headerValues(name: string): readonly string[] {
-    const raw = this.#rawHeaders;
-    return raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name);
+    return this.#stream.head.all(name);
   }
 
   readBody(limitBytes: number): Promise<Buffer> {
-    const stream = this.#stream;
-    const announced = Number(this.#headers["content-length"] ?? Number.NaN);
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       let size = 0;
-      const cutOff = (): void => reject(new DOMException("the client is gone", "AbortError"));
-      const done = (): void => {
-        stream.removeListener("close", cutOff);
-        resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
-      };
-      const take = (chunk: Buffer): void => {
-        size += chunk.length;
-        if (size > limitBytes) {
-          stream.removeAllListeners("data");
-          stream.resume();
+      this.#read({
+        data: (chunk) => {
+          size += chunk.length;
+          if (size <= limitBytes) {
+            parts.push(chunk);
+            return;
+          }
+          parts.length = 0;
           reject(requestEntityTooLarge(limitBytes));
-          return;
-        }
-        parts.push(chunk);
-        if (size !== announced) return;
-        // All is here: the end, which would destroy the stream too early, is left unread until the answer is out.
-        stream.removeListener("data", take);
-        stream.removeListener("end", done);
-        stream.pause();
-        this.#hasUnreadEnd = true;
-        done();
-      };
-      stream.on("data", take);
-      stream.once("close", cutOff);
-      stream.once("end", done);
+        },
+        ended: () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size)),
+        closed: () => reject(gone()),
+      });
     });
   }
 
-  bodyStream(): AsyncIterable<Buffer> {
-    return this.#stream;
+  async *bodyStream(): AsyncGenerator<Buffer> {
+    const stream = this.#stream;
+    const chunks: Buffer[] = [];
+    let isEnded = false;
+    let isGone = false;
+    let wake: (() => void) | undefined;
+    this.#read({
+      data: (chunk) => {
+        chunks.push(chunk);
+        // The other side waits until this piece is taken.
+        stream.pause();
+        wake?.();
+      },
+      ended: () => {
+        isEnded = true;
+        wake?.();
+      },
+      closed: () => {
+        isGone = true;
+        wake?.();
+      },
+    });
+    try {
+      for (;;) {
+        const chunk = chunks.shift();
+        if (chunk !== undefined) {
+          yield chunk;
+        } else if (isEnded) {
+          return;
+        } else if (isGone) {
+          throw gone();
+        } else {
+          const more = new Promise<void>((resolve) => (wake = resolve));
+          stream.flow();
+          if (chunks.length > 0 || isEnded || isGone) wake?.();
+          await more;
+        }
+      }
+    } finally {
+      // What nobody wants must not hold the stream up.
+      this.#reader = undefined;
+      stream.flow();
+    }
   }
 
-  status: number | undefined = undefined;
-  sentBytes: number | undefined = undefined;
+  #read(reader: BodyReader): void {
+    const stream = this.#stream;
+    if (stream.isEndHeard) {
+      reader.ended();
+      return;
+    }
+    if (stream.isClosed) {
+      reader.closed();
+      return;
+    }
+    this.#reader = reader;
+    if (stream.bodyBytes === 0 && !stream.isReceiveEnded && stream.head.get("expect") === "100-continue")
+      stream.inform(100);
+    stream.flow();
+  }
 
   get isStarted(): boolean {
-    return this.#stream.headersSent;
+    return this.#stream.isHeadSent;
   }
 
   send(status: number, headers: ResponseHeaders, body: Buffer | undefined): void {
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed || stream.headersSent) return;
+    if (stream.isClosed || stream.isHeadSent) return;
     this.status = status;
-    headers[constants.HTTP2_HEADER_STATUS] = status;
     if (body === undefined || body.length === 0 || this.method === "HEAD") {
-      stream.respond(headers as Record<string, string>, { endStream: true });
-    } else {
-      stream.respond(headers as Record<string, string>);
-      this.sentBytes = body.length;
-      stream.end(body);
+      stream.respond(status, headers, true);
+      return;
     }
-    if (this.#hasUnreadEnd) stream.once("finish", resume);
-    else this.#discardBody();
+    this.sentBytes = body.length;
+    stream.respond(status, headers);
+    stream.endWith(body);
   }
 
   stream(status: number, headers: ResponseHeaders): BodyWriter {
-    headers[constants.HTTP2_HEADER_STATUS] = status;
+    const stream = this.#stream;
+    if (stream.isHeadSent) throw new DOMException("the request was answered already", "AbortError");
     this.status = status;
-    if (this.#stream.headersSent) throw new DOMException("the request was answered already", "AbortError");
-    if (!this.#stream.destroyed) this.#stream.respond(headers as Record<string, string>);
-    if (!this.#stream.readableEnded) this.#stream.resume();
-    const connection = this.#connection;
-    connection.openBodies += 1;
-    this.#stream.once("close", () => (connection.openBodies -= 1));
-    return new StreamBody(this.#stream);
+    const body = (this.#body = new StreamBody(stream));
+    if (stream.isClosed) return body;
+    stream.respond(status, headers);
+    this.#connection.openBodies += 1;
+    // Whatever still comes is not waited for.
+    if (this.#reader === undefined) stream.flow();
+    return body;
   }
 
-  /**
-   * A body that nobody wants any more must not hold the stream open. Where there is none, the end is better not read:
-   * a stream that was read to its end is destroyed before its last write is confirmed, which Node answers with an
-   * error made for nobody.
-   */
-  #discardBody(): void {
-    if (!this.#stream.endAfterHeaders && !this.#stream.readableEnded) this.#stream.resume();
+  // StreamListener
+
+  data(chunk: Buffer): void {
+    this.#reader?.data(chunk);
+  }
+
+  ended(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.ended();
+  }
+
+  drained(): void {
+    this.#body?.drain();
+  }
+
+  closed(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.closed();
+    if (this.#body !== undefined) {
+      this.#connection.openBodies -= 1;
+      this.#body.close();
+    }
+    this.#abort?.abort();
   }
 }
 
-function ignore(): void {}
+/** The body of an answer on a stream of HTTP/2: what is written in a turn of the event loop goes out together. */
+class StreamBody implements BodyWriter {
+  readonly batches = true;
+  readonly #stream: Http2Stream;
+  #waiters: (() => void)[] | undefined;
+  #onClose: (() => void)[] | undefined;
+  #whenSent: (() => void)[] | undefined;
 
-function resume(this: ServerHttp2Stream): void {
-  this.resume();
-}
-
-/** The part of a Node writable that bodies need: HTTP/2 streams and HTTP/1.1 responses have it. */
-interface Writable {
-  write(chunk: Buffer, done?: (error?: Error | null) => void): boolean;
-  end(): unknown;
-  destroy(): unknown;
-  once(event: "drain" | "close", action: () => void): unknown;
-  removeListener(event: "drain" | "close", action: () => void): unknown;
-  readonly writableLength: number;
-  readonly destroyed: boolean;
-  readonly writableEnded: boolean;
-}
-
-/** A Node stream as a body writer. */
-export class StreamBody implements BodyWriter {
-  readonly #stream: Writable;
-
-  constructor(stream: Writable) {
+  constructor(stream: Http2Stream) {
     this.#stream = stream;
   }
 
   write(chunk: Buffer, whenSent?: () => void): boolean {
-    if (this.isClosed) return true;
-    if (whenSent === undefined) return this.#stream.write(chunk);
-    return this.#stream.write(chunk, (error) => {
-      if (error === null || error === undefined) whenSent();
-    });
+    const mayGoOn = this.#stream.write(chunk);
+    if (whenSent === undefined || this.#stream.isClosed) return mayGoOn;
+    // What does not wait has been copied.
+    if (this.#stream.waitingBytes > 0) (this.#whenSent ??= []).push(whenSent);
+    else whenSent();
+    return mayGoOn;
   }
 
   drained(): Promise<void> {
-    const stream = this.#stream;
-    return new Promise((resolve) => {
-      if (this.isClosed) {
-        resolve();
-        return;
-      }
-      const done = (): void => {
-        stream.removeListener("drain", done);
-        stream.removeListener("close", done);
-        resolve();
-      };
-      stream.once("drain", done);
-      stream.once("close", done);
-    });
+    if (this.isClosed || !this.#stream.isBlocked) return Promise.resolve();
+    return new Promise((resolve) => (this.#waiters ??= []).push(resolve));
   }
 
   get bufferedBytes(): number {
-    return this.#stream.writableLength;
+    return this.#stream.waitingBytes;
   }
 
   get isClosed(): boolean {
-    return this.#stream.destroyed || this.#stream.writableEnded;
+    return this.#stream.isClosed || this.#stream.isEnding;
   }
 
   end(): void {
-    if (!this.isClosed) this.#stream.end();
+    this.#stream.end();
   }
 
   abort(): void {
-    this.#stream.destroy();
+    this.#stream.reset(errorCode.internalError);
   }
 
   onClose(action: () => void): void {
-    if (this.#stream.destroyed) action();
-    else this.#stream.once("close", action);
+    if (this.#stream.isClosed) action();
+    else (this.#onClose ??= []).push(action);
+  }
+
+  /** For the exchange: nothing waits any more, or never will. */
+  drain(): void {
+    const sent = this.#whenSent;
+    this.#whenSent = undefined;
+    if (!this.#stream.isClosed) for (const action of sent ?? []) action();
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const resolve of waiters ?? []) resolve();
+  }
+
+  /** For the exchange: the stream is closed. */
+  close(): void {
+    this.drain();
+    const actions = this.#onClose;
+    this.#onClose = undefined;
+    for (const action of actions ?? []) action();
   }
 }

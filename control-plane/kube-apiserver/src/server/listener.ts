@@ -1,16 +1,11 @@
 import { X509Certificate } from "node:crypto";
-import {
-  createSecureServer,
-  type Http2SecureServer,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { DetailedPeerCertificate, SecureContextOptions, TLSSocket } from "node:tls";
 import type { Logger } from "@coracle/base";
+import { createHttp2Server, type Http2Connection, type Http2Stream } from "@coracle/http2";
 import type { Exchange, Peer } from "./exchange.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { Http2Exchange, type ConnectionUse } from "./http2-exchange.ts";
@@ -70,7 +65,7 @@ const MAX_CONCURRENT_STREAMS = 1000;
 /** They cannot be chosen. */
 const TLS_13_CIPHERS = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
 const STREAM_WINDOW_BYTES = 256 * 1024;
-const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
 const MAX_HEADER_BYTES = 1 << 20;
 /** Whoever needs longer to say what he wants is cut off. */
 const HEADER_TIMEOUT_MS = 32_000;
@@ -101,93 +96,70 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     minVersion: options.minTlsVersion ?? "TLSv1.2",
     ...(options.ciphers === undefined ? {} : { ciphers: [...options.ciphers, ...TLS_13_CIPHERS].join(":") }),
   });
-  const server: Http2SecureServer = createSecureServer({
+  const server = createServer({
     ...contextOf(options.tls.clientCa),
-    allowHTTP1: true,
+    ALPNProtocols: options.http1Only === true ? ["http/1.1"] : ["h2", "http/1.1"],
     requestCert: options.tls.clientCa.length > 0,
     // A certificate we do not know is answered with 401, not with a broken connection.
     rejectUnauthorized: false,
     handshakeTimeout: HEADER_TIMEOUT_MS,
-    maxSessionMemory: 100,
-    maxHeaderListPairs: 2000,
-    settings: {
-      maxConcurrentStreams: options.maxStreamsPerConnection ?? MAX_CONCURRENT_STREAMS,
-      initialWindowSize: STREAM_WINDOW_BYTES,
-      maxHeaderListSize: MAX_HEADER_BYTES,
-      enablePush: false,
-    },
   });
-  // Asked for by its length and name; the server's own choice cannot be told otherwise.
-  if (options.http1Only === true) Object.assign(server, { ALPNProtocols: Buffer.from("\bhttp/1.1") });
-  // The types know them of servers of HTTP/1.1 only, which this is too.
   Object.assign(server, { headersTimeout: HEADER_TIMEOUT_MS, keepAliveTimeout: IDLE_TIMEOUT_MS });
   for (const { names, cert, key } of options.namedCertificates ?? []) {
     const context = { cert, key, ca: [...options.tls.clientCa] };
     for (const name of names) server.addContext(name, context);
   }
-  const sessions = new Set<ServerHttp2Session>();
+  const connections = new Set<Http2Connection>();
   /** Connections of HTTP/1.1 that serve a request. */
   const busy = new Map<object, number>();
   const sockets = new Set<Socket>();
   const peers = new WeakMap<object, Peer & ConnectionUse>();
-  const peerOf = (socket: TLSSocket): Peer & ConnectionUse => {
-    let peer = peers.get(socket);
+  const peerOf = (connection: object, socket: TLSSocket): Peer & ConnectionUse => {
+    let peer = peers.get(connection);
     if (peer === undefined) {
       peer = { address: socket.remoteAddress ?? "", certificates: certificatesOf(socket), openBodies: 0 };
-      peers.set(socket, peer);
+      peers.set(connection, peer);
     }
     return peer;
   };
 
   let isDraining = false;
   const secured = new Set<Socket>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
-    session.on("error", (error) => logger.debug("connection failed", { error: error.message }));
-    session.once("close", () => sessions.delete(session));
-    const { socket } = session;
-    // Found once a session: the session's socket is a proxy, which is no key.
-    const peer = {
-      address: socket.remoteAddress ?? "",
-      certificates: certificatesOf(socket as TLSSocket),
-      openBodies: 0,
-    };
-    peers.set(session, peer);
-    session.setTimeout(IDLE_TIMEOUT_MS, () => {
-      if (peer.openBodies > 0 || session.destroyed) return;
-      session.goaway();
-      // Not closed in good order: that waits for the other end, which may never answer.
-      setImmediate(() => session.destroy());
-    });
+  const http2 = createHttp2Server({
+    limits: {
+      maxStreams: options.maxStreamsPerConnection ?? MAX_CONCURRENT_STREAMS,
+      streamWindowBytes: STREAM_WINDOW_BYTES,
+      connectionWindowBytes: CONNECTION_WINDOW_BYTES,
+      headerListBytes: MAX_HEADER_BYTES,
+      headerTimeoutMs: HEADER_TIMEOUT_MS,
+    },
+    onStream(stream, connection) {
+      // CONNECT asks for a tunnel and names no path.
+      if (stream.head.path === "") {
+        stream.listener = NOBODY;
+        stream.respond(400, {}, true);
+        return;
+      }
+      handle(new Http2Exchange(stream, peers.get(connection)!));
+      if (options.endsConnection?.() === true) connection.leave();
+    },
   });
-  // The headers as they were sent come too, though the types do not say so.
-  const onStream = (
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    _flags: number,
-    rawHeaders: readonly string[],
-  ): void => {
-    const { session } = stream;
-    const peer = session === undefined ? undefined : peers.get(session);
-    if (peer === undefined) {
-      stream.destroy();
-      return;
-    }
-    // CONNECT asks for a tunnel and names no path.
-    if (headers[":path"] === undefined) {
-      stream.on("error", () => {});
-      stream.respond({ ":status": 400 }, { endStream: true });
-      stream.close();
-      return;
-    }
-    handle(new Http2Exchange(stream, headers, peer, rawHeaders));
-    if (options.endsConnection?.() === true) bidFarewell(session as ServerHttp2Session);
+  const acceptHttp2 = (socket: TLSSocket): void => {
+    const connection = http2.accept(socket, (reason) => {
+      connections.delete(connection);
+      if (reason !== undefined) logger.debug("connection failed", { error: reason.message });
+    });
+    connections.add(connection);
+    const peer = peerOf(connection, socket);
+    socket.setTimeout(IDLE_TIMEOUT_MS, () => {
+      if (peer.openBodies > 0) return;
+      connection.leave();
+      // Not waited for: the other end may never answer.
+      setImmediate(() => connection.destroy());
+    });
+    if (isDraining) connection.leave();
   };
-  server.on("stream", onStream as never);
-  // Registered past the hook that would put the compatibility layer under every HTTP/2 request too.
-  server.removeAllListeners("newListener");
-  server.on("request", ((request: IncomingMessage, response: ServerResponse) => {
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     busy.set(socket, (busy.get(socket) ?? 0) + 1);
     response.once("close", () => {
@@ -196,31 +168,38 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       else busy.delete(socket);
       if (isDraining && left === 0) socket.destroySoon();
     });
-    handle(new Http1Exchange(request, response, peerOf(socket as TLSSocket), undefined));
-  }) as never);
+    handle(new Http1Exchange(request, response, peerOf(socket, socket as TLSSocket), undefined));
+  });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     const protocol = request.headers.upgrade ?? "";
-    const peer = peerOf(request.socket as TLSSocket);
+    const peer = peerOf(request.socket, request.socket as TLSSocket);
     busy.set(request.socket, 1);
     socket.once("close", () => busy.delete(request.socket));
     handle(new Http1Exchange(request, undefined, peer, { protocol, socket, head }));
   });
+  // What the server does by itself with a connection is HTTP/1.1.
+  const acceptHttp1 = server.listeners("secureConnection") as ((this: unknown, socket: TLSSocket) => void)[];
+  server.removeAllListeners("secureConnection");
   server.on("secureConnection", (socket: TLSSocket) => {
     sockets.add(socket);
-    if (socket.alpnProtocol !== "h2") secured.add(socket);
     socket.setNoDelay(true);
     socket.once("close", () => {
       sockets.delete(socket);
       secured.delete(socket);
     });
+    if (socket.alpnProtocol === "h2") {
+      acceptHttp2(socket);
+      return;
+    }
+    secured.add(socket);
+    for (const accept of acceptHttp1) accept.call(server, socket);
   });
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
   server.on("tlsClientError", (error: Error) => logger.debug("TLS handshake failed", { error: error.message }));
-  server.on("sessionError", (error: Error) => logger.debug("connection failed", { error: error.message }));
   server.setTimeout(0);
 
   await new Promise<void>((resolve, reject) => {
@@ -235,7 +214,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     if (closed !== undefined) return;
     isDraining = true;
     closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const session of sessions) bidFarewell(session);
+    for (const connection of connections) connection.leave();
     for (const socket of secured) if (!busy.has(socket)) socket.destroy();
   };
   return {
@@ -261,7 +240,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     async close(graceMs) {
       drain();
       const cut = setImmediateAfter(graceMs, () => {
-        for (const session of sessions) session.destroy();
+        for (const connection of connections) connection.destroy();
         for (const socket of sockets) socket.destroy();
       });
       await closed;
@@ -270,12 +249,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
-/** Tells the client that the connection takes no more requests; it ends with its last one. */
-function bidFarewell(session: ServerHttp2Session): void {
-  if (session.destroyed || session.closed) return;
-  session.goaway();
-  session.close();
-}
+/** Hears of a stream that is answered already. */
+const NOBODY: Http2Stream["listener"] = { data() {}, ended() {}, closed() {} };
 
 /** A timer of the transport itself: it must run when a test's clock stands still. */
 function setImmediateAfter(ms: number, action: () => void): () => void {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { StreamBody } from "./http2-exchange.ts";
+import { NodeStreamBody } from "./node-stream-body.ts";
 
 const HANDSHAKE_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const [TEXT, BINARY, CLOSE, PING, PONG] = [1, 2, 8, 9, 10] as const;
@@ -25,7 +25,7 @@ export interface WebSocketRequest {
  * An answer's body as WebSocket messages, for clients that follow a log or a watch that way. What the client sends is
  * of no interest, save that it leaves.
  */
-export class WebSocketBody extends StreamBody {
+export class WebSocketBody extends NodeStreamBody {
   readonly #socket: Duplex;
   readonly #form: Form;
   #input: Buffer = Buffer.alloc(0);
