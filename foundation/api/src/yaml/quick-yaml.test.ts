@@ -113,6 +113,7 @@ describe("the quick reader of YAML", () => {
       if (chance < 0.75) return Object.fromEntries(Array.from({ length }, () => [pick(texts), value(depth + 1)]));
       return Array.from({ length }, () => value(depth + 1));
     };
+    let left = 0;
     for (let i = 0; i < 500; i++) {
       const object = { member: value(0), other: value(1) };
       const printed = stringify(object, {
@@ -123,8 +124,12 @@ describe("the quick reader of YAML", () => {
         defaultStringType: pick(["PLAIN", "QUOTE_SINGLE", "QUOTE_DOUBLE", "BLOCK_LITERAL"]),
         aliasDuplicateObjects: false,
       });
-      expect(readQuickYaml(printed), printed).toMatchObject({ value: object });
+      const read = readQuickYaml(printed);
+      if (read === undefined) left++;
+      else expect(read.value, printed).toEqual(object);
     }
+    // Plain text over several lines in brackets is for the whole parser.
+    expect(left).toBeLessThan(100);
   });
 
   it("names what is repeated, with its line", async () => {
