@@ -12,6 +12,8 @@ export interface Peer {
 
 /** The body of an answer that is written piece by piece. */
 export interface BodyWriter {
+  /** What is written in one turn of the event loop goes out together anyway: nobody has to gather it. */
+  readonly batches?: boolean;
   /**
    * False: more than the connection takes at the moment; wait for `drained`. `whenSent` is called when the chunk's
    * memory is not looked at any more; not every transport says so, and none does once the client is gone.

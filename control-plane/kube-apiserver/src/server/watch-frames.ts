@@ -72,15 +72,26 @@ function hasKeptBytes(type: WatchEventType, event: StorageEvent, form: FrameForm
 export class FrameCache {
   #event: StorageEvent | undefined;
   #frames = new Map<string, Buffer>();
+  /** The last answer: most watchers want what the one before wanted. */
+  #type: WatchEventType = "ADDED";
+  #key = "";
+  #hasHeader = false;
+  #frame: Buffer | undefined;
 
   frame(type: WatchEventType, event: StorageEvent, key: string, form: FrameForm, hasHeader: boolean): Buffer {
     if (this.#event !== event) {
       this.#event = event;
       this.#frames = new Map();
+    } else if (this.#frame !== undefined && this.#type === type && this.#key === key && this.#hasHeader === hasHeader) {
+      return this.#frame;
     }
     const full = hasHeader ? `${type} ${key} header` : `${type} ${key}`;
     let frame = this.#frames.get(full);
     if (frame === undefined) this.#frames.set(full, (frame = makeFrame(type, event, form, hasHeader)));
+    this.#type = type;
+    this.#key = key;
+    this.#hasHeader = hasHeader;
+    this.#frame = frame;
     return frame;
   }
 }

@@ -136,7 +136,8 @@ export class WatchStream implements StorageWatcher {
 
   #pushEvent(frame: Buffer): void {
     this.#options.sizes.observe(frame.length);
-    this.#push(frame);
+    if (this.#body.batches !== true || this.#isBlocked || this.#queue.length > 0) this.#push(frame);
+    else if (!this.#body.write(frame)) this.#block();
   }
 
   #push(frame: Buffer): void {
