@@ -19,6 +19,8 @@ export async function openEmbeddedStore(options: {
   readonly random?: Random | undefined;
   /** False: writes are acknowledged before they are on disk. */
   readonly isSynced?: boolean | undefined;
+  /** After so many changes the index is saved, if that is a good part of what there is. */
+  readonly indexedAfter?: number | undefined;
 }): Promise<Engine> {
   const { dataDir, clock, random } = options;
   const log = options.logger.child({ component: "store" });
@@ -34,10 +36,17 @@ export async function openEmbeddedStore(options: {
     const journal = await LmdbJournal.open(await library, path, options.isSynced ?? true);
     owned.add(() => journal.close());
     await syncDirectory(dataDir);
-    const initial = journal.restore();
+    const initial = await journal.restore();
     const tookMs = Math.round(clock.monotonicMs() - startedAtMs);
-    log.info("store opened", { dataDir, revision: initial.revision, keys: initial.records.length, tookMs });
-    return new MvccStore({ journal, clock, random, initial, closed: () => owned[Symbol.asyncDispose]() });
+    log.info("store opened", { dataDir, revision: initial.revision, keys: initial.index.size, tookMs });
+    return new MvccStore({
+      journal,
+      clock,
+      random,
+      initial,
+      indexedAfter: options.indexedAfter,
+      closed: () => owned[Symbol.asyncDispose](),
+    });
   } catch (error) {
     await owned[Symbol.asyncDispose]();
     throw error instanceof StoreError ? error : new StoreError("unavailable", String(error), { cause: error });

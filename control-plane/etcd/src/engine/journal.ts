@@ -1,6 +1,8 @@
 import type { LeaseRecord } from "../lease/lease-table.ts";
-import type { Version } from "../mvcc/key-index.ts";
+import type { IndexBlock, Version } from "../mvcc/key-index.ts";
+import type { LogRow } from "../mvcc/version-row.ts";
 import type { LeaseId, Revision } from "../store/store.ts";
+import type { IndexFile } from "./index-file.ts";
 
 /** What becomes durable together, or not at all. */
 export interface JournalEntry {
@@ -11,6 +13,8 @@ export interface JournalEntry {
   readonly compacted?: Revision | undefined;
   /** Versions that nobody can see any more. */
   readonly dropped: readonly Version[];
+  /** The saved index that is in force from now on. */
+  readonly index?: IndexFile | undefined;
 }
 
 export type LeaseChange =
@@ -29,6 +33,10 @@ export interface Journal {
   write(entry: JournalEntry): Promise<void> | undefined;
   /** The value of a version that was written; undefined when it is gone. */
   load(version: Version): Buffer | undefined;
+  /** The log from a revision on, without values. Absent: nothing outlives the process. */
+  rows?(from: Revision): Iterable<LogRow>;
+  /** Saves the index as it is at a revision, so that a later opening reads it instead of the log before. */
+  saveIndex?(revision: Revision, blocks: Iterable<IndexBlock>): Promise<IndexFile>;
   /** Longer keys are refused. */
   readonly maxKeyBytes: number;
   /** Whether values live here, so that memory can forget them after a write. */

@@ -3,25 +3,29 @@ import { open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type * as Lmdb from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
-import type { Version } from "../mvcc/key-index.ts";
-import { restore, type LogRow } from "../mvcc/restore.ts";
+import type { IndexBlock, Version } from "../mvcc/key-index.ts";
+import { restore, type SavedIndex } from "../mvcc/restore.ts";
+import type { LogRow } from "../mvcc/version-row.ts";
 import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError, type Revision } from "../store/store.ts";
+import { readIndexFile, removeIndexFiles, writeIndexFile, type IndexFile } from "./index-file.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import { MEND } from "./lmdb-file.ts";
 import {
+  added,
   checksum,
+  checksumOfKey,
   leaseKey,
   LEASES,
   openJson,
   sealJson,
   SETTINGS,
   logKey,
+  logKeyOf,
   LOG_ROWS,
   MAX_KEY_BYTES,
   parseLogKey,
   settingKey,
-  sumWith,
 } from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
 
@@ -34,12 +38,15 @@ export class LmdbJournal implements Journal {
   readonly maxKeyBytes = MAX_KEY_BYTES;
   #db: Lmdb.RootDatabase<Buffer, Buffer>;
   readonly #path: string;
-  /** Sum of the checksums of all log keys: it tells when one is missing, or is not what was written. */
-  #sum = 0;
+  readonly #isSynced: boolean;
+  #sums: Sums = { log: 0, tail: { after: 0, sum: 0 } };
+  /** For the index that is being saved. */
+  #nextTail: Tail | undefined;
   readonly #open: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>;
 
-  private constructor(path: string, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
+  private constructor(path: string, isSynced: boolean, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
     this.#open = openFile;
+    this.#isSynced = isSynced;
     this.#db = openFile(path);
     this.#path = path;
   }
@@ -59,7 +66,7 @@ export class LmdbJournal implements Journal {
         maxDbs: 1,
         ...NO_TURN_BATCHING,
       });
-    const journal = guard(path, () => new LmdbJournal(path, openFile));
+    const journal = guard(path, () => new LmdbJournal(path, isSynced, openFile));
     try {
       await journal.#checkFormat();
     } catch (error) {
@@ -69,36 +76,36 @@ export class LmdbJournal implements Journal {
     return journal;
   }
 
-  /** Reads everything but the values. */
-  restore(): InitialState {
-    return guard(this.#path, () => {
-      const compacted = this.#setting<Revision>("compacted") ?? 0;
-      const leases: LeaseRecord[] = [];
-      for (const { value } of this.#db.getRange(LEASES)) leases.push(parseLease(value));
-      const settings = new Map<string, unknown>();
-      for (const { key, value } of this.#db.getRange(SETTINGS) as Iterable<{ key: unknown; value: Buffer }>) {
-        const name = (key as Buffer).toString("utf8", 1);
-        if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), openJson(value));
-      }
-      const restored = restore(this.#rows(), compacted);
-      const sum = this.#setting<number>("sum");
-      if (sum !== undefined && sum !== this.#sum) {
-        throw new StoreError("corrupt", `${this.#path} is damaged: its log is not what was written; ${MEND}`);
-      }
-      return { ...restored, compacted, leases, settings };
-    });
+  /** Reads everything but the values: the saved index, and the log since then. */
+  async restore(): Promise<InitialState> {
+    const inForce = guard(this.#path, () => this.#setting<IndexFile>("index"));
+    const sums = guard(this.#path, () => this.#setting<Sums>("sums"));
+    const isUsable = inForce !== undefined && sums?.tail.after === inForce.revision;
+    const saved = isUsable ? await readIndexFile(this.#path, inForce) : undefined;
+    await removeIndexFiles(this.#path, inForce?.id);
+    const state = guard(this.#path, () => this.#restore(saved, sums));
+    // All of the file went through memory. It need not stay there.
+    if (saved === undefined) await this.#reopen();
+    return { ...state, replayedFrom: saved?.revision ?? 0 };
   }
 
   write(entry: JournalEntry): Promise<void> {
-    let sum = this.#sum;
+    let { log, tail } = this.#sums;
+    let next = this.#nextTail;
+    const count = (key: Buffer, revision: Revision, sign: 1 | -1): void => {
+      const change = sign * checksumOfKey(key);
+      log = added(log, change);
+      tail = withChange(tail, revision, change);
+      if (next !== undefined) next = withChange(next, revision, change);
+    };
     const written = this.#db.batch(() => {
       if (entry.compacted !== undefined) this.#put(settingKey("compacted"), entry.compacted);
       for (const change of entry.changes) {
         const value = change.value as Buffer;
         change.crc = checksum(value);
         // Appending fills pages to the brim. The batch tells of failures; its parts need not repeat it.
-        const key = logKey(change, change.crc);
-        sum = sumWith(sum, key);
+        const key = logKey(change);
+        count(key, change.modRevision, 1);
         this.#db.put(key, value, APPEND).catch(ignore);
       }
       for (const change of entry.leases) {
@@ -111,15 +118,22 @@ export class LmdbJournal implements Journal {
         else this.#put(settingKey(KEPT + name), value);
       }
       for (const version of entry.dropped) {
-        const key = logKey(version, version.crc);
-        sum = sumWith(sum, key, -1);
+        const key = logKey(version);
+        count(key, version.modRevision, -1);
         this.#db.remove(key).catch(ignore);
       }
-      if (sum !== this.#sum) this.#put(settingKey("sum"), sum);
+      if (entry.index !== undefined) {
+        this.#put(settingKey("index"), entry.index);
+        if (next !== undefined) tail = next;
+        next = undefined;
+      }
+      if (log !== this.#sums.log || tail !== this.#sums.tail) this.#put(settingKey("sums"), { log, tail });
     });
     return written.then(
-      () => {
-        this.#sum = sum;
+      async () => {
+        this.#sums = { log, tail };
+        this.#nextTail = next;
+        if (entry.index !== undefined) await removeIndexFiles(this.#path, entry.index.id);
       },
       async (error: unknown) => {
         throw await commitFailure(this.#path, error);
@@ -127,8 +141,13 @@ export class LmdbJournal implements Journal {
     );
   }
 
+  saveIndex(revision: Revision, blocks: Iterable<IndexBlock>): Promise<IndexFile> {
+    this.#nextTail = { after: revision, sum: 0 };
+    return writeIndexFile(this.#path, revision, blocks, this.#isSynced);
+  }
+
   load(version: Version): Buffer | undefined {
-    const value = guard(this.#path, () => this.#db.getBinary(logKey(version, version.crc)));
+    const value = guard(this.#path, () => this.#db.getBinary(logKey(version)));
     if (value !== undefined && checksum(value) !== version.crc) {
       throw new StoreError(
         "corrupt",
@@ -186,14 +205,51 @@ export class LmdbJournal implements Journal {
     await this.#db.batch(() => this.#put(settingKey("format"), FORMAT));
   }
 
-  *#rows(): Iterable<LogRow> {
-    this.#sum = 0;
-    for (const key of this.#db.getKeys(LOG_ROWS)) {
+  *rows(from: Revision): Iterable<LogRow> {
+    for (const { row } of this.#keys(from)) yield row;
+  }
+
+  *#keys(from: Revision): Iterable<{ readonly key: Buffer; readonly row: LogRow }> {
+    for (const key of this.#db.getKeys({ start: logKeyOf(from), end: LOG_ROWS.end })) {
       const row = parseLogKey(key);
       if (row === undefined) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry; ${MEND}`);
-      this.#sum = sumWith(this.#sum, key);
-      yield row;
+      yield { key, row };
     }
+  }
+
+  #restore(saved: SavedIndex | undefined, sums: Sums | undefined): Omit<InitialState, "replayedFrom"> {
+    const compacted = this.#setting<Revision>("compacted") ?? 0;
+    const leases: LeaseRecord[] = [];
+    for (const { value } of this.#db.getRange(LEASES)) leases.push(parseLease(value));
+    const settings = new Map<string, unknown>();
+    for (const { key, value } of this.#db.getRange(SETTINGS) as Iterable<{ key: unknown; value: Buffer }>) {
+      const name = (key as Buffer).toString("utf8", 1);
+      if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), openJson(value));
+    }
+    let sum = 0;
+    const keys = this.#keys(saved === undefined ? 0 : saved.revision + 1);
+    const rows = function* (): Iterable<LogRow> {
+      for (const { key, row } of keys) {
+        sum = added(sum, checksumOfKey(key));
+        yield row;
+      }
+    };
+    const { dropped, ...state } = restore(rows(), compacted, saved);
+    const expected = saved === undefined ? sums?.log : sums?.tail.sum;
+    if (expected !== undefined && expected !== sum) {
+      throw new StoreError("corrupt", `${this.#path} is damaged: the log is not complete; ${MEND}`);
+    }
+    this.#sums = sums ?? { log: sum, tail: { after: 0, sum } };
+    // A compaction may have removed from the log what the index had.
+    const isThere = (version: Version): boolean =>
+      version.modRevision > (saved?.revision ?? 0) || this.#db.doesExist(logKey(version));
+    return { ...state, dropped: dropped.filter(isThere), compacted, leases, settings };
+  }
+
+  async #reopen(): Promise<void> {
+    if (this.totalBytes < REOPENED_BYTES) return;
+    await this.#db.close();
+    this.#db = guard(this.#path, () => this.#open(this.#path));
   }
 
   #put(key: Buffer, value: unknown): void {
@@ -205,6 +261,25 @@ export class LmdbJournal implements Journal {
     return value === undefined ? undefined : (openJson(value) as T);
   }
 }
+
+/** Sums over checksums of log keys: they tell when one is missing, or is not what was written. */
+interface Sums {
+  /** Of the whole log. */
+  readonly log: number;
+  readonly tail: Tail;
+}
+
+/** Of what came after the revision of the saved index. */
+interface Tail {
+  readonly after: Revision;
+  readonly sum: number;
+}
+
+const withChange = (tail: Tail, revision: Revision, change: number): Tail =>
+  revision > tail.after ? { after: tail.after, sum: added(tail.sum, change) } : tail;
+
+/** A file that is smaller may stay in memory whole. */
+const REOPENED_BYTES = 32 * 1024 * 1024;
 
 /** Settings that users of the engine keep, beside its own. */
 const KEPT = "kept/";

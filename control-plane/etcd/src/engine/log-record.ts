@@ -1,7 +1,6 @@
 import { crc32 } from "node:zlib";
 import type { Version } from "../mvcc/key-index.ts";
-import type { LogRow } from "../mvcc/restore.ts";
-import { leaseIdFrom } from "../store/lease-id.ts";
+import { readRow, ROW_HEADER_BYTES, writeRow, type LogRow } from "../mvcc/version-row.ts";
 import { StoreError, type LeaseId, type Revision } from "../store/store.ts";
 
 /**
@@ -16,7 +15,7 @@ import { StoreError, type LeaseId, type Revision } from "../store/store.ts";
 const SETTING = 0;
 const LEASE = 1;
 const LOG = 2;
-const HEADER_BYTES = 32;
+const HEADER_BYTES = 1 + ROW_HEADER_BYTES;
 
 /** LMDB takes keys of 1978 bytes; the rest is the header. */
 export const MAX_KEY_BYTES = 1_900;
@@ -38,18 +37,18 @@ export function leaseKey(id: LeaseId): Buffer {
 }
 
 /** The key under which `version` is written. */
-export function logKey(version: Version, crc: number): Buffer {
-  const { key } = version.record;
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + key.length);
+export function logKey(version: Version): Buffer {
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + version.record.key.length);
   bytes[0] = LOG;
-  bytes.writeUIntBE(version.modRevision, 1, 6);
-  bytes.writeUIntBE(version.sub, 7, 3);
-  bytes.writeUIntBE(version.createRevision, 10, 6);
-  bytes.writeUInt32BE(version.version, 16);
-  if (version.lease === 0) bytes.fill(0, 20, 28);
-  else bytes.writeBigInt64BE(BigInt(version.lease), 20);
-  bytes.writeInt32BE(crc, 28);
-  bytes.write(key, HEADER_BYTES, "latin1");
+  writeRow(bytes, 1, version);
+  return bytes;
+}
+
+/** Where the log rows of `revision` begin. */
+export function logKeyOf(revision: Revision): Buffer {
+  const bytes = Buffer.alloc(7);
+  bytes[0] = LOG;
+  bytes.writeUIntBE(revision, 1, 6);
   return bytes;
 }
 
@@ -57,9 +56,13 @@ export function checksum(value: Buffer): number {
   return crc32(value) | 0; // signed: a small integer to the engine
 }
 
-/** A sum over all log keys with one key more, or (`sign` -1) less. */
-export function sumWith(sum: number, key: Buffer, sign: 1 | -1 = 1): number {
-  return (sum + sign * crc32(key) + SUM_LIMIT) % SUM_LIMIT;
+export function checksumOfKey(key: Buffer): number {
+  return crc32(key);
+}
+
+/** A sum of checksums with one more, or (negative) one less. */
+export function added(sum: number, change: number): number {
+  return (sum + change + SUM_LIMIT) % SUM_LIMIT;
 }
 
 const SUM_LIMIT = 2 ** 48;
@@ -88,20 +91,5 @@ function damaged(cause?: unknown): StoreError {
 /** Undefined when the bytes are not a log key. */
 export function parseLogKey(bytes: Buffer): LogRow | undefined {
   if (bytes.length <= HEADER_BYTES || bytes[0] !== LOG) return undefined;
-  const modRevision: Revision = bytes.readUIntBE(1, 6);
-  return {
-    key: bytes.toString("latin1", HEADER_BYTES),
-    modRevision,
-    sub: bytes.readUIntBE(7, 3),
-    createRevision: bytes.readUIntBE(10, 6),
-    version: bytes.readUInt32BE(16),
-    lease: leaseAt(bytes, 20),
-    crc: bytes.readInt32BE(28),
-  };
-}
-
-function leaseAt(bytes: Buffer, at: number): LeaseId {
-  const high = bytes.readInt32BE(at);
-  // Small ids, and none, are the rule.
-  return high === 0 ? bytes.readUInt32BE(at + 4) : leaseIdFrom(bytes.readBigInt64BE(at));
+  return readRow(bytes, 1, bytes.length);
 }

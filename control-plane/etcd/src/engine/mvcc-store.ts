@@ -1,8 +1,8 @@
 import { systemRandom, type Clock, type Random } from "@coracle/base";
 import { LeaseTable, type LeaseRecord } from "../lease/lease-table.ts";
 import { Mvcc, leaseNotFoundError } from "../mvcc/mvcc.ts";
-import type { KeyRecord, Version } from "../mvcc/key-index.ts";
-import { fromByteKey } from "../mvcc/key-range.ts";
+import type { KeyIndex, KeyRecord, Version } from "../mvcc/key-index.ts";
+import { fromByteKey, type ByteKey } from "../mvcc/key-range.ts";
 import {
   StoreError,
   type LeaseId,
@@ -17,20 +17,22 @@ import {
 } from "../store/store.ts";
 import { WatchHub } from "../watch/watch-hub.ts";
 import type { Engine, LeaseState, StoreView } from "./engine.ts";
+import type { IndexFile } from "./index-file.ts";
 import type { Journal, LeaseChange, SettingChange } from "./journal.ts";
 
 /** What an engine found when it was opened. */
 export interface InitialState {
   readonly revision: Revision;
   readonly compacted: Revision;
-  /** In key order. */
-  readonly records: readonly KeyRecord[];
-  /** Changes at and after `compacted`, in order. */
-  readonly history: readonly Version[];
+  readonly index: KeyIndex;
+  /** Keys that have several versions, or none that exists. */
+  readonly layered: readonly KeyRecord[];
   /** Versions that a compaction had yet to remove. */
   readonly dropped: readonly Version[];
   readonly leases: readonly LeaseRecord[];
   readonly settings: ReadonlyMap<string, unknown>;
+  /** Where the log had to be read from; before that an index was saved. */
+  readonly replayedFrom: Revision;
 }
 
 /** A lease found on disk lives at least so long, so that its owner can come back and renew it. */
@@ -39,6 +41,13 @@ const LEASE_GRACE_MS = 5_000;
 const MAX_LEASE_ID = 2 ** 31 - 1;
 /** Versions removed in one commit, so that a compaction never holds up writers for long. */
 const DROP_SLICE = 1_000;
+/** The index is saved when at least so many changes would have to be replayed, and a good part of what there is. */
+const INDEXED_AFTER = 50_000;
+const REPLAYED_PART = 4;
+/** At the end there is time for it sooner. */
+const SOONER_AT_END = 5;
+/** Chunks of the index looked at before other work gets a turn. */
+const PACKED_AT_ONCE = 64;
 
 interface Waiter {
   readonly settle: () => void;
@@ -65,6 +74,7 @@ export class MvccStore implements Engine {
   readonly #leases: LeaseTable;
   readonly #journal: Journal;
   readonly #random: Random;
+  readonly #indexedAfter: number;
   readonly #released: (() => Promise<void>) | undefined;
   #group: Group = emptyGroup();
   #settings = new Map<string, unknown>();
@@ -72,6 +82,14 @@ export class MvccStore implements Engine {
   /** Views that are open: what they hold is not removed. */
   #views = 0;
   #writing: Promise<void> | undefined;
+  /** Changes that an opening would have to replay. */
+  #sinceIndex = 0;
+  #savingIndex: Promise<void> | undefined;
+  /** Of the index in force; if there is none, of the one that is being saved. */
+  #indexRevision: Revision | undefined;
+  /** Saved, and in force with the next commit that leaves nothing to drop. */
+  #savedIndex: IndexFile | undefined;
+  #packing = false;
   #flushIsDue = false;
   #publishing = false;
   #closed = false;
@@ -81,6 +99,7 @@ export class MvccStore implements Engine {
     readonly clock: Clock;
     readonly random?: Random | undefined;
     readonly initial?: InitialState | undefined;
+    readonly indexedAfter?: number | undefined;
     /** Called at the end, when nothing is under way any more. */
     readonly closed?: (() => Promise<void>) | undefined;
   }) {
@@ -88,10 +107,14 @@ export class MvccStore implements Engine {
     this.#released = closed;
     this.#journal = journal;
     this.#random = random;
+    this.#indexedAfter = options.indexedAfter ?? INDEXED_AFTER;
     // As etcd, an empty store is at revision 1.
     this.#mvcc = new Mvcc((version) => this.#load(version), {
       revision: initial?.revision ?? 1,
       compacted: initial?.compacted ?? 0,
+      index: initial?.index,
+      layered: initial?.layered,
+      readLog: journal.rows?.bind(journal),
     });
     this.#hub = new WatchHub(this.#mvcc);
     this.#leases = new LeaseTable(clock, (lease) => this.#expire(lease));
@@ -180,7 +203,8 @@ export class MvccStore implements Engine {
     const versions: Version[] = [];
     this.#mvcc.index.forEach(EVERYTHING, ({ newest }) => {
       for (let version = newest; version !== undefined; version = version.older) {
-        if (version.modRevision <= revision) versions.push(version);
+        const isForgotten = version.version === 0 && version.modRevision < compacted;
+        if (version.modRevision <= revision && !isForgotten) versions.push(version);
       }
     });
     versions.sort((a, b) => a.modRevision - b.modRevision || a.sub - b.sub);
@@ -241,7 +265,7 @@ export class MvccStore implements Engine {
 
   async compact(revision: Revision): Promise<void> {
     this.#checkOpen();
-    this.#dropped = this.#dropped.concat(this.#mvcc.compact(revision));
+    this.#dropped = this.#dropped.concat(this.#mvcc.compact(revision, this.#indexRevision));
     this.#group.compacted = revision;
     await new Promise<void>((settle, reject) => this.#enqueue({ settle, reject }));
   }
@@ -258,24 +282,29 @@ export class MvccStore implements Engine {
       if (this.#writing === undefined) this.#flush();
       await this.#writing;
     }
+    await this.#saveIndexAtEnd();
     this.#leases[Symbol.dispose]();
     this.#hub.close(closedError());
     await this.#released?.();
   }
 
   #restore(initial: InitialState, clock: Clock): void {
-    this.#mvcc.index.load(initial.records);
+    this.#sinceIndex = initial.revision - initial.replayedFrom;
+    if (initial.replayedFrom > 0) this.#indexRevision = initial.replayedFrom;
     this.#dropped = [...initial.dropped];
     this.#settings = new Map(initial.settings);
-    for (const change of initial.history) this.#mvcc.history.append(change);
     for (const { id, ttlSeconds, expiresAt } of initial.leases) {
       const ttlMs = ttlSeconds * 1000;
       this.#leases.add(id, ttlMs, Math.min(ttlMs, Math.max(expiresAt - clock.now(), LEASE_GRACE_MS)));
     }
     if (initial.leases.length === 0) return;
-    for (const { key, newest } of initial.records) {
-      if (newest !== undefined && newest.lease !== 0) this.#leases.attach(newest.lease, key);
-    }
+    this.#mvcc.index.forEach(
+      EVERYTHING,
+      ({ key, newest }) => {
+        if (newest !== undefined && newest.lease !== 0) this.#leases.attach(newest.lease, key);
+      },
+      (packed) => !packed.isLeased,
+    );
   }
 
   #checkOpen(): void {
@@ -348,19 +377,24 @@ export class MvccStore implements Engine {
   #flush(): void {
     const group = this.#group;
     const isHeld = this.#views > 0;
-    if (!hasWork(group) && (isHeld || this.#dropped.length === 0)) return;
+    if (!hasWork(group) && (isHeld || (this.#dropped.length === 0 && this.#savedIndex === undefined))) return;
     this.#group = emptyGroup();
     const isPart = isHeld || this.#dropped.length > DROP_SLICE;
     const dropped = isPart ? this.#dropped.splice(0, isHeld ? 0 : DROP_SLICE) : this.#dropped;
     if (!isPart) this.#dropped = [];
     const { changes, leases, settings, compacted } = group;
-    const written = this.#journal.write({ changes, leases, settings, compacted, dropped });
+    const index = isPart ? undefined : this.#savedIndex;
+    if (index !== undefined) this.#savedIndex = undefined;
+    const written = this.#journal.write({ changes, leases, settings, compacted, dropped, index });
     if (written === undefined) {
       this.#committed(group);
       return;
     }
     this.#writing = written.then(
-      () => this.#committed(group),
+      () => {
+        this.#indexRevision = index?.revision ?? this.#indexRevision;
+        this.#committed(group);
+      },
       (error: unknown) => this.#failed(group, dropped, error),
     );
   }
@@ -373,7 +407,54 @@ export class MvccStore implements Engine {
     this.#publishing = false;
     if (this.#journal.keepsValues) for (const change of group.changes) change.value = undefined;
     for (const waiter of group.waiters) waiter.settle();
+    this.#sinceIndex += group.changes.length;
+    if (this.#sinceIndex >= this.#indexedAfter) this.#saveIndexIfDue();
+    if (group.compacted !== undefined && this.#journal.keepsValues) this.#pack("");
     if (hasWork(this.#group) || (this.#dropped.length > 0 && this.#views === 0)) this.#scheduleFlush();
+  }
+
+  #saveIndexIfDue(): void {
+    if (this.#savingIndex !== undefined || this.#savedIndex !== undefined || this.#closed) return;
+    if (this.#sinceIndex < (this.#mvcc.index.size + this.#mvcc.changeCount) / REPLAYED_PART) return;
+    this.#savingIndex = this.#saveIndex().finally(() => {
+      this.#savingIndex = undefined;
+      if (!this.#closed) this.#scheduleFlush();
+    });
+  }
+
+  /** A failure is no harm: the log has everything. */
+  async #saveIndex(): Promise<void> {
+    const { committed } = this.#mvcc;
+    const saved = this.#sinceIndex;
+    this.#indexRevision ??= committed;
+    try {
+      this.#savedIndex = await this.#journal.saveIndex?.(committed, this.#mvcc.index.blocks(committed));
+    } catch {
+      this.#savedIndex = undefined;
+    }
+    this.#sinceIndex -= saved;
+  }
+
+  /** Everything is written by now, but for what compactions dropped. */
+  async #saveIndexAtEnd(): Promise<void> {
+    await this.#savingIndex;
+    if (this.#sinceIndex >= this.#indexedAfter / SOONER_AT_END) await this.#saveIndex();
+    if (this.#savedIndex === undefined) return;
+    this.#views = 0;
+    for (let before = Infinity; this.#savedIndex !== undefined && this.#dropped.length < before;) {
+      before = this.#dropped.length;
+      this.#flush();
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#writing;
+    }
+  }
+
+  /** Makes what has not changed for a while small, a few keys at a time. */
+  #pack(from: ByteKey): void {
+    if (this.#packing && from === "") return;
+    const next = this.#mvcc.index.pack(from, this.#mvcc.compacted, PACKED_AT_ONCE);
+    this.#packing = next !== undefined && !this.#closed;
+    if (next !== undefined && this.#packing) setImmediate(() => this.#pack(next));
   }
 
   /** Those that came after stand on what failed, so they fail too. */

@@ -205,7 +205,8 @@ describe("random operations against a naive model", () => {
     const random = createSeededRandom(11);
     const model = new NaiveStore();
     const dataDir = await mkdtemp(join(tmpdir(), "store-model-"));
-    const open = (): Promise<Store> => openEmbeddedStore({ dataDir, clock: createFakeClock(), logger: silentLogger });
+    const open = (): Promise<Store> =>
+      openEmbeddedStore({ dataDir, clock: createFakeClock(), logger: silentLogger, indexedAfter: 40 });
     let store = await open();
     await Promise.all(LEASES.map((lease) => store.grantLease(1_000, lease)));
     try {

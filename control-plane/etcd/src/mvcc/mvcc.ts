@@ -14,8 +14,10 @@ import {
 } from "../store/store.ts";
 import { History } from "./history.ts";
 import { KeyIndex, visibleAt, type KeyRecord, type Version } from "./key-index.ts";
-import { fromByteKey, toByteKey, toKeyRange } from "./key-range.ts";
+import type { PackedRows } from "./packed-rows.ts";
+import { fromByteKey, toByteKey, toKeyRange, type ByteKey } from "./key-range.ts";
 import { chooseBranch, checkTxn } from "./txn-rules.ts";
+import type { LogRow } from "./version-row.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -26,6 +28,17 @@ export type ValueLoader = (version: Version) => Buffer;
 type ChosenOp =
   | Exclude<Op, { readonly type: "txn" }>
   | { readonly type: "chosen"; readonly succeeded: boolean; readonly ops: readonly ChosenOp[] };
+
+/** Where the rules take up: what is known of the time before. */
+export interface MvccStart {
+  readonly revision: Revision;
+  readonly compacted: Revision;
+  readonly index?: KeyIndex | undefined;
+  /** Keys that have several versions, or none that exists. */
+  readonly layered?: readonly KeyRecord[] | undefined;
+  /** The log from a revision on. What happened before the start is not in the history, but there. */
+  readonly readLog?: ((from: Revision) => Iterable<LogRow>) | undefined;
+}
 
 /** What evaluating a transaction did to the state. */
 export interface Evaluation {
@@ -39,15 +52,23 @@ export interface Evaluation {
  * `committed`, and visible to readers and in the history, when the engine says so, or are undone.
  */
 export class Mvcc {
-  readonly #index = new KeyIndex();
+  readonly #index: KeyIndex;
   readonly #history = new History();
+  readonly #startedAt: Revision;
+  readonly #readLog: ((from: Revision) => Iterable<LogRow>) | undefined;
+  /** What the next compaction has to look at, beside the history. */
+  #layered: Set<KeyRecord>;
   readonly #load: ValueLoader;
   #head: Revision;
   #committed: Revision;
   #compacted: Revision;
 
-  constructor(load: ValueLoader, start: { readonly revision: Revision; readonly compacted: Revision }) {
+  constructor(load: ValueLoader, start: MvccStart) {
     this.#load = load;
+    this.#index = start.index ?? new KeyIndex();
+    this.#layered = new Set(start.layered);
+    this.#readLog = start.readLog;
+    this.#startedAt = start.revision;
     this.#head = start.revision;
     this.#committed = start.revision;
     this.#compacted = start.compacted;
@@ -68,9 +89,30 @@ export class Mvcc {
     return this.#compacted;
   }
 
-  /** Committed changes since the last compaction. */
-  get history(): History {
-    return this.#history;
+  /** Committed changes since the start, or since the last compaction. */
+  get changeCount(): number {
+    return this.#history.length;
+  }
+
+  /** Committed changes at and after `from`, in order and whole revisions: so many, or a few more, or all there are. */
+  changesFrom(from: Revision, count: number): readonly Version[] {
+    const changes: Version[] = [];
+    const isFull = (next: Revision): boolean =>
+      changes.length >= count && (changes.at(-1) as Version).modRevision < next;
+    if (from <= this.#startedAt && this.#readLog !== undefined) {
+      for (const row of this.#readLog(from)) {
+        if (row.modRevision > this.#startedAt) break;
+        if (isFull(row.modRevision)) return changes;
+        const change = this.#versionOf(row);
+        if (change !== undefined) changes.push(change);
+      }
+    }
+    for (let at = this.#history.positionOf(from); at < this.#history.length; at++) {
+      const change = this.#history.at(at) as Version;
+      if (isFull(change.modRevision)) break;
+      changes.push(change);
+    }
+    return changes;
   }
 
   get index(): KeyIndex {
@@ -127,8 +169,8 @@ export class Mvcc {
   deleteKeys(keys: Iterable<string>): readonly Version[] {
     const changes: Version[] = [];
     for (const key of [...keys].toSorted(byByteOrder)) {
-      const record = this.#index.get(key);
-      if (record?.newest !== undefined && record.newest.version > 0) this.#bury(record, this.#head + 1, changes);
+      const { newest } = this.#index.get(key) ?? {};
+      if (newest !== undefined && newest.version > 0) this.#bury(key, this.#head + 1, changes);
     }
     if (changes.length > 0) this.#head++;
     return changes;
@@ -152,21 +194,46 @@ export class Mvcc {
 
   /**
    * Forgets what no reader at or after `revision` can see, and returns it. Changes made at `revision` itself stay in
-   * the history, so that a watch can start there.
+   * the history, so that a watch can start there. Deletions after `keptAfter` are remembered: a saved index knows the
+   * keys, and not that they were deleted.
    */
-  compact(revision: Revision): Version[] {
+  compact(revision: Revision, keptAfter: Revision = Infinity): Version[] {
     if (revision <= this.#compacted) throw new CompactedError(this.#compacted);
     if (revision > this.#committed) throw futureRevisionError();
-    this.#compacted = revision;
     const dropped: Version[] = [];
+    for (const record of this.#layered) this.#compactRecord(record, revision, keptAfter, dropped);
+    this.#compacted = revision;
     for (const change of this.#history.dropBefore(revision)) {
       dropOlder(change, dropped);
-      if (change.version === 0) this.#unlink(change, dropped);
+      if (change.version > 0) continue;
+      if (change.modRevision > keptAfter) this.#layered.add(change.record);
+      else this.#unlink(change, dropped);
     }
     for (let at = 0; this.#history.at(at)?.modRevision === revision; at++) {
       dropOlder(this.#history.at(at) as Version, dropped);
     }
     return dropped;
+  }
+
+  #compactRecord(record: KeyRecord, revision: Revision, keptAfter: Revision, dropped: Version[]): void {
+    let visible = record.newest;
+    while (visible !== undefined && visible.modRevision > revision) visible = visible.older;
+    // What the history has leads to all that is older.
+    if (visible !== undefined && (visible.modRevision <= this.#startedAt || visible.modRevision < this.#compacted)) {
+      dropOlder(visible, dropped);
+      const isForgotten = visible.version === 0 && visible.modRevision < revision;
+      if (isForgotten && visible.modRevision <= keptAfter) this.#unlink(visible, dropped);
+    }
+    const { newest } = record;
+    const isLayered = newest !== undefined && (newest.older !== undefined || newest.version === 0);
+    if (!isLayered) this.#layered.delete(record);
+  }
+
+  /** What a row of the log is about; undefined when it is gone. */
+  #versionOf(row: LogRow): Version | undefined {
+    let version = this.#index.get(row.key)?.newest;
+    while (version !== undefined && version.modRevision > row.modRevision) version = version.older;
+    return version?.modRevision === row.modRevision ? version : undefined;
   }
 
   /** Fails as etcd does when `revision` can not be read. */
@@ -198,12 +265,19 @@ export class Mvcc {
     const limit = request.limit !== undefined && request.limit > 0 ? request.limit : Infinity;
     const kvs: KeyValue[] = [];
     let count = 0;
-    this.#index.forEach(range, (record) => {
+    const visit = (record: KeyRecord): void => {
       const version = visibleAt(record, at);
       if (version === undefined) return;
       if (count++ >= limit || request.countOnly === true) return;
       kvs.push(request.keysOnly === true ? toKeyValue(version, NOTHING) : this.keyValue(version));
-    });
+    };
+    // Those that are only counted.
+    const passOver = (packed: PackedRows): boolean => {
+      if ((count < limit && request.countOnly !== true) || packed.newestRevision > at) return false;
+      count += packed.length;
+      return true;
+    };
+    this.#index.forEach(range, visit, passOver);
     return { revision: now, kvs, count, more: request.countOnly !== true && count > limit };
   }
 
@@ -226,12 +300,12 @@ export class Mvcc {
       case "put":
         return this.#put(op, revision, changes);
       case "delete": {
-        const doomed: KeyRecord[] = [];
-        this.#index.forEach(toKeyRange(op.key, op.end), (record) => {
-          if (record.newest !== undefined && record.newest.version > 0) doomed.push(record);
+        const doomed: Version[] = [];
+        this.#index.forEach(toKeyRange(op.key, op.end), ({ newest }) => {
+          if (newest !== undefined && newest.version > 0) doomed.push(newest);
         });
-        const deleted = doomed.map((record) => this.previousKeyValue(record.newest) as KeyValue);
-        for (const record of doomed) this.#bury(record, revision, changes);
+        const deleted = doomed.map((version) => this.previousKeyValue(version) as KeyValue);
+        for (const { record } of doomed) this.#bury(record.key, revision, changes);
         return { type: "delete", deleted };
       }
       case "range":
@@ -267,7 +341,8 @@ export class Mvcc {
     return { type: "put", previous: this.previousKeyValue(older) };
   }
 
-  #bury(record: KeyRecord, revision: Revision, changes: Version[]): void {
+  #bury(key: ByteKey, revision: Revision, changes: Version[]): void {
+    const record = this.#index.getOrCreate(key);
     const change: Version = {
       record,
       modRevision: revision,
@@ -323,8 +398,14 @@ function toKeyValue(version: Version, value: Buffer): KeyValue {
 }
 
 function dropOlder(change: Version, dropped: Version[]): void {
-  for (let older = change.older; older !== undefined; older = older.older) dropped.push(older);
+  let { older } = change;
   change.older = undefined;
+  while (older !== undefined) {
+    dropped.push(older);
+    const next: Version | undefined = older.older;
+    older.older = undefined;
+    older = next;
+  }
 }
 
 function byByteOrder(a: string, b: string): number {

@@ -1,6 +1,6 @@
 import { loadEtcdCodec } from "@coracle/api";
 import type { Version } from "../mvcc/key-index.ts";
-import type { LogRow } from "../mvcc/restore.ts";
+import type { LogRow } from "../mvcc/version-row.ts";
 import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError, type Revision } from "../store/store.ts";
 

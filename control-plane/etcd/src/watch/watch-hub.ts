@@ -98,25 +98,22 @@ export class WatchHub {
       this.#end(watcher, new CompactedError(this.#mvcc.compacted));
       return;
     }
-    const { history } = this.#mvcc;
-    let at = history.positionOf(watcher.next);
-    let looked = 0;
-    while (at < history.length) {
-      const { modRevision } = history.at(at) as Version;
-      if (looked >= SLICE) {
-        watcher.next = modRevision;
-        setImmediate(() => {
-          if (this.#has(watcher)) this.#catchUp(watcher);
-        });
-        return;
-      }
+    const changes = this.#mvcc.changesFrom(watcher.next, SLICE);
+    for (let at = 0; at < changes.length;) {
+      const { modRevision } = changes[at] as Version;
       const mine: StoreEvent[] = [];
-      for (let change = history.at(at); change?.modRevision === modRevision; change = history.at(++at)) {
-        looked++;
+      for (let change = changes[at]; change?.modRevision === modRevision; change = changes[++at]) {
         if (inRange(watcher.range, change.record.key)) mine.push(this.#mvcc.event(change));
       }
+      watcher.next = modRevision + 1;
       if (mine.length > 0) this.#deliver(watcher, mine, modRevision);
       if (!this.#has(watcher)) return;
+    }
+    if (changes.length >= SLICE) {
+      setImmediate(() => {
+        if (this.#has(watcher)) this.#catchUp(watcher);
+      });
+      return;
     }
     watcher.behind = false;
     watcher.next = Math.max(watcher.next, this.#mvcc.committed + 1);
