@@ -681,8 +681,7 @@ export class Http2Connection implements StreamCarrier {
     if (this.#isServer) return;
     this.#isLeaving = true;
     const last = payload.readUInt32BE(0) & 0x7fffffff;
-    for (const stream of this.#streams.values())
-      if (stream.id > last) this.#close(stream, errorCode.refusedStream);
+    for (const stream of this.#streams.values()) if (stream.id > last) this.#close(stream, errorCode.refusedStream);
     this.#options.onGoaway?.();
     if (this.#streams.size === 0) this.#left();
     else this.#hasLeft = true;

@@ -9,4 +9,5 @@ export { DEFAULT_LIMITS, type Http2Limits } from "./limits.ts";
 export { MessageHead } from "./message-head.ts";
 export type { HeaderField } from "./hpack/header-field.ts";
 export { createHttp2Server, type Http2Server, type Http2ServerOptions } from "./server.ts";
+export { StreamDuplex } from "./stream-duplex.ts";
 export { Http2Stream, type HeaderValues, type StreamListener } from "./stream.ts";

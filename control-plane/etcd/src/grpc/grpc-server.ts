@@ -1,11 +1,12 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { Http2Stream, StreamListener } from "@coracle/http2";
 import { encodeGrpcMessage, GrpcError, grpcCode } from "./grpc-error.ts";
 import { frameMessage, MessageReader } from "./message-reader.ts";
 
 /** What a request brings along. */
 export interface CallContext {
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Aborts when the client is gone or has cancelled. */
   readonly signal: AbortSignal;
   /** `ADDRESS:PORT` of the client. */
@@ -45,134 +46,181 @@ export interface GrpcServerOptions {
   readonly toStatus: (error: unknown) => GrpcError;
 }
 
-/** Serves one HTTP/2 request that speaks gRPC. */
-export function serveGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcServerOptions): void {
-  stream.on("error", () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
-  const path = headers[":path"] ?? "";
+/** Serves one HTTP/2 request that speaks gRPC; `socket`: that it came by. */
+export function serveGrpc(stream: Http2Stream, socket: Socket, options: GrpcServerOptions): void {
+  const { path } = stream.head;
   const handler = options.handlers.get(path);
   if (handler === undefined) {
     const [, service = "", method = ""] = path.split("/");
+    stream.listener = { data() {}, ended() {}, closed() {} };
+    stream.flow();
     endWith(stream, new GrpcError(grpcCode.unimplemented, `unknown service ${service} or method ${method}`));
-    stream.resume();
     return;
   }
-  const gone = new AbortController();
-  stream.once("close", () => gone.abort(new DOMException("the call is over", "AbortError")));
-  const context: CallContext = {
-    headers,
-    signal: gone.signal,
-    get certificateUser() {
-      return commonNameOf(stream);
-    },
-    get peer() {
-      const socket = stream.session?.socket;
-      return `${socket?.remoteAddress ?? ""}:${socket?.remotePort ?? 0}`;
-    },
-  };
-  const reader = new MessageReader(options.maxReceivedBytes);
-  if (handler.type === "unary") serveUnary(stream, handler, reader, context, options.toStatus);
-  else serveStream(stream, handler, reader, context, options.toStatus);
+  const { maxReceivedBytes, toStatus } = options;
+  stream.listener =
+    handler.type === "unary"
+      ? new UnaryCall(stream, socket, maxReceivedBytes, toStatus, handler)
+      : new OpenCall(stream, socket, maxReceivedBytes, toStatus, handler);
+  stream.flow();
 }
 
-function serveUnary(
-  stream: ServerHttp2Stream,
-  handler: GrpcHandler & { readonly type: "unary" },
-  reader: MessageReader,
-  context: CallContext,
-  toStatus: (error: unknown) => GrpcError,
-): void {
-  const messages: Buffer[] = [];
-  let failure: GrpcError | undefined;
-  stream.on("data", (chunk: Buffer) => {
-    if (failure !== undefined) return;
-    try {
-      for (const message of reader.push(chunk)) messages.push(message);
-    } catch (error) {
-      failure = toStatus(error);
-      endWith(stream, failure);
+/** What calls have in common. Nothing is made that nobody asks for: most calls are short. */
+abstract class Call implements CallContext, StreamListener {
+  readonly #socket: Socket;
+  readonly stream: Http2Stream;
+  readonly reader: MessageReader;
+  readonly toStatus: (error: unknown) => GrpcError;
+  #headers: CallContext["headers"] | undefined;
+  #gone: AbortController | undefined;
+
+  constructor(stream: Http2Stream, socket: Socket, maxReceivedBytes: number, toStatus: Call["toStatus"]) {
+    this.stream = stream;
+    this.#socket = socket;
+    this.reader = new MessageReader(maxReceivedBytes);
+    this.toStatus = toStatus;
+  }
+
+  get headers(): CallContext["headers"] {
+    return (this.#headers ??= this.stream.head.record());
+  }
+
+  get signal(): AbortSignal {
+    if (this.#gone === undefined) {
+      this.#gone = new AbortController();
+      if (this.stream.isClosed) this.#abort();
     }
-  });
-  stream.once("end", () => {
-    if (failure !== undefined) return;
-    const [message] = messages;
-    if (message === undefined || messages.length > 1) {
+    return this.#gone.signal;
+  }
+
+  get peer(): string {
+    return `${this.#socket.remoteAddress ?? ""}:${this.#socket.remotePort ?? 0}`;
+  }
+
+  get certificateUser(): string | undefined {
+    const secured = this.#socket as TLSSocket;
+    if (secured.encrypted !== true || !secured.authorized) return undefined;
+    const name: unknown = secured.getPeerCertificate().subject?.CN;
+    return typeof name === "string" ? name : undefined;
+  }
+
+  abstract data(chunk: Buffer): void;
+  abstract ended(): void;
+
+  closed(): void {
+    this.#abort();
+  }
+
+  #abort(): void {
+    this.#gone?.abort(new DOMException("the call is over", "AbortError"));
+  }
+}
+
+class UnaryCall extends Call {
+  readonly #handler: GrpcHandler & { readonly type: "unary" };
+  readonly #messages: Buffer[] = [];
+  #isOver = false;
+
+  constructor(
+    stream: Http2Stream,
+    socket: Socket,
+    maxReceivedBytes: number,
+    toStatus: Call["toStatus"],
+    handler: GrpcHandler & { readonly type: "unary" },
+  ) {
+    super(stream, socket, maxReceivedBytes, toStatus);
+    this.#handler = handler;
+  }
+
+  override data(chunk: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      for (const message of this.reader.push(chunk)) this.#messages.push(message);
+    } catch (error) {
+      this.#isOver = true;
+      endWith(this.stream, this.toStatus(error));
+    }
+  }
+
+  override ended(): void {
+    if (this.#isOver) return;
+    const { stream } = this;
+    const [message] = this.#messages;
+    if (message === undefined || this.#messages.length > 1) {
       endWith(stream, new GrpcError(grpcCode.internal, "a call of this method has one message"));
       return;
     }
-    handler.handle(message, context).then(
+    this.#handler.handle(message, this).then(
       (answer) => endWith(stream, undefined, answer),
-      (error: unknown) => endWith(stream, toStatus(error)),
+      (error: unknown) => endWith(stream, this.toStatus(error)),
     );
-  });
+  }
 }
 
-function serveStream(
-  stream: ServerHttp2Stream,
-  handler: GrpcHandler & { readonly type: "stream" },
-  reader: MessageReader,
-  context: CallContext,
-  toStatus: (error: unknown) => GrpcError,
-): void {
-  let isOver = false;
-  const end = (error?: GrpcError): void => {
-    if (isOver) return;
-    isOver = true;
-    endWith(stream, error);
-  };
-  // Not spread: reading `peer` is left to those who want it.
-  const call: ServerCall = {
-    headers: context.headers,
-    signal: context.signal,
-    get certificateUser() {
-      return context.certificateUser;
-    },
-    get peer() {
-      return context.peer;
-    },
-    send(message) {
-      if (isOver || stream.destroyed) return true;
-      if (!stream.headersSent) stream.respond(HEAD, { waitForTrailers: true });
-      return stream.write(frameMessage(message));
-    },
-    end,
-  };
-  const sink = handler.handle(call);
-  const guard = (action: () => void): void => {
+class OpenCall extends Call implements ServerCall {
+  readonly #sink: ServerSink;
+  #isOver = false;
+
+  constructor(
+    stream: Http2Stream,
+    socket: Socket,
+    maxReceivedBytes: number,
+    toStatus: Call["toStatus"],
+    handler: GrpcHandler & { readonly type: "stream" },
+  ) {
+    super(stream, socket, maxReceivedBytes, toStatus);
+    this.#sink = handler.handle(this);
+  }
+
+  send(message: Uint8Array): boolean {
+    const { stream } = this;
+    if (this.#isOver || stream.isClosed) return true;
+    stream.respond(200, HEAD);
+    return stream.write(frameMessage(message));
+  }
+
+  end(error?: GrpcError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    endWith(this.stream, error);
+  }
+
+  override data(chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#guard(() => this.reader.push(chunk).forEach((message) => this.#sink.message(message)));
+  }
+
+  override ended(): void {
+    this.#guard(() => this.#sink.ended());
+  }
+
+  drained(): void {
+    this.#guard(() => this.#sink.drained?.());
+  }
+
+  #guard(action: () => void): void {
     try {
       action();
     } catch (error) {
-      end(toStatus(error));
+      this.end(this.toStatus(error));
     }
-  };
-  stream.on("data", (chunk: Buffer) => {
-    if (!isOver) guard(() => reader.push(chunk).forEach((message) => sink.message(message)));
-  });
-  stream.once("end", () => guard(() => sink.ended()));
-  stream.on("drain", () => guard(() => sink.drained?.()));
+  }
 }
 
-function commonNameOf(stream: ServerHttp2Stream): string | undefined {
-  if (stream.session?.encrypted !== true) return undefined;
-  const secured = stream.session.socket as TLSSocket;
-  if (!secured.authorized) return undefined;
-  const name: unknown = secured.getPeerCertificate().subject?.CN;
-  return typeof name === "string" ? name : undefined;
-}
+const HEAD = { "content-type": "application/grpc" } as const;
+const FINE = { "grpc-status": "0" } as const;
 
-const HEAD = { ":status": 200, "content-type": "application/grpc" } as const;
-
-function endWith(stream: ServerHttp2Stream, error: GrpcError | undefined, answer?: Uint8Array): void {
-  if (stream.destroyed || stream.closed) return;
-  const status = {
-    "grpc-status": String(error?.code ?? grpcCode.ok),
-    ...(error === undefined ? {} : { "grpc-message": encodeGrpcMessage(error.message) }),
-  };
-  if (!stream.headersSent && answer === undefined) {
-    stream.respond({ ...HEAD, ...status }, { endStream: true });
+function endWith(stream: Http2Stream, error: GrpcError | undefined, answer?: Uint8Array): void {
+  if (stream.isClosed || stream.isEnding) return;
+  const status =
+    error === undefined
+      ? FINE
+      : { "grpc-status": String(error.code), "grpc-message": encodeGrpcMessage(error.message) };
+  if (!stream.isHeadSent && answer === undefined) {
+    stream.respond(200, { ...HEAD, ...status }, true);
     return;
   }
-  if (!stream.headersSent) stream.respond(HEAD, { waitForTrailers: true });
-  stream.once("wantTrailers", () => stream.sendTrailers(status));
-  if (answer === undefined) stream.end();
-  else stream.end(frameMessage(answer));
+  stream.respond(200, HEAD);
+  if (answer !== undefined) stream.write(frameMessage(answer));
+  stream.end(status);
 }

@@ -1,14 +1,9 @@
 import { createServer as createHttpServer } from "node:http";
-import {
-  createServer as createHttp2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
+import { createHttp2Server, StreamDuplex, type Http2Connection, type Http2Stream } from "@coracle/http2";
 
 /** The server's certificate and, to ask clients for theirs, who signs them. */
 export interface ListenerTls {
@@ -25,7 +20,7 @@ export interface HttpExchange {
   readonly method: string;
   /** Path and query. */
   readonly url: string;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly body: Readable;
   /** Called once, when the answer is complete or the client is gone. */
   onClose(listener: () => void): void;
@@ -37,7 +32,7 @@ export interface ClientListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly tls?: ListenerTls | undefined;
-  readonly grpc: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+  readonly grpc: (stream: Http2Stream, socket: Socket) => void;
   readonly http: (exchange: HttpExchange) => void;
 }
 
@@ -48,12 +43,15 @@ export interface ClientListener extends AsyncDisposable {
 
 const PREFACE = "PRI * HTTP/2.0";
 const WINDOW_BYTES = 1024 * 1024;
-const SETTINGS = { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: 2 ** 31 - 1 };
+const LIMITS = {
+  maxStreams: 2 ** 31 - 1,
+  streamWindowBytes: WINDOW_BYTES,
+  connectionWindowBytes: 16 * WINDOW_BYTES,
+};
 
 export async function listenForClients(options: ClientListenerOptions): Promise<ClientListener> {
   const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
-  const accept = protocols(options, sessions);
+  const accept = protocols(options);
   const server = options.tls === undefined ? plain(accept) : secure(options.tls, accept);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -68,7 +66,6 @@ export async function listenForClients(options: ClientListenerOptions): Promise<
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
       server.close();
-      for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
       await closed;
     },
@@ -78,26 +75,30 @@ export async function listenForClients(options: ClientListenerOptions): Promise<
 /** Takes a connection whose protocol is known. */
 type Accept = (socket: Socket, isHttp2: boolean) => void;
 
-function protocols(options: ClientListenerOptions, sessions: Set<ServerHttp2Session>): Accept {
-  const http2 = createHttp2Server({ maxSessionMemory: 1_000, settings: SETTINGS });
-  http2.on("session", (session) => remember(session, sessions));
-  http2.on("stream", (stream, headers) => {
-    if ((headers["content-type"] ?? "").startsWith("application/grpc")) {
-      options.grpc(stream, headers);
-      return;
-    }
-    stream.on("error", () => stream.destroy());
-    options.http({
-      method: headers[":method"] ?? "GET",
-      url: headers[":path"] ?? "/",
-      headers,
-      body: stream,
-      onClose: (listener) => void stream.once("close", listener),
-      respond(code, contentType) {
-        stream.respond({ ":status": code, "content-type": contentType });
-        return stream;
-      },
-    });
+function protocols(options: ClientListenerOptions): Accept {
+  const sockets = new WeakMap<Http2Connection, Socket>();
+  const http2 = createHttp2Server({
+    limits: LIMITS,
+    onStream(stream, connection) {
+      const { head } = stream;
+      if (head.get("content-type")?.startsWith("application/grpc") === true) {
+        options.grpc(stream, sockets.get(connection)!);
+        return;
+      }
+      const body = new StreamDuplex(stream);
+      body.on("error", () => body.destroy());
+      options.http({
+        method: head.method,
+        url: head.path === "" ? "/" : head.path,
+        headers: head.record(),
+        body,
+        onClose: (listener) => void body.once("close", listener),
+        respond(code, contentType) {
+          stream.respond(code, { "content-type": contentType });
+          return body;
+        },
+      });
+    },
   });
   const http1 = createHttpServer((request, response) =>
     options.http({
@@ -112,7 +113,10 @@ function protocols(options: ClientListenerOptions, sessions: Set<ServerHttp2Sess
       },
     }),
   );
-  return (socket, isHttp2) => (isHttp2 ? http2 : http1).emit("connection", socket);
+  return (socket, isHttp2) => {
+    if (isHttp2) sockets.set(http2.accept(socket), socket);
+    else http1.emit("connection", socket);
+  };
 }
 
 /** With TLS the client says beforehand which protocol it speaks. */
@@ -139,17 +143,8 @@ function plain(accept: Accept): Server {
     socket.once("data", (first: Buffer) => {
       socket.pause();
       socket.unshift(first);
-      const isHttp2 = PREFACE.startsWith(first.toString("latin1", 0, PREFACE.length));
-      accept(socket, isHttp2);
-      // The HTTP/1 parser waits for the socket; HTTP/2 takes its handle over.
-      if (!isHttp2) socket.resume();
+      accept(socket, PREFACE.startsWith(first.toString("latin1", 0, PREFACE.length)));
+      socket.resume();
     });
   });
-}
-
-function remember(session: ServerHttp2Session, sessions: Set<ServerHttp2Session>): void {
-  sessions.add(session);
-  session.once("close", () => sessions.delete(session));
-  session.on("error", () => session.destroy());
-  session.setLocalWindowSize(WINDOW_BYTES);
 }

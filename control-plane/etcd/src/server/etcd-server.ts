@@ -86,7 +86,7 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
         host: url.hostname.replaceAll(/[[\]]/g, ""),
         port: Number(url.port),
         tls: url.protocol === "https:" ? options.tls : undefined,
-        grpc: (stream, headers) => serveGrpc(stream, headers, grpc),
+        grpc: (stream, socket) => serveGrpc(stream, socket, grpc),
         http: (exchange) => {
           serveHttp(http, exchange).catch((error: unknown) => {
             context.logger.error("a request failed", { path: exchange.url, error });
