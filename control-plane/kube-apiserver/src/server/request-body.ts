@@ -177,6 +177,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
     throw unsupportedMediaType(acceptedBodies(codecs));
   }
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
+  request.bodyBytes = body.length;
   const value = await parseBody(media, body, kind, codecs);
   await noteRepeatedFields(request, media, body);
   // Nothing at all is an object without members.
@@ -206,6 +207,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
 /** The optional DeleteOptions of a delete. */
 export async function readDeleteOptions(request: ApiRequest, codecs: WireCodecs): Promise<unknown> {
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
+  request.bodyBytes = body.length;
   if (body.length === 0) return undefined;
   const media = bodyMediaType(request.exchange.header("content-type"));
   if (media === undefined || (media === "protobuf" && codecs.protobuf === undefined)) {
@@ -254,6 +256,7 @@ function checkDeleteOptionsType(options: unknown): void {
 export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: WireCodecs): Promise<unknown> {
   const isYaml = kind === "apply";
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
+  request.bodyBytes = body.length;
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
   if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
   let value: unknown;
@@ -264,34 +267,23 @@ export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: Wi
     const fault = jsonFault(error, body.toString("utf8"));
     throw badRequest(kind === "strategic" ? fault : `error decoding patch: ${fault}`);
   }
-  await notePatchedTwice(request, isYaml, body);
+  await notePatchedTwice(request, kind, body, true);
   return value;
 }
 
 async function readApply(request: ApiRequest, body: Buffer, codecs: WireCodecs): Promise<unknown> {
   const value = await parseYamlBody(body, codecs);
-  await notePatchedTwice(request, true, body);
+  await notePatchedTwice(request, "apply", body, false);
   return value;
 }
 
-/** The members that a text of JSON names more than once; undefined: it is YAML of another kind. */
-function repeatedIfJson(text: string): readonly string[] | undefined {
-  if (!text.startsWith("{")) return undefined;
-  try {
-    return duplicateFields(text);
-  } catch {
-    // Braces, and yet not JSON: YAML has escapes of its own.
-    return undefined;
-  }
-}
-
-/** Members that a patch names more than once. */
-async function notePatchedTwice(request: ApiRequest, isYaml: boolean, body: Buffer): Promise<void> {
+/** Members that a patch names more than once. `isJson`: the body was read as JSON, which patches of all kinds may be. */
+async function notePatchedTwice(request: ApiRequest, kind: PatchKind, body: Buffer, isJson: boolean): Promise<void> {
   const wish = request.query.get("fieldValidation");
   if (wish === "Ignore") return;
   const text = body.toString("utf8");
-  const repeated = isYaml ? repeatedIfJson(text) : duplicateFields(text);
-  if (!isYaml) {
+  const repeated = isJson ? duplicateFields(text) : undefined;
+  if (kind !== "apply") {
     const isJsonPatch = request.exchange.header("content-type")?.startsWith("application/json-patch+json") === true;
     const texts = (repeated ?? []).map((field) => (isJsonPatch ? `json patch ${field}` : field));
     if (texts.length > 0) request.repeatedFields = { texts, among: (unknown) => [...texts, ...unknown] };

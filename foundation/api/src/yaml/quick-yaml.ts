@@ -9,8 +9,11 @@ export interface RepeatedMember {
 
 export interface QuickDocument {
   readonly value: unknown;
+  /** In the order of the text, the first hundred. */
   readonly repeated: readonly RepeatedMember[];
 }
+
+const MOST_REPEATED = 100;
 
 /** The text needs the whole of YAML, or is none. */
 const UNSURE = Symbol("unsure");
@@ -246,7 +249,7 @@ class QuickReader {
   }
 
   #noteName(out: object, name: string, at: number): void {
-    if (!Object.hasOwn(out, name)) return;
+    if (!Object.hasOwn(out, name) || this.repeated.length === MOST_REPEATED) return;
     for (let next = this.#text.indexOf("\n", this.#countedTo); next !== -1 && next < at;) {
       this.#line++;
       this.#countedTo = next + 1;

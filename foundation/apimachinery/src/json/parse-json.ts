@@ -79,6 +79,7 @@ function findDuplicates(text: string, wanted?: Set<string>): string[] {
       }
       case 0x22: {
         const end = endOfString(text, i);
+        if (end === text.length) return found; // no JSON
         const level = levels[levels.length - 1];
         if (expectsName && level?.names !== undefined) {
           expectsName = false;
@@ -101,11 +102,12 @@ function findDuplicates(text: string, wanted?: Set<string>): string[] {
   return found;
 }
 
-/** Index of the closing quote of the string that starts at `start`. */
+/** Index of the closing quote of the string that starts at `start`; the text's length when there is none. */
 function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let slashes = 0;
     while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
     if (slashes % 2 === 0) return end;
   }
+  return text.length;
 }
