@@ -41,3 +41,12 @@ export function readFeatureGates(items: readonly string[]): string[] {
   }
   return changed;
 }
+
+/** Every gate, as it is here. */
+export function featureGates(): { readonly name: string; readonly stage: string; readonly isOn: boolean }[] {
+  const { gates } = parseTable("feature-gates") as GateTable;
+  return Object.entries(gates).flatMap(([name, rows]) => {
+    const row = rows.at(-1);
+    return row === undefined ? [] : [{ name, stage: row[2], isOn: row[1] }];
+  });
+}

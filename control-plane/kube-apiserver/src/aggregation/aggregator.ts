@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { linkSignal, TaskScope, type Clock, type Logger, type Timer } from "@coracle/base";
 import type { Catalog } from "../discovery/catalog.ts";
 import type { ServiceResolver } from "../outbound/service-resolver.ts";
+import type { WorkQueueMetrics } from "../metrics/work-queue-metrics.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { ApiRequest } from "../server/api-request.ts";
@@ -33,6 +34,8 @@ export interface AggregatorOptions {
   /** A redirect by another server is answered with 502. */
   readonly refusesRedirects: boolean;
   readonly clock: Clock;
+  /** Where checks of availability are counted. */
+  readonly queue: WorkQueueMetrics;
   readonly logger: Logger;
 }
 
@@ -76,7 +79,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   let tell: (name: string) => void = () => {};
   const index = followApiServices(registry, (name) => tell(name));
   const registration = createAutoRegistration({ catalog, index, registry, objects, logger });
-  const availability = createAvailabilityController({ index, registry, objects, caller, clock, logger });
+  const availability = createAvailabilityController({
+    index,
+    registry,
+    objects,
+    caller,
+    clock,
+    logger,
+    queue: options.queue,
+  });
   const discovery = createDiscoveryView({
     catalog,
     index,

@@ -4,6 +4,7 @@ import type { EndpointSlice } from "@coracle/api/discovery/v1";
 import { isConflict, isNotFound, type Draft, type JsonObject } from "@coracle/apimachinery";
 import { linkSignal, TaskScope, type Clock, type Logger, type Timer } from "@coracle/base";
 import { OutboundError } from "../outbound/outbound-error.ts";
+import type { WorkQueueMetrics } from "../metrics/work-queue-metrics.ts";
 import type { Registry } from "../registry/registry.ts";
 import { followResource, type Mirror } from "../registry/registry-mirror.ts";
 import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts";
@@ -29,6 +30,8 @@ export interface AvailabilityOptions {
   readonly caller: RemoteCaller;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where checks are counted. */
+  readonly queue: WorkQueueMetrics;
 }
 
 /**
@@ -53,7 +56,7 @@ interface Subject {
 }
 
 export function createAvailabilityController(options: AvailabilityOptions): AvailabilityController {
-  const { index, registry, objects, caller, clock, logger } = options;
+  const { index, registry, objects, caller, clock, logger, queue } = options;
   const scope = new TaskScope();
   const subjects = new Map<string, Subject>();
   const counter = new Map<string, number>();
@@ -72,6 +75,7 @@ export function createAvailabilityController(options: AvailabilityOptions): Avai
   function enqueue(name: string): void {
     const subject = subjectOf(name);
     subject.isDirty = true;
+    queue.added(name);
     if (subject.isRunning || scope.signal.aborted) return;
     subject.isRunning = true;
     subject.retry?.[Symbol.dispose]();
@@ -82,8 +86,10 @@ export function createAvailabilityController(options: AvailabilityOptions): Avai
     while (subject.isDirty && !scope.signal.aborted) {
       subject.isDirty = false;
       try {
-        const isSettled = await check(name, subject);
-        subject.failures = isSettled ? 0 : subject.failures + 1;
+        await queue.work(name, async () => {
+          const isSettled = await check(name, subject);
+          subject.failures = isSettled ? 0 : subject.failures + 1;
+        });
       } catch (error) {
         subject.failures += 1;
         if (!isConflict(error) && !isNotFound(error) && !scope.signal.aborted)
@@ -97,6 +103,7 @@ export function createAvailabilityController(options: AvailabilityOptions): Avai
     }
     if (subject.failures === 0 || scope.signal.aborted) return;
     const wait = Math.min(RECHECK_MS, FIRST_RETRY_MS * 2 ** Math.min(subject.failures - 1, 20));
+    queue.retried();
     subject.retry = clock.after(wait, () => enqueue(name));
     subject.retry.unref();
   }

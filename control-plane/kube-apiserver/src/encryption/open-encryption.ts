@@ -82,7 +82,7 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
       throw new Error(`encryption provider configuration file ${JSON.stringify(configFile)} is empty`);
     const config = await readEncryptionConfig(content, reloads);
     try {
-      return createResourceTransformers(config, { clock, logger, onRecovery });
+      return await createResourceTransformers(config, { clock, logger, onRecovery });
     } catch (error) {
       throw new BuildError(`error while building transformers: ${(error as Error).message}`, { cause: error });
     }

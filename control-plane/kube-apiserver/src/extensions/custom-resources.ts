@@ -6,6 +6,7 @@ import { TaskScope, type Clock, type Logger } from "@coracle/base";
 import { createWorkQueue } from "@coracle/client";
 import type { ExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { followResource, type Mirror } from "../registry/registry-mirror.ts";
+import type { WorkQueueMetrics } from "../metrics/work-queue-metrics.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { Registry } from "../registry/registry.ts";
 import { hasRules } from "./custom-schemas.ts";
@@ -33,6 +34,8 @@ export interface CustomResourcesDeps extends ServingDeps {
   readonly catalog: ExtensibleCatalog;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where work on definitions is counted. */
+  readonly queue: WorkQueueMetrics;
   /** The evaluator of validation rules, loaded when the first definition has some. */
   readonly loadRules: () => Promise<RulePort | undefined>;
   /** The published types have changed. */
@@ -83,7 +86,9 @@ class DefinitionController {
     await this.#mirror.synced;
     for (const crd of this.#known.values()) if (isTrue(crd, "Established")) await this.#serve(crd);
     this.#publish();
-    this.#scope.run((signal) => this.#queue.run(WORKERS, (name) => this.#work(name, signal), signal));
+    this.#scope.run((signal) =>
+      this.#queue.run(WORKERS, (name) => this.#deps.queue.work(name, () => this.#work(name, signal)), signal),
+    );
   }
 
   async stop(): Promise<void> {
@@ -91,6 +96,16 @@ class DefinitionController {
     await this.#scope[Symbol.asyncDispose]();
     for (const served of this.#served.values()) served.close();
     this.#served.clear();
+  }
+
+  #add(name: string): void {
+    this.#deps.queue.added(name);
+    this.#queue.add(name);
+  }
+
+  #retry(name: string): void {
+    this.#deps.queue.retried();
+    this.#queue.addRateLimited(name);
   }
 
   /** Called as the change is seen: what is served already follows at once. */
@@ -102,7 +117,7 @@ class DefinitionController {
       this.#update(served, crd);
       this.#publish();
     }
-    this.#queue.add(name);
+    this.#add(name);
   }
 
   #removed(crd: CustomResourceDefinition): void {
@@ -169,7 +184,7 @@ class DefinitionController {
       if (!isConflict(error) && !isNotFound(error)) {
         this.#log.warn("a definition's status could not be written", { name, error });
       }
-      this.#queue.addRateLimited(name);
+      this.#retry(name);
     }
   }
 
@@ -201,7 +216,7 @@ class DefinitionController {
 
   #requeueGroup(crd: CustomResourceDefinition): void {
     for (const [name, other] of this.#known) {
-      if (other.spec.group === crd.spec.group && name !== crd.metadata.name) this.#queue.add(name);
+      if (other.spec.group === crd.spec.group && name !== crd.metadata.name) this.#add(name);
     }
   }
 
@@ -225,7 +240,7 @@ class DefinitionController {
       if (!signal.aborted && !isConflict(error) && !isNotFound(error)) {
         this.#log.warn("a definition's objects could not be deleted", { name, error });
       }
-      this.#queue.addRateLimited(name);
+      this.#retry(name);
     } finally {
       this.#cleaning.delete(name);
     }

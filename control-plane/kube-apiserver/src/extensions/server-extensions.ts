@@ -4,6 +4,7 @@ import type { Clock, Logger } from "@coracle/base";
 import type { ExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import type { OutboundClient } from "../outbound/outbound-client.ts";
 import type { TargetDeps } from "../outbound/target.ts";
+import type { WorkQueueMetrics } from "../metrics/work-queue-metrics.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -18,6 +19,8 @@ export interface ServerParts {
   readonly catalog: ExtensibleCatalog;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where work on definitions is counted. */
+  readonly queue: WorkQueueMetrics;
   /** How conversion webhooks are called. */
   readonly outbound: { readonly client: OutboundClient; readonly targets: TargetDeps };
 }

@@ -89,6 +89,28 @@ const COUNTED: readonly (readonly [string, string, number])[] = [
   ],
   ["apiserver_watch_events_total", 'group="",resource="limitranges",version="v1"', 1],
   ["apiserver_watch_events_sizes_count", 'group="",resource="limitranges",version="v1"', 1],
+  [
+    "apiserver_request_total",
+    'code="201",component="apiserver",dry_run="",group="",resource="limitranges",scope="namespace",subresource="",verb="CREATE",version="v1"',
+    1,
+  ],
+  [
+    "apiserver_request_duration_seconds_count",
+    'component="apiserver",dry_run="All",group="",resource="limitranges",scope="namespace",subresource="",verb="CREATE",version="v1"',
+    1,
+  ],
+  ["apiserver_request_body_size_bytes_count", 'group="",resource="limitranges",verb="create"', 3],
+  [
+    "apiserver_longrunning_requests",
+    'component="apiserver",group="",resource="limitranges",scope="resource",subresource="",verb="WATCH",version="v1"',
+    0,
+  ],
+  ["apiserver_watch_cache_events_dispatched_total", 'group="",resource="limitranges"', 3],
+  ["apiserver_storage_events_received_total", 'group="",resource="limitranges"', 3],
+  ["apiserver_watch_cache_initializations_total", 'group="apps",resource="deployments"', 1],
+  ["workqueue_depth", 'name="crd_naming_condition_controller"', 0],
+  ["kubernetes_feature_enabled", 'name="WatchList",stage="BETA"', 1],
+  ["version_info", 'binary="1.35.4",component="kube",emulation="1.35",min_compat="1.34"', 1],
   ["etcd_requests_total", 'group="",operation="create",resource="limitranges"', 1],
   ["etcd_requests_total", 'group="",operation="update",resource="limitranges"', 1],
   ["etcd_request_duration_seconds_count", 'group="",operation="delete",resource="limitranges"', 1],
@@ -102,6 +124,10 @@ const PRESENT: readonly string[] = [
   'apiserver_admission_step_admission_duration_seconds_count{operation="UPDATE",rejected="false",type="validate"}',
   'apiserver_storage_size_bytes{storage_cluster_id="etcd-0"}',
   'apiserver_storage_objects{resource="limitranges"}',
+  'apiserver_watch_cache_resource_version{group="",resource="limitranges"}',
+  'apiserver_cache_list_total{index="",group="",resource="limitranges"}',
+  'watch_cache_capacity{group="",resource="limitranges"}',
+  "apiserver_tls_handshake_errors_total",
 ];
 
 const BUCKETS: readonly (readonly [string, string, readonly number[]])[] = [

@@ -1,6 +1,7 @@
 import type { Clock } from "@coracle/base";
 import type { Store } from "@coracle/etcd";
 import { Histogram, renderHistograms } from "./histogram.ts";
+import { family } from "./metric-text.ts";
 
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 const OPERATIONS = ["create", "delete", "list", "update"] as const;
@@ -34,8 +35,28 @@ export class StoreSeries {
   }
 }
 
+/** Lists of one resource, and what they held. */
+export class ListCounts {
+  readonly labels: string;
+  total = 0;
+  returned = 0;
+
+  constructor(labels: string) {
+    this.labels = labels;
+  }
+
+  note(returned: number): void {
+    this.total += 1;
+    this.returned += returned;
+  }
+}
+
 /** One resource's operations. */
-export type ResourceStoreMetrics = Readonly<Record<StoreOperation, StoreSeries>>;
+export type ResourceStoreMetrics = Readonly<Record<StoreOperation, StoreSeries>> & {
+  /** Answered from the cache, and by the store. */
+  readonly cacheLists: ListCounts;
+  readonly storeLists: ListCounts;
+};
 
 /** The series of a resource, for whoever counts them. */
 export function createResourceStoreMetrics(
@@ -44,7 +65,9 @@ export function createResourceStoreMetrics(
 ): ResourceStoreMetrics {
   const of = (operation: StoreOperation): StoreSeries =>
     new StoreSeries(`group="${group}",operation="${operation}",resource="${resource}"`, clock);
-  return { create: of("create"), delete: of("delete"), list: of("list"), update: of("update") };
+  const what = `group="${group}",resource="${resource}"`;
+  const lists = { cacheLists: new ListCounts(what), storeLists: new ListCounts(what) };
+  return { create: of("create"), delete: of("delete"), list: of("list"), update: of("update"), ...lists };
 }
 
 /** Counts what is asked of the store for each resource, under upstream's names. */
@@ -82,6 +105,15 @@ export class StoreMetrics {
     for (const { durations, errors } of series) {
       if (errors > 0) lines.push(`etcd_request_errors_total{${durations.labels}} ${errors}`);
     }
+    const lists = (kind: "cacheLists" | "storeLists", prefix: string, index: string): void => {
+      const counts = [...this.#resources.values()].map((one) => one[kind]).filter(({ total }) => total > 0);
+      const total = counts.map((one): [string, number] => [`${index}${one.labels}`, one.total]);
+      const returned = counts.map((one): [string, number] => [one.labels, one.returned]);
+      lines.push(family(`${prefix}_list_total`, "counter", total));
+      lines.push(family(`${prefix}_list_returned_objects_total`, "counter", returned));
+    };
+    lists("cacheLists", "apiserver_cache", 'index="",');
+    lists("storeLists", "apiserver_storage", "");
     return lines.join("\n");
   }
 }

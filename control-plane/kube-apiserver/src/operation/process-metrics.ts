@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Catalog } from "../discovery/catalog.ts";
 import type { Registry } from "../registry/registry.ts";
 import { versionInfo } from "../discovery/version.ts";
@@ -33,6 +33,22 @@ function openFiles(): number | undefined {
   }
 }
 
+/** What the kernel says of this process. */
+function kernelMetrics(): string[] {
+  const lines: string[] = [];
+  const gauge = (name: string, value: number | string): void =>
+    void lines.push(`# TYPE ${name} gauge`, `${name} ${value}`);
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    if (limit !== undefined) gauge("process_max_fds", limit);
+    const size = /^VmSize:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    if (size !== undefined) gauge("process_virtual_memory_bytes", Number(size) * 1024);
+  } catch {
+    // Not every system has them.
+  }
+  return lines;
+}
+
 /** What the process itself is, under upstream's names. */
 export function processMetrics(startedAt: number): string {
   const { major, minor, gitVersion, gitCommit, gitTreeState, buildDate, goVersion, compiler, platform } =
@@ -48,6 +64,7 @@ export function processMetrics(startedAt: number): string {
   ];
   const open = openFiles();
   if (open !== undefined) lines.push("# TYPE process_open_fds gauge", `process_open_fds ${open}`);
+  lines.push(...kernelMetrics());
   return lines.join("\n");
 }
 

@@ -56,6 +56,8 @@ export class ApiRequest implements RequestContext {
   waitedMs = 0;
   /** Bytes of the answer's body that were written piece by piece. */
   streamedBytes = 0;
+  /** Of the request's own body, once it was read whole. */
+  bodyBytes = 0;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 

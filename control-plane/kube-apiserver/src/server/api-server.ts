@@ -34,9 +34,12 @@ import { createExtensibleCatalog } from "../discovery/extensible-catalog.ts";
 import { createDiscoveryRoutes } from "../discovery/routes.ts";
 import { openServerExtensions } from "../extensions/server-extensions.ts";
 import { AdmissionMetrics } from "../metrics/admission-metrics.ts";
+import { featureMetrics } from "../metrics/feature-metrics.ts";
 import { storageSizeMetrics } from "../metrics/store-metrics.ts";
 import type { RegistryExtension } from "../registry/create-registry.ts";
-import { withoutFamilies } from "../metrics/metric-text.ts";
+import { family, withoutFamilies } from "../metrics/metric-text.ts";
+import { WorkQueueMetrics } from "../metrics/work-queue-metrics.ts";
+import { watchCacheMetrics } from "../metrics/watch-cache-metrics.ts";
 import { createProfileRoutes } from "../operation/profile-routes.ts";
 import { createOutboundClient } from "../outbound/outbound-client.ts";
 import { resolveByClusterIp, resolveByEndpoints } from "../outbound/service-resolver.ts";
@@ -236,7 +239,11 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const registry = await deps.openRegistry(admission);
   opened = registry;
   const { extension } = registry;
-  if (extension !== undefined) metrics.add(() => extension.storeMetrics.render());
+  if (extension !== undefined) {
+    metrics.add(() => extension.storeMetrics.render());
+    metrics.add(() => watchCacheMetrics(extension.hub));
+  }
+  metrics.add(() => featureMetrics());
   const followers = atOpen.map((action) => action(registry));
 
   const access = new AccessMetrics();
@@ -311,11 +318,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
       ],
     ]),
   });
-  metrics.add(
-    () =>
-      `# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb="WATCH"} ${resources.watchCount}`,
-  );
-  metrics.add(() => resources.watchMetrics.render());
+  metrics.add(() => resources.metrics());
   metrics.add(() => processMetrics(startedAt));
   metrics.add(() => objectMetrics(countResources(catalog, registry)));
   const serverAddress = (): string => `${serving.externalHostname ?? config.advertiseAddress}:${advertisedPort}`;
@@ -325,7 +328,11 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     isStopping: () => isStopping,
   });
   const health = new HealthRoutes(checks);
+  const definitionQueue = new WorkQueueMetrics("crd_naming_condition_controller", clock);
+  const availabilityQueue = new WorkQueueMetrics("RemoteAvailabilityController", clock);
+  metrics.add(() => WorkQueueMetrics.render([definitionQueue, availabilityQueue]));
   const aggregator = createAggregator({
+    queue: availabilityQueue,
     catalog,
     registry,
     objects,
@@ -421,12 +428,20 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   await rbac?.synced;
   await flow?.start();
   await aggregator.start();
-  const extensions = await openServerExtensions({ registry, objects, catalog, clock, logger, outbound }, (types) => {
-    deps.publishTypes?.(types);
-    aggregator.catalogChanged();
-  });
+  const extensions = await openServerExtensions(
+    { registry, objects, catalog, clock, logger, outbound, queue: definitionQueue },
+    (types) => {
+      deps.publishTypes?.(types);
+      aggregator.catalogChanged();
+    },
+  );
 
   const listeners: Listener[] = [];
+  metrics.add(() =>
+    family("apiserver_tls_handshake_errors_total", "counter", [
+      ["", listeners.reduce((sum, { handshakeErrors }) => sum + handshakeErrors, 0)],
+    ]),
+  );
   const certificates: AsyncDisposable[] = [];
   const authorityTexts = (): string[] =>
     [authentication.clientCa(), authentication.requestHeaderCa()].filter((pem) => pem !== undefined);

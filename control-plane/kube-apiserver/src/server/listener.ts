@@ -51,6 +51,8 @@ export interface ListenerOptions {
 /** A listening HTTPS server. */
 export interface Listener {
   readonly port: number;
+  /** Connections that came to nothing before they were secured. */
+  readonly handshakeErrors: number;
   /** Asks clients for certificates of these authorities (PEM) from the next connection on. */
   setClientCa(pems: readonly string[]): void;
   /** Shows this certificate from the next connection on; `names`: to who asks for one of these alone. */
@@ -124,6 +126,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 
   let isDraining = false;
+  let handshakeErrors = 0;
   const secured = new Set<Socket>();
   const http2 = createHttp2Server({
     limits: {
@@ -199,7 +202,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.on("tlsClientError", (error: Error) => logger.debug("TLS handshake failed", { error: error.message }));
+  server.on("tlsClientError", (error: Error) => {
+    handshakeErrors += 1;
+    logger.debug("TLS handshake failed", { error: error.message });
+  });
   server.setTimeout(0);
 
   await new Promise<void>((resolve, reject) => {
@@ -219,6 +225,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
   return {
     port: (server.address() as AddressInfo).port,
+    get handshakeErrors() {
+      return handshakeErrors;
+    },
     setClientCa(pems) {
       clientCa = pems;
       server.setSecureContext(contextOf(pems));

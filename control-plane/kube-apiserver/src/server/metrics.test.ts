@@ -23,9 +23,9 @@ describe("the counts of requests", () => {
     metrics.observe(requestOf("PATCH", "/apis/apps/v1/namespaces/a/deployments/b/scale"), 422, 0.01);
     const labels = 'scope="resource",subresource="",verb="GET",version="v1"} 1';
     expect(seriesOf(metrics)).toEqual([
-      `apiserver_request_total{code="200",group="",resource="pods",${labels}`,
-      `apiserver_request_total{code="404",group="",resource="pods",${labels}`,
-      'apiserver_request_total{code="422",group="apps",resource="deployments",scope="resource",subresource="scale",verb="PATCH",version="v1"} 1',
+      `apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="pods",${labels}`,
+      `apiserver_request_total{code="404",component="apiserver",dry_run="",group="",resource="pods",${labels}`,
+      'apiserver_request_total{code="422",component="apiserver",dry_run="",group="apps",resource="deployments",scope="resource",subresource="scale",verb="PATCH",version="v1"} 1',
     ]);
   });
 

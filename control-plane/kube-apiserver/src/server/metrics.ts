@@ -4,6 +4,8 @@ import type { ApiRequest } from "./api-request.ts";
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 const SLI_BUCKETS = BUCKETS.slice(2);
 const SIZE_BUCKETS = Array.from({ length: 7 }, (_, i) => 1_000 * 10 ** i);
+/** Every 100 kB up to 3.05 MB. */
+const BODY_BUCKETS = Array.from({ length: 31 }, (_, i) => 50_000 + 100_000 * i);
 
 const MAX_RESOURCES = 5_000;
 /** Beyond, labels are made anew for each request. */
@@ -23,11 +25,13 @@ class Series {
   readonly durations: Histogram;
   readonly sli: Histogram;
   readonly sizes: Histogram;
+  /** Of requests' bodies: shared by all series of a resource and a verb. */
+  bodies: Histogram | undefined;
 
-  constructor(labels: string) {
-    this.labels = labels;
+  constructor(labels: string, dryRun: string) {
     const withComponent = `component="apiserver",${labels}`;
-    this.durations = new Histogram(labels, BUCKETS);
+    this.labels = `component="apiserver",dry_run="${dryRun}",${labels}`;
+    this.durations = new Histogram(this.labels, BUCKETS);
     this.sli = new Histogram(withComponent, SLI_BUCKETS);
     this.sizes = new Histogram(withComponent, SIZE_BUCKETS);
   }
@@ -53,6 +57,7 @@ export class RequestMetrics {
   /** Series of what was found, by resource and verb: to be found again without making a string. */
   readonly #quick = new Map<string, Map<string, Quick[]>>();
   #quickSize = 0;
+  readonly #bodies = new Map<string, Histogram>();
   /** Resources that were found, as labels. */
   readonly #known = new Set<string>();
   inflightReadOnly = 0;
@@ -72,6 +77,7 @@ export class RequestMetrics {
     series.durations.observe(seconds);
     if (!info.isResource) return;
     if (query.size === 0 || !query.has("dryRun")) series.sli.observe(Math.max(0, seconds - request.waitedMs / 1000));
+    if (request.bodyBytes > 0) (series.bodies ??= this.#bodiesOf(series, info.verb)).observe(request.bodyBytes);
     if (info.verb !== "get" && info.verb !== "list") return;
     const size = (request.exchange.sentBytes ?? 0) + request.streamedBytes;
     if (size > 0) series.sizes.observe(size);
@@ -81,7 +87,8 @@ export class RequestMetrics {
     const { info } = request;
     const scope = scopeOf(request);
     const verb = verbOf(request);
-    const quick = this.#quick.get(info.resource)?.get(verb);
+    const dryRun = request.query.size > 0 && request.query.has("dryRun") ? "All" : "";
+    const quick = dryRun !== "" ? undefined : this.#quick.get(info.resource)?.get(verb);
     // A subresource that is not there is counted with its object.
     if (quick !== undefined && (code !== 404 || info.subresource === "")) {
       for (const one of quick) {
@@ -95,10 +102,20 @@ export class RequestMetrics {
       }
     }
     const labels = this.#labelsOf(request, code, scope, verb.toUpperCase());
-    let series = this.#series.get(labels);
-    if (series === undefined) this.#series.set(labels, (series = new Series(labels)));
-    if (FOUND.has(code) && this.#quickSize < MAX_QUICK) this.#remember(request, scope, verb, series);
+    const key = dryRun === "" ? labels : `${labels},dry`;
+    let series = this.#series.get(key);
+    if (series === undefined) this.#series.set(key, (series = new Series(labels, dryRun)));
+    if (dryRun === "" && FOUND.has(code) && this.#quickSize < MAX_QUICK) this.#remember(request, scope, verb, series);
     return series;
+  }
+
+  #bodiesOf({ labels }: Series, verb: string): Histogram {
+    // What a URL names counts as the series has it.
+    const [what] = /group="[^"]*",resource="[^"]*"/.exec(labels)!;
+    const own = `${what},verb="${verb}"`;
+    let bodies = this.#bodies.get(own);
+    if (bodies === undefined) this.#bodies.set(own, (bodies = new Histogram(own, BODY_BUCKETS)));
+    return bodies;
   }
 
   #remember({ info }: ApiRequest, scope: string, verb: string, series: Series): void {
@@ -140,6 +157,7 @@ export class RequestMetrics {
     histograms("apiserver_request_duration_seconds", ({ durations }) => durations);
     histograms("apiserver_request_sli_duration_seconds", ({ sli }) => sli);
     histograms("apiserver_response_sizes", ({ sizes }) => sizes);
+    renderHistograms("apiserver_request_body_size_bytes", this.#bodies.values(), lines);
     lines.push("# TYPE apiserver_current_inflight_requests gauge");
     lines.push(`apiserver_current_inflight_requests{request_kind="mutating"} ${this.inflightMutating}`);
     lines.push(`apiserver_current_inflight_requests{request_kind="readOnly"} ${this.inflightReadOnly}`);

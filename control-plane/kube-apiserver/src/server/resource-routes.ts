@@ -24,8 +24,11 @@ import type {
 } from "../registry/registry.ts";
 import type { TypeName } from "../registry/resource-catalog.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
+import { family } from "../metrics/metric-text.ts";
 import { WatchMetrics } from "../metrics/watch-metrics.ts";
 import type { ApiRequest } from "./api-request.ts";
+import { warnOfDeprecation } from "./deprecations.ts";
+import { LateWatcher } from "./late-watcher.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
 import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder.ts";
@@ -73,9 +76,8 @@ export interface ResourceRoutes {
   serve(request: ApiRequest): Promise<void>;
   /** Ends all watches, properly. */
   closeWatches(): void;
-  readonly watchCount: number;
-  /** Counts of what was sent to watchers. */
-  readonly watchMetrics: WatchMetrics;
+  /** What was sent to watchers, and which kinds on their way out were asked for. */
+  metrics(): string;
 }
 
 /** What watches come in. */
@@ -115,18 +117,6 @@ function goName({ group, isCustom }: CatalogResource, kind: string): string {
   return `${group === "" || group === "events.k8s.io" ? "core" : group.replace(/\..*$/, "")}.${kind}`;
 }
 
-const DEPRECATED: Readonly<Record<string, string>> = {
-  "/v1/endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-  "/v1/componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
-};
-
-/** Kinds that are on their way out say so to whoever reads or writes them. */
-function warnOfDeprecation(request: ApiRequest, resource: CatalogResource): void {
-  const text =
-    resource.deprecation ?? (resource.group === "" ? DEPRECATED[`/${resource.version}/${resource.plural}`] : undefined);
-  if (text !== undefined) request.warnings.push(text);
-}
-
 /** A namespace's own URL reads like one of something in it. */
 const namespaceOf = (resource: CatalogResource, info: RequestInfo): string =>
   resource.namespaced ? info.namespace : "";
@@ -137,6 +127,8 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
   const scheduler = new FlushScheduler();
   const watches = new Set<WatchStream>();
   const watchMetrics = new WatchMetrics();
+  /** Kinds on their way out that were asked for, as labels. */
+  const deprecatedAsked = new Set<string>();
 
   function includeObjectOf(request: ApiRequest): IncludeObject {
     const asked = request.query.get("includeObject") ?? "";
@@ -269,7 +261,11 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       currentVersion: query.allowWatchBookmarks ? () => versionOf(request, handler, namespace) : undefined,
     });
     watches.add(stream);
-    stream.onEnd(() => watches.delete(stream));
+    const ended = watchMetrics.began(resource, info);
+    stream.onEnd(() => {
+      watches.delete(stream);
+      ended();
+    });
     if (source !== undefined) stream.attach(source);
     late.handTo(stream);
     if (failure !== undefined) stream.fail(StatusError.from(failure));
@@ -525,7 +521,7 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       // What is created only, in a namespace, has no collection across all of them.
       if (resource.namespaced && !isInNamespace && !resource.verbs.includes("list")) throw unknownPath();
       const asked = info.subresource === "" ? resource : resource.subresources.get(info.subresource);
-      if (asked?.verbs.includes(info.verb) === true) warnOfDeprecation(request, resource);
+      if (asked?.verbs.includes(info.verb) === true) warnOfDeprecation(request, resource, deprecatedAsked);
       const handler = registry.resource(info.group, info.version, info.resource);
       if (info.subresource !== "") return serveSubresource(request, resource, handler);
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);
@@ -544,38 +540,11 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     closeWatches() {
       for (const watch of watches) watch.end();
     },
-    watchMetrics,
-    get watchCount() {
-      return watches.size;
-    },
+    metrics: () =>
+      `${watchMetrics.render()}\n${family(
+        "apiserver_requested_deprecated_apis",
+        "gauge",
+        [...deprecatedAsked].map((labels) => [labels, 1]),
+      )}`,
   };
-}
-
-type WatcherCall = (watcher: WatchStream) => void;
-
-/** Holds what a watch delivers before its stream exists, then passes through. */
-class LateWatcher {
-  #calls: WatcherCall[] | undefined = [];
-  #target: WatchStream | undefined;
-
-  handTo(target: WatchStream): void {
-    for (const call of this.#calls ?? []) call(target);
-    this.#calls = undefined;
-    this.#target = target;
-  }
-
-  event(...args: Parameters<WatchStream["event"]>): void {
-    if (this.#target !== undefined) this.#target.event(...args);
-    else this.#calls?.push((watcher) => watcher.event(...args));
-  }
-
-  initialDone(revision: number): void {
-    if (this.#target !== undefined) this.#target.initialDone(revision);
-    else this.#calls?.push((watcher) => watcher.initialDone(revision));
-  }
-
-  closed(reason: "expired" | "shutdown"): void {
-    if (this.#target !== undefined) this.#target.closed(reason);
-    else this.#calls?.push((watcher) => watcher.closed(reason));
-  }
 }

@@ -3,7 +3,8 @@ import type { Revision } from "@coracle/etcd";
 import type { StorageEvent } from "./object-storage.ts";
 
 const MIN_EVENTS = 100;
-const MAX_EVENTS = 102_400;
+/** No window holds more. */
+export const MAX_EVENTS = 102_400;
 const KEEP_MS = 75_000;
 
 /**

@@ -84,6 +84,7 @@ export class ResourceStorage implements ObjectStorage {
       refuseUnreadable(this.#hub.guard, scope.first, scope.end);
     }
     const known = this.#cache.list(request);
+    if (known !== undefined) this.#metrics.cacheLists.note(known.items.length);
     if (known !== undefined && request.revision === undefined) return known;
     const { first, end } = this.#cache.scopeOf(request);
     const revision = request.revision as Revision;
@@ -94,6 +95,7 @@ export class ResourceStorage implements ObjectStorage {
         return known;
       }
       const range = await this.#metrics.list.measure(() => this.#hub.store.range({ key: first, end, revision }));
+      this.#metrics.storeLists.note(range.kvs.length);
       const versions = range.kvs.map((kv) => versionFromValue(kv.key, kv.value, kv.modRevision, this.#read));
       return pick(versions, request, revision, this.#cache.matcher(request));
     } catch (error) {

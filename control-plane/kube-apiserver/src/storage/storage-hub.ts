@@ -14,6 +14,14 @@ import { readJsonValue, type ValueReader } from "./stored-version.ts";
 import type { StoredValueGuard } from "./stored-value-guard.ts";
 import type { IndexFunction } from "./watcher-index.ts";
 
+/** What a cache has seen. */
+interface CacheCounts {
+  /** Of its resource, from the store. */
+  events: number;
+  /** Times that it was read whole. */
+  initializations: number;
+}
+
 /** Where everything of Kubernetes is in the store. */
 export const STORE_ROOT = "/registry/";
 
@@ -44,6 +52,7 @@ export class StorageHub implements AsyncDisposable {
   readonly #logger: Logger;
   readonly #read: ValueReader;
   readonly #caches = new Map<string, ResourceCache>();
+  readonly #counts = new WeakMap<ResourceCache, CacheCounts>();
   /** Caches that are being filled: their events wait. */
   readonly #loading = new Map<ResourceCache, StoreEvent[]>();
   #waiters: RevisionWaiter[] = [];
@@ -100,11 +109,26 @@ export class StorageHub implements AsyncDisposable {
       else known.push(kv);
     }
     for (const [cache, own] of byCache) cache.load(own, revision, this.#onBad);
+    for (const cache of all) this.#countLoad(cache);
+  }
+
+  #countLoad(cache: ResourceCache): void {
+    const counts = this.#counts.get(cache);
+    if (counts !== undefined) counts.initializations += 1;
+  }
+
+  /** What each cache has seen so far, by the keys of its resource: `/registry/pods`. */
+  *cacheCounts(): Iterable<CacheCounts & { readonly prefix: string; readonly revision: Revision }> {
+    for (const [prefix, cache] of this.#caches) {
+      const counts = this.#counts.get(cache);
+      if (counts !== undefined) yield { ...counts, prefix, revision: cache.revision };
+    }
   }
 
   #register({ prefix, indexes = {} }: CachedResource): ResourceCache {
     const cache = new ResourceCache({ prefix, indexes, read: this.#read, clock: this.clock }, this.#revision);
     this.#caches.set(prefix, cache);
+    this.#counts.set(cache, { events: 0, initializations: 0 });
     return cache;
   }
 
@@ -142,6 +166,7 @@ export class StorageHub implements AsyncDisposable {
         const state = await this.store.range({ key, end: prefixEnd(key) });
         await this.waitFor(state.revision);
         cache.reload(state.kvs, state.revision, this.#onBad);
+        this.#countLoad(cache);
         for (const event of waiting) if (revisionOf(event) > state.revision) this.#applyOne(cache, event);
         // When the watch began anew in between, events are missing.
       } while (beginning !== this.#beginnings);
@@ -189,6 +214,8 @@ export class StorageHub implements AsyncDisposable {
   }
 
   #applyOne(cache: ResourceCache, event: StoreEvent): void {
+    const counts = this.#counts.get(cache);
+    if (counts !== undefined) counts.events += 1;
     if (event.type === "put") cache.applyPut(event.kv, this.#onBad);
     else cache.applyDelete(event.key, event.modRevision);
   }
@@ -217,7 +244,10 @@ export class StorageHub implements AsyncDisposable {
           const cache = this.#cacheOf(kv.key);
           if (cache !== undefined) byCache.get(cache)?.push(kv);
         }
-        for (const [cache, own] of byCache) cache.reload(own, state.revision, this.#onBad);
+        for (const [cache, own] of byCache) {
+          cache.reload(own, state.revision, this.#onBad);
+          this.#countLoad(cache);
+        }
         this.#apply([], state.revision);
         this.#handle = await this.#follow(state.revision);
         if (this.#over.signal.aborted) this.#handle[Symbol.dispose]();
