@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { loadBundle } from "./bundle-loader.ts";
 import { bundlesDir } from "./bundles.ts";
 
 /** Upstream's program name → the bundle it lives in. */
@@ -19,7 +19,7 @@ export const COMPONENTS: readonly string[] = Object.keys(BUNDLE_OF);
 
 /** Runs one component in this process until it ends; its flags are upstream's. */
 export async function runComponent(name: string, args: readonly string[]): Promise<number> {
-  const bundle = createRequire(import.meta.url)(join(bundlesDir(), `${BUNDLE_OF[name]}.cjs`)) as {
+  const bundle = loadBundle(join(bundlesDir(), `${BUNDLE_OF[name]}.cjs`)) as {
     runAlone(component: string, args: readonly string[]): Promise<number>;
   };
   return await bundle.runAlone(name, args);
