@@ -77,7 +77,8 @@ function wellFormed(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, wellFormed(member)]));
 }
 
-const DEEPEST = 10_000;
+/** What handles objects calls itself for each level: one that is nested deeper might not be handled to its end. */
+const DEEPEST = 1_000;
 
 /** The bracket that goes one level too deep; only long texts can have one. */
 function tooDeepAt(body: Buffer): string | undefined {
@@ -259,6 +260,9 @@ export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: Wi
   request.bodyBytes = body.length;
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
   if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
+  const bracket = tooDeepAt(body);
+  if (bracket !== undefined)
+    throw badRequest(`error decoding patch: invalid character '${bracket}' exceeded max depth`);
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));

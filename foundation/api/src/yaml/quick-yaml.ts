@@ -13,6 +13,8 @@ export interface QuickDocument {
   readonly repeated: readonly RepeatedMember[];
 }
 
+/** Deepest nesting of a text that is read. */
+export const DEEPEST = 1000;
 const MOST_REPEATED = 100;
 
 /** The text needs the whole of YAML, or is none. */
@@ -49,6 +51,7 @@ class QuickReader {
   readonly #text: string;
   #at = 0;
   #lineStart = 0;
+  #depth = 0;
   #countedTo = 0;
   #line = 1;
 
@@ -138,6 +141,13 @@ class QuickReader {
   }
 
   #content(parent: number, mayNest: boolean): unknown {
+    if (++this.#depth > DEEPEST) throw UNSURE;
+    const value = this.#nodeOf(parent, mayNest);
+    this.#depth--;
+    return value;
+  }
+
+  #nodeOf(parent: number, mayNest: boolean): unknown {
     const code = this.#code();
     if (this.#isDash()) {
       if (!mayNest) throw UNSURE;
@@ -400,8 +410,12 @@ class QuickReader {
   /** A value in brackets, or the brackets themselves. */
   #flow(): unknown {
     const code = this.#code();
-    if (code === OPEN_MAP) return this.#flowMap();
-    if (code === OPEN_LIST) return this.#flowList();
+    if (code === OPEN_MAP || code === OPEN_LIST) {
+      if (++this.#depth > DEEPEST) throw UNSURE;
+      const value = code === OPEN_MAP ? this.#flowMap() : this.#flowList();
+      this.#depth--;
+      return value;
+    }
     if (code === DOUBLE || code === SINGLE) return this.#quoted();
     if (INDICATORS.has(code) || Number.isNaN(code)) throw UNSURE;
     if (code === COLON) throw UNSURE;
@@ -467,8 +481,7 @@ export function readQuickYaml(text: string): QuickDocument | undefined {
   try {
     return { value: reader.document(), repeated: reader.repeated };
   } catch (error) {
-    // Nested deeper than the stack is: too deep for anyone.
-    if (error === UNSURE || error instanceof RangeError) return undefined;
+    if (error === UNSURE) return undefined;
     throw error;
   }
 }

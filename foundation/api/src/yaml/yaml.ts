@@ -1,5 +1,5 @@
 import type * as Yaml from "yaml";
-import { readQuickYaml, type RepeatedMember } from "./quick-yaml.ts";
+import { DEEPEST, readQuickYaml, type RepeatedMember } from "./quick-yaml.ts";
 
 /** Text that is no YAML, or YAML that JSON cannot hold. */
 export class YamlError extends Error {
@@ -141,13 +141,14 @@ function kubectlTags(tags: Yaml.Tags): Yaml.Tags {
   return [newOctal, ...kept];
 }
 
-function toJson(value: unknown): unknown {
+function toJson(value: unknown, depth = 0): unknown {
   if (typeof value === "bigint") return Number(value);
-  if (Array.isArray(value)) return value.map(toJson);
+  if (depth > DEEPEST) throw cannotRead(`exceeded max depth of ${DEEPEST}`);
+  if (Array.isArray(value)) return value.map((item) => toJson(item, depth + 1));
   if (value instanceof Uint8Array) return Buffer.from(value).toString("latin1");
   if (value instanceof Map) {
     const out: Record<string, unknown> = {};
-    for (const [key, member] of value as Map<unknown, unknown>) setMember(out, nameOf(key), toJson(member));
+    for (const [key, member] of value as Map<unknown, unknown>) setMember(out, nameOf(key), toJson(member, depth + 1));
     return out;
   }
   if (value instanceof Set) {
