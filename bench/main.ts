@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchApi } from "./api/api-bench.ts";
 import { benchCrd } from "./api/crd-bench.ts";
+import { benchHostile } from "./api/hostile-bench.ts";
 import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   api: benchApi,
   watch: benchWatch,
   crd: benchCrd,
+  hostile: benchHostile,
   store: benchStore,
 };
 
