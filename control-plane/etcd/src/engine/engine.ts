@@ -31,6 +31,11 @@ export interface Engine extends Store {
   readonly compacted: Revision;
   /** Bytes on disk (or in memory), without waiting. */
   readonly totalBytes: number;
+  /**
+   * Keeps so many revisions, and not many more: older ones are forgotten as new ones come. Undefined, as at first: all
+   * are kept until `compact` is called.
+   */
+  keepRevisions(count: number | undefined): void;
   view(): StoreView;
   /** Gives space that is not used back to the disk. Writers wait meanwhile, readers do not. */
   defragment(): Promise<void>;

@@ -16,7 +16,9 @@ import type { Revision } from "../store/store.ts";
 const MAGIC = Buffer.from("CORIDX01");
 const HEADER_BYTES = MAGIC.length + 6;
 const BLOCK_HEADER_BYTES = 9;
-const WRITE_BYTES = 1024 * 1024;
+/** Written at once; between two, others get their turn. */
+const WRITE_BYTES = 128 * 1024;
+const READ_BYTES = 1024 * 1024;
 
 /** What the log keeps about the file in force. */
 export interface IndexFile {
@@ -85,7 +87,7 @@ export async function readIndexFile(logPath: string, { id, revision }: IndexFile
     let rest: Buffer = Buffer.alloc(0);
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop
-      const piece = await read(WRITE_BYTES);
+      const piece = await read(READ_BYTES);
       const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       const used = takeBlocks(bytes, blocks);
       if (used === "end") return { revision, blocks };

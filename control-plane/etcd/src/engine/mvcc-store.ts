@@ -39,13 +39,18 @@ export interface InitialState {
 const LEASE_GRACE_MS = 5_000;
 /** Small integers cost no memory of their own in the versions that hold them. */
 const MAX_LEASE_ID = 2 ** 31 - 1;
-/** Versions removed in one commit, so that a compaction never holds up writers for long. */
-const DROP_SLICE = 1_000;
+/** Versions removed in one commit, so that a compaction never holds up writers for long; more when more is written. */
+const DROP_SLICE = 250;
+const DROPS_PER_CHANGE = 3;
 /** The index is saved when at least so many changes would have to be replayed, and a good part of what there is. */
 const INDEXED_AFTER = 50_000;
 const REPLAYED_PART = 4;
 /** At the end there is time for it sooner. */
 const SOONER_AT_END = 5;
+/** Revisions that may be there beyond those that are kept. */
+const KEPT_BEYOND = 1_000;
+/** Compactions may come often; to look for what could be packed is worth it now and then. */
+const PACK_EVERY_MS = 30_000;
 /** Chunks of the index looked at before other work gets a turn. */
 const PACKED_AT_ONCE = 64;
 
@@ -74,6 +79,7 @@ export class MvccStore implements Engine {
   readonly #leases: LeaseTable;
   readonly #journal: Journal;
   readonly #random: Random;
+  readonly #clock: Clock;
   readonly #indexedAfter: number;
   readonly #released: (() => Promise<void>) | undefined;
   #group: Group = emptyGroup();
@@ -90,6 +96,8 @@ export class MvccStore implements Engine {
   /** Saved, and in force with the next commit that leaves nothing to drop. */
   #savedIndex: IndexFile | undefined;
   #packing = false;
+  #packAgainMs = 0;
+  #keptRevisions: number | undefined;
   #flushIsDue = false;
   #publishing = false;
   #closed = false;
@@ -107,6 +115,7 @@ export class MvccStore implements Engine {
     this.#released = closed;
     this.#journal = journal;
     this.#random = random;
+    this.#clock = clock;
     this.#indexedAfter = options.indexedAfter ?? INDEXED_AFTER;
     // As etcd, an empty store is at revision 1.
     this.#mvcc = new Mvcc((version) => this.#load(version), {
@@ -195,6 +204,11 @@ export class MvccStore implements Engine {
 
   get totalBytes(): number {
     return this.#journal.totalBytes;
+  }
+
+  keepRevisions(count: number | undefined): void {
+    this.#keptRevisions = count;
+    this.#compactIfDue();
   }
 
   view(): StoreView {
@@ -379,8 +393,9 @@ export class MvccStore implements Engine {
     const isHeld = this.#views > 0;
     if (!hasWork(group) && (isHeld || (this.#dropped.length === 0 && this.#savedIndex === undefined))) return;
     this.#group = emptyGroup();
-    const isPart = isHeld || this.#dropped.length > DROP_SLICE;
-    const dropped = isPart ? this.#dropped.splice(0, isHeld ? 0 : DROP_SLICE) : this.#dropped;
+    const slice = isHeld ? 0 : Math.max(DROP_SLICE, group.changes.length * DROPS_PER_CHANGE);
+    const isPart = isHeld || this.#dropped.length > slice;
+    const dropped = isPart ? this.#dropped.splice(0, slice) : this.#dropped;
     if (!isPart) this.#dropped = [];
     const { changes, leases, settings, compacted } = group;
     const index = isPart ? undefined : this.#savedIndex;
@@ -409,7 +424,8 @@ export class MvccStore implements Engine {
     for (const waiter of group.waiters) waiter.settle();
     this.#sinceIndex += group.changes.length;
     if (this.#sinceIndex >= this.#indexedAfter) this.#saveIndexIfDue();
-    if (group.compacted !== undefined && this.#journal.keepsValues) this.#pack("");
+    if (group.compacted !== undefined) this.#packIfDue();
+    this.#compactIfDue();
     if (hasWork(this.#group) || (this.#dropped.length > 0 && this.#views === 0)) this.#scheduleFlush();
   }
 
@@ -447,6 +463,22 @@ export class MvccStore implements Engine {
       // oxlint-disable-next-line no-await-in-loop
       await this.#writing;
     }
+  }
+
+  #compactIfDue(): void {
+    const { committed, compacted } = this.#mvcc;
+    if (this.#keptRevisions === undefined || this.#closed) return;
+    const revision = committed - this.#keptRevisions;
+    if (revision - compacted < Math.max(KEPT_BEYOND, this.#keptRevisions)) return;
+    // When it cannot be written it is tried again with the next commit.
+    this.compact(revision).catch(() => undefined);
+  }
+
+  #packIfDue(): void {
+    const now = this.#clock.monotonicMs();
+    if (!this.#journal.keepsValues || now < this.#packAgainMs) return;
+    this.#packAgainMs = now + PACK_EVERY_MS;
+    this.#pack("");
   }
 
   /** Makes what has not changed for a while small, a few keys at a time. */
