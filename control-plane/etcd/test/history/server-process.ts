@@ -1,5 +1,5 @@
 import { silentLogger, systemClock } from "@coracle/base";
-import { parseEtcdFlags, runEtcd } from "../src/index.ts";
+import { parseEtcdFlags, runEtcd } from "../../src/index.ts";
 
 // A server in a process of its own, to be killed.
 await runEtcd({

@@ -1,4 +1,4 @@
-import type { StoreEvent } from "../src/index.ts";
+import type { StoreEvent } from "../../src/index.ts";
 
 /** One request as its client saw it. Times are on one clock. */
 export interface Operation {
@@ -11,6 +11,8 @@ export interface Operation {
   readonly value: string | undefined;
   /** A write that was made on a condition which did not hold: it changed nothing. */
   readonly isRefused?: boolean | undefined;
+  /** The same for the writes of one transaction: all of them happen, at one revision, or none does. */
+  readonly txn?: number | undefined;
 }
 
 /** What a watcher was given at one revision. */
@@ -59,7 +61,20 @@ export function faultsOf(operations: readonly Operation[], deliveries: readonly 
     }
     if (isRefused === true && value !== undefined && written.has(value)) faults.push(`refused and written: ${value}`);
   }
-  return [...faults, ...stepsBack(operations)];
+  return [...faults, ...tornTransactions(operations, written), ...stepsBack(operations)];
+}
+
+function tornTransactions(operations: readonly Operation[], written: ReadonlyMap<string, number>): string[] {
+  const revisions = new Map<number, number>();
+  const faults: string[] = [];
+  for (const { txn, value = "" } of operations) {
+    if (txn === undefined) continue;
+    const revision = written.get(value) ?? 0;
+    const other = revisions.get(txn) ?? revision;
+    if (other !== revision) faults.push(`torn: one transaction wrote at ${other} and at ${revision} (0: not at all)`);
+    revisions.set(txn, revision);
+  }
+  return faults;
 }
 
 /** Answers that are older than one that had ended before they were asked for. */
