@@ -43,6 +43,12 @@ export class LmdbJournal implements Journal {
   /** For the index that is being saved. */
   #nextTail: Tail | undefined;
   readonly #open: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>;
+  /** Bytes that went through memory since the file was mapped. */
+  #passed = 0;
+  #isWriting = false;
+  #isReopeningDue = false;
+  #reopening: Promise<void> | undefined;
+  #isClosed = false;
 
   private constructor(path: string, isSynced: boolean, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
     this.#open = openFile;
@@ -90,6 +96,15 @@ export class LmdbJournal implements Journal {
   }
 
   write(entry: JournalEntry): Promise<void> {
+    if (this.#reopening !== undefined) return this.#reopening.then(() => this.write(entry));
+    this.#isWriting = true;
+    return this.#write(entry).finally(() => {
+      this.#isWriting = false;
+      this.#pass(entry.changes.reduce((total, { value }) => total + (value?.length ?? 0), 0));
+    });
+  }
+
+  #write(entry: JournalEntry): Promise<void> {
     let { log, tail } = this.#sums;
     let next = this.#nextTail;
     const count = (key: Buffer, revision: Revision, sign: 1 | -1): void => {
@@ -154,6 +169,7 @@ export class LmdbJournal implements Journal {
         `${this.#path} is damaged: wrong checksum at revision ${version.modRevision}; ${MEND}`,
       );
     }
+    this.#pass(value?.length ?? 0);
     return value;
   }
 
@@ -164,7 +180,9 @@ export class LmdbJournal implements Journal {
   /** Writes what is live to a new file and puts that in the place of the old one. */
   async defragment(): Promise<void> {
     const path = `${this.#path}.defragmented`;
+    await this.#reopening;
     const old = this.#db;
+    this.#isWriting = true;
     try {
       await removeFile(path);
       await old.backup(path, true);
@@ -178,6 +196,8 @@ export class LmdbJournal implements Journal {
     } catch (error) {
       await removeFile(path);
       throw toStoreError(this.#path, error);
+    } finally {
+      this.#isWriting = false;
     }
     await old.close();
   }
@@ -190,6 +210,8 @@ export class LmdbJournal implements Journal {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#reopening?.catch(ignore);
     await this.#db.close();
   }
 
@@ -247,9 +269,29 @@ export class LmdbJournal implements Journal {
   }
 
   async #reopen(): Promise<void> {
+    this.#passed = 0;
     if (this.totalBytes < REOPENED_BYTES) return;
     await this.#db.close();
     this.#db = guard(this.#path, () => this.#open(this.#path));
+  }
+
+  /**
+   * Pages that were read or written stay in memory as long as the file is mapped. When there are many, it is mapped anew: in a turn of
+   * its own, for that takes no longer than the turn when nothing is being written, so that no read comes in between.
+   */
+  #pass(bytes: number): void {
+    this.#passed += bytes;
+    if (this.#passed < PASSED_BYTES || this.#isReopeningDue) return;
+    this.#isReopeningDue = true;
+    setImmediate(() => {
+      this.#isReopeningDue = false;
+      if (this.#isWriting || this.#isClosed || this.#reopening !== undefined) return;
+      this.#reopening = this.#reopen().finally(() => {
+        this.#reopening = undefined;
+      });
+      // Whoever reads or writes next is told.
+      this.#reopening.catch(ignore);
+    });
   }
 
   #put(key: Buffer, value: unknown): void {
@@ -280,6 +322,7 @@ const withChange = (tail: Tail, revision: Revision, change: number): Tail =>
 
 /** A file that is smaller may stay in memory whole. */
 const REOPENED_BYTES = 32 * 1024 * 1024;
+const PASSED_BYTES = 48 * 1024 * 1024;
 
 /** Settings that users of the engine keep, beside its own. */
 const KEPT = "kept/";

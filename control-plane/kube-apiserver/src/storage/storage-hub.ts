@@ -91,6 +91,8 @@ export class StorageHub implements AsyncDisposable {
     // What is read whole at once is in memory whole at once, beside what becomes of it.
     for (let page = state; page.more;) {
       const last = page.kvs.at(-1)!.key;
+      // A turn for the store, which lets go of what was read.
+      await new Promise((resolve) => setImmediate(resolve));
       page = await this.store.range({ key: `${last}\0`, end, limit: PAGE, revision: state.revision });
       this.#fill(page.kvs, state.revision, []);
     }
