@@ -8,6 +8,7 @@ import { sendText } from "../server/responder.ts";
 import { hostOf, type Backend } from "../streaming/backend.ts";
 import { proxyRequest } from "../streaming/proxy.ts";
 import { tunnelUpgrade } from "../streaming/tunnel.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import type { RemoteService } from "./api-service.ts";
 import { frontProxyHeaders, type ProxyIdentity } from "./front-proxy.ts";
 
@@ -22,6 +23,8 @@ export interface AggregatedRequestOptions {
   readonly agentFor: (remote: RemoteService) => Agent;
   readonly refusesRedirects: boolean;
   readonly clock: Clock;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Pick<Tracing, "call"> | undefined;
   /** Aborts when this server ends. */
   readonly signal: AbortSignal;
 }
@@ -82,12 +85,16 @@ export async function passToRemote(
   try {
     if (request.exchange.upgrade !== undefined) return await tunnelUpgrade(request, backend);
     const { refusesRedirects } = options;
-    await proxyRequest(request, backend, {
-      linkPrefix: "",
-      linkOrigin: `https://${hostOf(backend)}`,
-      refusesRedirects,
-      signal: link.signal,
-    });
+    const origin = `https://${hostOf(backend)}`;
+    const send = (headers: Readonly<Record<string, string>>): Promise<void> =>
+      proxyRequest(
+        request,
+        { ...backend, headers: { ...backend.headers, ...headers } },
+        { linkPrefix: "", linkOrigin: origin, refusesRedirects, signal: link.signal },
+      );
+    const { method } = request.exchange;
+    const attributes = { "http.method": method, "server.address": origin };
+    await (options.tracing === undefined ? send({}) : options.tracing.call(`HTTP ${method}`, attributes, send));
   } catch (error) {
     if (request.exchange.isStarted) throw error;
     if (isLate && limitMs === REQUEST_TIMEOUT_MS)

@@ -9,6 +9,7 @@ import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { ApiRequest } from "../server/api-request.ts";
 import type { PathRoutes } from "../server/dispatch.ts";
 import { passToRemote } from "./aggregated-request.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import type { RemoteService } from "./api-service.ts";
 import { followApiServices } from "./api-service-index.ts";
 import { createAutoRegistration } from "./auto-registration.ts";
@@ -34,6 +35,8 @@ export interface AggregatorOptions {
   /** A redirect by another server is answered with 502. */
   readonly refusesRedirects: boolean;
   readonly clock: Clock;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Pick<Tracing, "call"> | undefined;
   /** Where checks of availability are counted. */
   readonly queue: WorkQueueMetrics;
   readonly logger: Logger;
@@ -148,7 +151,15 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
   const pass = (request: ApiRequest, remote: RemoteService): Promise<void> => {
     const { refusesRedirects } = options;
     const { signal } = ending;
-    return passToRemote(request, remote, { resolve, identity, agentFor, refusesRedirects, clock, signal });
+    return passToRemote(request, remote, {
+      resolve,
+      identity,
+      agentFor,
+      refusesRedirects,
+      clock,
+      tracing: options.tracing,
+      signal,
+    });
   };
 
   return {

@@ -64,7 +64,7 @@ import { InFlightRequests } from "./in-flight-requests.ts";
 import type { ServingSettings } from "./serving-settings.ts";
 import { baseHeaders, sendNotFoundPage } from "./responder.ts";
 import { firstOf, rootRoutes, sendSlis, sendVersion } from "./root-routes.ts";
-import { traceAdmission, type Tracing } from "../tracing/tracing.ts";
+import { traceAdmission, traceOutbound, type Tracing } from "../tracing/tracing.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
 /** Settings of a server. Certificates and keys are PEM texts. */
@@ -199,8 +199,9 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const metrics = new RequestMetrics();
   const admissionMetrics = new AdmissionMetrics(clock);
   metrics.add(() => admissionMetrics.render());
+  const caller = createOutboundClient({ clock });
   const outbound = {
-    client: createOutboundClient({ clock }),
+    client: deps.tracing === undefined ? caller : traceOutbound(deps.tracing, caller),
     targets: {
       resolve:
         config.aggregation?.routesToEndpoints === true
@@ -332,6 +333,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   const availabilityQueue = new WorkQueueMetrics("RemoteAvailabilityController", clock);
   metrics.add(() => WorkQueueMetrics.render([definitionQueue, availabilityQueue]));
   const aggregator = createAggregator({
+    tracing,
     queue: availabilityQueue,
     catalog,
     registry,

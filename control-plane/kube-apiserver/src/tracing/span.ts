@@ -6,7 +6,8 @@ export interface Span {
   readonly spanId: Buffer;
   readonly parentId: Buffer | undefined;
   readonly name: string;
-  readonly isServer: boolean;
+  /** Whose side of a call it is; absent: nobody else takes part. */
+  readonly side?: "server" | "client" | undefined;
   readonly startNanos: bigint;
   readonly endNanos: bigint;
   readonly attributes: Readonly<Record<string, string | number>>;
@@ -14,7 +15,8 @@ export interface Span {
   readonly failure: string | undefined;
 }
 
-const [KIND_INTERNAL, KIND_SERVER] = [1, 2];
+const KINDS = { server: 2, client: 3 } as const;
+const KIND_INTERNAL = 1;
 const STATUS_ERROR = 2;
 
 function part(writer: ProtoWriter, field: number, write: () => void): void {
@@ -56,7 +58,7 @@ function writeSpan(writer: ProtoWriter, span: Span): void {
   if (span.parentId !== undefined) bytes(writer, 4, span.parentId);
   bytes(writer, 5, span.name);
   writer.uint32(48);
-  writer.uint32(span.isServer ? KIND_SERVER : KIND_INTERNAL);
+  writer.uint32(span.side === undefined ? KIND_INTERNAL : KINDS[span.side]);
   fixed64(writer, 7, span.startNanos);
   fixed64(writer, 8, span.endNanos);
   attributes(writer, 9, span.attributes);

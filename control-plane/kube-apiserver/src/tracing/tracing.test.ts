@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -103,6 +104,47 @@ describe("traces", () => {
     const text = Buffer.concat(raw).toString("latin1");
     expect(text).not.toContain("very private");
     expect(text).not.toContain(Buffer.from("very private").toString("base64"));
+  });
+});
+
+describe("calls of others", () => {
+  it("are parts of the trace, and are told so", async () => {
+    const { port, spans } = await startCollector();
+    const told: (string | undefined)[] = [];
+    const review = { kind: "TokenReview", apiVersion: "authentication.k8s.io/v1", status: { authenticated: false } };
+    const peer = createHttpServer((request, response) => {
+      told.push(request.headers["traceparent"] as string | undefined);
+      response.setHeader("content-type", "application/json");
+      request.resume().on("end", () => response.end(JSON.stringify(review)));
+    });
+    await new Promise<void>((resolve) => peer.listen(0, "127.0.0.1", resolve));
+    cleanup.add(() => new Promise((resolve) => peer.close(() => resolve())));
+    cleanup.add(() => peer.closeAllConnections());
+    const api = await startAccessServer((dir) => {
+      const [tracingConfigFile, kubeconfigFile] = [join(dir, "tracing.yaml"), join(dir, "webhook.yaml")];
+      const tracing = { kind: "TracingConfiguration", endpoint: `127.0.0.1:${port}` };
+      writeFileSync(tracingConfigFile, JSON.stringify({ apiVersion: "apiserver.config.k8s.io/v1beta1", ...tracing }));
+      const server = `http://127.0.0.1:${(peer.address() as AddressInfo).port}/review`;
+      const kubeconfig = {
+        apiVersion: "v1",
+        kind: "Config",
+        clusters: [{ name: "c", cluster: { server } }],
+        contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+        users: [{ name: "u", user: {} }],
+        "current-context": "x",
+      };
+      writeFileSync(kubeconfigFile, JSON.stringify(kubeconfig));
+      const webhook = { kubeconfigFile, version: "v1", cacheTtlMs: 0 };
+      return { tracingConfigFile, authentication: { webhook } };
+    });
+    const traceparent = `00-${TRACE}-${PARENT}-01`;
+    await call(api.nobody, "GET", "/api", undefined, { traceparent, authorization: "Bearer unknown" });
+    await call(api.nobody, "GET", "/api", undefined, { authorization: "Bearer other" });
+    await api[Symbol.asyncDispose]();
+    const [asking] = spans.filter(({ name }) => name === "HTTP POST");
+    expect(asking).toMatchObject({ trace: TRACE, parent: spans.find(({ name }) => name === "authentication")!.id });
+    // Who is not part of a trace is told nothing.
+    expect(told).toEqual([`00-${TRACE}-${asking!.id}-01`, undefined]);
   });
 });
 

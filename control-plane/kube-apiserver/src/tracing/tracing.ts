@@ -3,6 +3,8 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Clock, Logger, Random } from "@coracle/base";
 import type { Store } from "@coracle/etcd";
+import type { OutboundClient, OutboundHeaders, OutboundRequest } from "../outbound/outbound-client.ts";
+import type { OutboundTarget } from "../outbound/target.ts";
 import type { AdmissionChain } from "../registry/registry.ts";
 import type { ApiRequest } from "../server/api-request.ts";
 import { readTracingConfig, type TracingConfig } from "./config.ts";
@@ -15,6 +17,8 @@ export interface Tracing extends AsyncDisposable {
   follow(request: ApiRequest, work: () => Promise<void>): Promise<void>;
   /** A part of the work for the request under way; just the work when that is not traced. */
   part<T>(name: string, attributes: Span["attributes"], work: () => T): T;
+  /** A part that somebody else does: told by these headers whose part it is, where the request under way is traced. */
+  call<T>(name: string, attributes: Span["attributes"], work: (headers: Readonly<Record<string, string>>) => T): T;
 }
 
 interface Position {
@@ -63,6 +67,28 @@ export async function openTracing(
     return { at, startNanos: nanos() };
   }
 
+  /** The work, as a part of the request under way; where there is none that is traced, the work alone. */
+  function within<T>(what: Pick<Span, "name" | "attributes" | "side">, work: (at: Position | undefined) => T): T {
+    const parent = under.getStore();
+    if (parent === undefined) return work(undefined);
+    const { at, startNanos } = begin(parent);
+    const end = (failure?: string): void =>
+      exporter.add({ ...at, ...what, parentId: parent.spanId, startNanos, endNanos: nanos(), failure });
+    try {
+      const result = under.run(at, () => work(at));
+      if (result instanceof Promise) {
+        result.then(
+          () => end(),
+          (error: unknown) => end(failureOf(error)),
+        );
+      } else end();
+      return result;
+    } catch (error) {
+      end(failureOf(error));
+      throw error;
+    }
+  }
+
   return {
     async follow(request, work) {
       const parent = readTraceParent(request.exchange.header("traceparent"));
@@ -77,7 +103,7 @@ export async function openTracing(
           ...at,
           parentId: parent?.spanId,
           name: "KubernetesAPI",
-          isServer: true,
+          side: "server",
           startNanos,
           endNanos: nanos(),
           attributes: {
@@ -90,28 +116,13 @@ export async function openTracing(
         });
       }
     },
-    part(name, attributes, work) {
-      const parent = under.getStore();
-      if (parent === undefined) return work();
-      const { at, startNanos } = begin(parent);
-      const end = (failure?: string): void => {
-        const parentId = parent.spanId;
-        exporter.add({ ...at, parentId, name, isServer: false, startNanos, endNanos: nanos(), attributes, failure });
-      };
-      try {
-        const result = under.run(at, work);
-        if (result instanceof Promise) {
-          result.then(
-            () => end(),
-            (error: unknown) => end(failureOf(error)),
-          );
-        } else end();
-        return result;
-      } catch (error) {
-        end(failureOf(error));
-        throw error;
-      }
-    },
+    part: (name, attributes, work) => within({ name, attributes }, work),
+    call: (name, attributes, work) =>
+      within({ name, attributes, side: "client" }, (at) =>
+        work(
+          at === undefined ? {} : { traceparent: `00-${at.traceId.toString("hex")}-${at.spanId.toString("hex")}-01` },
+        ),
+      ),
     [Symbol.asyncDispose]: () => exporter[Symbol.asyncDispose](),
   };
 }
@@ -124,6 +135,20 @@ export function traceAdmission(tracing: Tracing, chain: AdmissionChain): Admissi
       tracing.part("admission.mutate", { operation: attributes.operation }, () => chain.admit(attributes)),
     validate: (attributes) =>
       tracing.part("admission.validate", { operation: attributes.operation }, () => chain.validate(attributes)),
+  };
+}
+
+/** Calls of others that are parts of a trace, and tell them so. */
+export function traceOutbound(tracing: Tracing, client: OutboundClient): OutboundClient {
+  const traced = <T>(target: OutboundTarget, request: OutboundRequest, work: (headers: OutboundHeaders) => T): T => {
+    const attributes = { "http.method": request.method, "server.address": target.origin };
+    return tracing.call(`HTTP ${request.method}`, attributes, (headers) => work({ ...request.headers, ...headers }));
+  };
+  return {
+    send: (target, request) => traced(target, request, (headers) => client.send(target, { ...request, headers })),
+    call: (target, request) => traced(target, request, (headers) => client.call(target, { ...request, headers })),
+    upgrade: (target, request) => traced(target, request, (headers) => client.upgrade(target, { ...request, headers })),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }
 
