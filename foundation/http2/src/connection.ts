@@ -1,15 +1,14 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "@coracle/base";
 import { Allowance } from "./allowance.ts";
-import { ConnectionError, errorCode } from "./error-code.ts";
+import { ControlFrames } from "./control-frames.ts";
+import { ConnectionError, errorCode, protocolError } from "./error-code.ts";
 import { FrameReader } from "./frame-reader.ts";
 import {
   ACK,
   CONTINUATION,
   DATA,
-  END_HEADERS,
   END_STREAM,
-  FRAME_HEAD_BYTES,
   GOAWAY,
   HEADERS,
   PADDED,
@@ -20,12 +19,11 @@ import {
   RST_STREAM,
   SETTINGS,
   WINDOW_UPDATE,
-  WITH_PRIORITY,
-  writeFrameHead,
 } from "./frame-type.ts";
 import { HeaderDecoder } from "./hpack/decoder.ts";
 import { ClosedStreams } from "./closed-streams.ts";
-import { MOST_BLOCK_FRAMES, MOST_UNREAD_BYTES, NOISE, RESETS, type Http2Limits } from "./limits.ts";
+import { HeaderBlocks, unpadded, type HeaderBlock } from "./header-blocks.ts";
+import { MOST_UNREAD_BYTES, NOISE, RESETS, type Http2Limits } from "./limits.ts";
 import { areTrailers, MessageHead, readRequestHead, readResponseHead } from "./message-head.ts";
 import { Output, type FlushTurn } from "./output.ts";
 import { Sender } from "./sender.ts";
@@ -37,7 +35,6 @@ const LINGER_MS = 1000;
 /** How long the other side may take to hear that the connection ends. */
 const FAREWELL_MS = 1000;
 const FAREWELL_PING = Buffer.from("farewell", "latin1");
-const EMPTY = Buffer.alloc(0);
 const NO_HEAD = new MessageHead([]);
 
 export interface ConnectionOptions {
@@ -55,16 +52,6 @@ export interface ConnectionOptions {
   readonly onGoaway?: (() => void) | undefined;
 }
 
-/** A header block whose end has not come. */
-interface OpenBlock {
-  readonly streamId: number;
-  readonly flags: number;
-  readonly dependsOnItself: boolean;
-  readonly parts: Buffer[];
-  bytes: number;
-  readonly timer: Timer;
-}
-
 /**
  * An HTTP/2 connection on a socket (RFC 9113): frames in, streams out. What the other side does wrong ends the stream or
  * the connection, and throws nothing.
@@ -77,6 +64,8 @@ export class Http2Connection implements StreamCarrier {
   readonly #sender: Sender;
   readonly #decoder: HeaderDecoder;
   readonly #reader: FrameReader;
+  readonly #control: ControlFrames;
+  readonly #blocks: HeaderBlocks;
   readonly #peer = defaultSettings();
   readonly #streams = new Map<number, Http2Stream>();
   readonly #closed = new ClosedStreams();
@@ -85,7 +74,6 @@ export class Http2Connection implements StreamCarrier {
   #preface = 0;
   #hasSettings = false;
   #start: Timer | undefined;
-  #block: OpenBlock | undefined;
   #receiveWindow: number;
   #untoldBytes = 0;
   #framesBefore = 0;
@@ -114,6 +102,10 @@ export class Http2Connection implements StreamCarrier {
       listFields: limits.headerFields,
     });
     this.#reader = new FrameReader(this);
+    this.#control = new ControlFrames(this.#output);
+    this.#blocks = new HeaderBlocks(limits, clock, () =>
+      this.#fail(new ConnectionError(errorCode.protocolError, "a header block does not end")),
+    );
     this.#noise = new Allowance(...NOISE, clock);
     this.#resets = new Allowance(...RESETS, clock);
     this.#receiveWindow = limits.connectionWindowBytes;
@@ -122,9 +114,9 @@ export class Http2Connection implements StreamCarrier {
       const at = this.#output.reserve(PREFACE.length);
       PREFACE.copy(this.#output.bytes, at);
     }
-    this.#control(SETTINGS, 0, 0, encodeSettings(limits, this.#isServer));
+    this.#control.settings(encodeSettings(limits, this.#isServer));
     if (limits.connectionWindowBytes > DEFAULT_WINDOW)
-      this.#windowUpdate(0, limits.connectionWindowBytes - DEFAULT_WINDOW);
+      this.#control.windowUpdate(0, limits.connectionWindowBytes - DEFAULT_WINDOW);
     this.#start = clock.after(limits.headerTimeoutMs, () =>
       this.#fail(new ConnectionError(errorCode.settingsTimeout, "the other side does not begin")),
     );
@@ -162,9 +154,9 @@ export class Http2Connection implements StreamCarrier {
       this.#left();
       return;
     }
-    this.#goaway(LARGEST_WINDOW, errorCode.noError, "");
+    this.#control.goaway(LARGEST_WINDOW, errorCode.noError);
     // What the other side sent before it heard of it has come when the ping is answered.
-    this.#control(PING, 0, 0, FAREWELL_PING);
+    this.#control.ping(FAREWELL_PING);
     this.#farewell = this.#options.clock.after(FAREWELL_MS, () => this.#left());
     this.#farewell.unref();
   }
@@ -174,7 +166,7 @@ export class Http2Connection implements StreamCarrier {
     this.#hasLeft = true;
     this.#isLeaving = true;
     this.#farewell?.[Symbol.dispose]();
-    this.#goaway(this.#isServer ? this.#lastStreamId : 0, errorCode.noError, "");
+    this.#control.goaway(this.#isServer ? this.#lastStreamId : 0, errorCode.noError);
     if (this.#streams.size === 0) this.#finish();
   }
 
@@ -189,7 +181,7 @@ export class Http2Connection implements StreamCarrier {
   ping(answered: () => void): void {
     if (this.#isOver) return;
     this.#pings.push(answered);
-    this.#control(PING, 0, 0, Buffer.alloc(8, this.#pings.length & 0xff));
+    this.#control.ping(Buffer.alloc(8, this.#pings.length & 0xff));
   }
 
   /** Clients: makes a request. Undefined: the connection takes no more. */
@@ -260,7 +252,7 @@ export class Http2Connection implements StreamCarrier {
     if (stream.isReceiveEnded || stream.isClosed) return;
     stream.untoldBytes += bytes;
     if (stream.untoldBytes < this.#options.limits.streamWindowBytes / 2) return;
-    this.#windowUpdate(stream.id, stream.untoldBytes);
+    this.#control.windowUpdate(stream.id, stream.untoldBytes);
     stream.receiveWindow += stream.untoldBytes;
     stream.untoldBytes = 0;
   }
@@ -269,7 +261,7 @@ export class Http2Connection implements StreamCarrier {
   #credit(bytes: number): void {
     this.#untoldBytes += bytes;
     if (this.#untoldBytes < this.#options.limits.connectionWindowBytes / 2 || this.#isOver) return;
-    this.#windowUpdate(0, this.#untoldBytes);
+    this.#control.windowUpdate(0, this.#untoldBytes);
     this.#receiveWindow += this.#untoldBytes;
     this.#untoldBytes = 0;
   }
@@ -299,37 +291,9 @@ export class Http2Connection implements StreamCarrier {
 
   // Sending
 
-  #control(type: number, flags: number, streamId: number, payload: Buffer): void {
-    if (this.#isOver) return;
-    const output = this.#output;
-    const at = output.reserve(FRAME_HEAD_BYTES + payload.length);
-    writeFrameHead(output.bytes, at, payload.length, type, flags, streamId);
-    payload.copy(output.bytes, at + FRAME_HEAD_BYTES);
-  }
-
-  #number(type: number, streamId: number, value: number): void {
-    if (this.#isOver) return;
-    const output = this.#output;
-    const at = output.reserve(FRAME_HEAD_BYTES + 4);
-    writeFrameHead(output.bytes, at, 4, type, 0, streamId);
-    output.bytes.writeUInt32BE(value, at + FRAME_HEAD_BYTES);
-  }
-
-  #windowUpdate(streamId: number, bytes: number): void {
-    this.#number(WINDOW_UPDATE, streamId, bytes);
-  }
-
   #sendReset(streamId: number, code: number): void {
     this.#closed.addReset(streamId);
-    this.#number(RST_STREAM, streamId, code);
-  }
-
-  #goaway(lastStreamId: number, code: number, text: string): void {
-    const payload = Buffer.alloc(8 + text.length);
-    payload.writeUInt32BE(lastStreamId, 0);
-    payload.writeUInt32BE(code, 4);
-    payload.write(text, 8, "latin1");
-    this.#control(GOAWAY, 0, 0, payload);
+    this.#control.reset(streamId, code);
   }
 
   /** Says no more; what was said goes out. */
@@ -344,7 +308,7 @@ export class Http2Connection implements StreamCarrier {
     if (this.#isOver) return;
     this.#reason ??= error;
     const code = error instanceof ConnectionError ? error.code : errorCode.internalError;
-    this.#goaway(Math.max(this.#lastStreamId, 0), code, error.message.slice(0, 100));
+    this.#control.goaway(Math.max(this.#lastStreamId, 0), code, error.message.slice(0, 100));
     this.#finish();
     this.#over();
   }
@@ -355,8 +319,8 @@ export class Http2Connection implements StreamCarrier {
     this.#isOver = true;
     this.#start?.[Symbol.dispose]();
     this.#farewell?.[Symbol.dispose]();
-    this.#block?.timer[Symbol.dispose]();
-    this.#block = undefined;
+    this.#blocks.stop();
+    this.#control.isSilent = true;
     for (const stream of this.#streams.values()) {
       stream.isClosed = true;
       stream.dropReceived();
@@ -407,7 +371,8 @@ export class Http2Connection implements StreamCarrier {
   /** For the reader. */
   frame(type: number, flags: number, streamId: number, payload: Buffer): void {
     if (this.#isOver) return;
-    if (this.#block !== undefined && (type !== CONTINUATION || streamId !== this.#block.streamId))
+    const { openStreamId } = this.#blocks;
+    if (openStreamId !== undefined && (type !== CONTINUATION || streamId !== openStreamId))
       protocolError("a header block is interrupted");
     if (!this.#hasSettings && (type !== SETTINGS || (flags & ACK) !== 0)) protocolError("settings must come first");
     switch (type) {
@@ -515,39 +480,16 @@ export class Http2Connection implements StreamCarrier {
     if (streamId === 0 || (this.#isServer && (streamId & 1) === 0)) protocolError(`headers on stream ${streamId}`);
     if (!this.#isServer && !this.#streams.has(streamId) && this.#isIdle(streamId))
       protocolError("an answer without a request");
-    let fragment = (flags & PADDED) === 0 ? payload : unpadded(payload, (flags & WITH_PRIORITY) === 0 ? 0 : 5);
-    let dependsOnItself = false;
-    if ((flags & WITH_PRIORITY) !== 0) {
-      if (fragment.length < 5) throw new ConnectionError(errorCode.frameSizeError, "a priority is cut off");
-      dependsOnItself = (fragment.readUInt32BE(0) & 0x7fffffff) === streamId;
-      fragment = fragment.subarray(5);
-    }
-    if ((flags & END_HEADERS) !== 0) {
-      this.#takeBlock(streamId, flags, fragment, dependsOnItself);
-      return;
-    }
-    const { clock, limits } = this.#options;
-    const timer = clock.after(limits.headerTimeoutMs, () =>
-      this.#fail(new ConnectionError(errorCode.protocolError, "a header block does not end")),
-    );
-    timer.unref();
-    this.#block = { streamId, flags, dependsOnItself, parts: [fragment], bytes: fragment.length, timer };
+    const block = this.#blocks.begin(streamId, flags, payload);
+    if (block !== undefined) this.#takeBlock(block);
   }
 
   #continuation(flags: number, payload: Buffer): void {
-    const block = this.#block;
-    if (block === undefined) return protocolError("a continuation of nothing");
-    block.parts.push(payload);
-    block.bytes += payload.length;
-    if (block.bytes > this.#options.limits.headerListBytes || block.parts.length > MOST_BLOCK_FRAMES)
-      throw new ConnectionError(errorCode.enhanceYourCalm, "a header block is too long");
-    if ((flags & END_HEADERS) === 0) return;
-    this.#block = undefined;
-    block.timer[Symbol.dispose]();
-    this.#takeBlock(block.streamId, block.flags, Buffer.concat(block.parts, block.bytes), block.dependsOnItself);
+    const block = this.#blocks.goOn(flags, payload);
+    if (block !== undefined) this.#takeBlock(block);
   }
 
-  #takeBlock(streamId: number, flags: number, bytes: Buffer, dependsOnItself: boolean): void {
+  #takeBlock({ streamId, flags, bytes, dependsOnItself }: HeaderBlock): void {
     // Read in any case: the table is of the connection.
     const { fields, isTooLarge } = this.#decoder.decode(bytes);
     const isEnd = (flags & END_STREAM) !== 0;
@@ -646,7 +588,7 @@ export class Http2Connection implements StreamCarrier {
       this.#start?.[Symbol.dispose]();
     }
     this.#sender.encoder.setTableLimit(this.#peer.headerTableBytes);
-    this.#control(SETTINGS, ACK, 0, EMPTY);
+    this.#control.acknowledgeSettings();
     const change = this.#peer.windowBytes - before;
     if (change === 0) return;
     for (const stream of this.#streams.values()) this.#widen(stream, change);
@@ -665,7 +607,7 @@ export class Http2Connection implements StreamCarrier {
     if (payload.length !== 8) throw new ConnectionError(errorCode.frameSizeError, "a ping is of eight bytes");
     if ((flags & ACK) === 0) {
       this.#bear();
-      this.#control(PING, ACK, 0, payload);
+      this.#control.answerPing(payload);
     } else if (payload.equals(FAREWELL_PING)) {
       if (this.#isLeaving) this.#left();
     } else {
@@ -706,16 +648,4 @@ export class Http2Connection implements StreamCarrier {
     this.#widen(stream, bytes);
     this.#sender.pump();
   }
-}
-
-function protocolError(message: string): never {
-  throw new ConnectionError(errorCode.protocolError, message);
-}
-
-/** A payload without its padding (section 6.1); `least`: bytes that must be left. */
-function unpadded(payload: Buffer, least: number): Buffer {
-  const padding = payload[0];
-  if (padding === undefined) throw new ConnectionError(errorCode.frameSizeError, "no length of the padding");
-  if (1 + least + padding > payload.length) protocolError("more padding than there is");
-  return payload.subarray(1, payload.length - padding);
 }

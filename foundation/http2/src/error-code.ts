@@ -25,3 +25,8 @@ export class ConnectionError extends Error {
     this.code = code;
   }
 }
+
+/** Ends the connection with PROTOCOL_ERROR. */
+export function protocolError(message: string): never {
+  throw new ConnectionError(errorCode.protocolError, message);
+}

@@ -1,40 +1,54 @@
 import type { Duplex } from "node:stream";
+import { FRAME_BYTES, FRAME_HEAD_BYTES } from "./frame-type.ts";
 
 const SLAB_BYTES = 64 * 1024;
+/** Where much waits: eight whole frames, little enough to stay in the processor's cache until it is encrypted. */
+const LARGE_SLAB_BYTES = 8 * (FRAME_HEAD_BYTES + FRAME_BYTES);
 /** A slab with less room left is not begun again. */
 const LEAST_ROOM = 2 * 1024;
 /** Slabs kept for later: what a burst needed is given back. */
 const MOST_KEPT = 32;
+const MOST_LARGE_KEPT = 8;
 
 /** Memory that frames are put together in. It is written to again once the socket is done with it. */
 class Slab {
-  readonly bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  readonly bytes: Buffer;
   used = 0;
-  /** Writes that the socket has not confirmed. */
+  /** Pieces that the socket has not confirmed. */
   pending = 0;
   /** Nobody writes to it: it waits for the socket. */
   isFull = false;
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size);
+  }
 }
 
 /** Slabs for all connections of a server: a connection that has nothing to say holds none. */
 class SlabPool {
   readonly #kept: Slab[] = [];
+  readonly #large: Slab[] = [];
 
   /** A slab with room for so many bytes. */
-  take(size: number): Slab {
-    const slab = this.#kept.pop();
-    if (slab === undefined) return new Slab();
+  take(size: number, isLarge: boolean): Slab {
+    const slab = (isLarge ? this.#large : this.#kept).pop();
+    const full = isLarge ? LARGE_SLAB_BYTES : SLAB_BYTES;
+    if (slab === undefined) return new Slab(full);
     if (slab.pending === 0) slab.used = 0;
-    if (slab.used + size <= SLAB_BYTES) return slab;
+    if (slab.used + size <= full) return slab;
     slab.isFull = true;
-    return new Slab();
+    return new Slab(full);
   }
 
-  /** Gives back what may have room left. */
+  /** Gives back what may have room left; a large one only when it is empty. */
   give(slab: Slab): void {
     if (slab.pending === 0) slab.used = 0;
-    slab.isFull = SLAB_BYTES - slab.used < LEAST_ROOM;
-    if (!slab.isFull && this.#kept.length < MOST_KEPT) this.#kept.push(slab);
+    const isLarge = slab.bytes.length > SLAB_BYTES;
+    slab.isFull = isLarge ? slab.used > 0 : SLAB_BYTES - slab.used < LEAST_ROOM;
+    if (slab.isFull) return;
+    if (isLarge) {
+      if (this.#large.length < MOST_LARGE_KEPT) this.#large.push(slab);
+    } else if (this.#kept.length < MOST_KEPT) this.#kept.push(slab);
   }
 
   /** The socket is done with a piece. */
@@ -61,9 +75,16 @@ export class FlushTurn {
   }
 }
 
+/** Part of a slab that waits for the socket. */
+interface Piece {
+  readonly slab: Slab;
+  readonly bytes: Buffer;
+}
+
 /**
  * The sending side of a connection's socket: frames are copied one behind the other, so that a turn of the event loop
- * costs one write and one TLS record per 16 KiB, however many streams had something to say.
+ * costs one write and one TLS record per 16 KiB, however many streams had something to say. The socket has one piece at
+ * a time: several would be copied together first, into memory that is asked for anew.
  */
 export class Output {
   readonly #socket: Duplex;
@@ -76,10 +97,11 @@ export class Output {
   #isDirty = false;
   #isEnding = false;
   #isClosed = false;
-  /** What the socket has and not confirmed, oldest first. */
-  #inFlight: Slab[] = [];
-  #inFlightSizes: number[] = [];
-  #inFlightBytes = 0;
+  /** What the socket has and has not confirmed. */
+  #writing: Piece | undefined;
+  /** What comes after it, before what is in the slab. */
+  #queue: Piece[] = [];
+  #queuedBytes = 0;
 
   /** `onRelief`: called whenever the socket has taken something. */
   constructor(socket: Duplex, turn: FlushTurn, onRelief: () => void) {
@@ -89,9 +111,10 @@ export class Output {
     this.#onWritten = () => this.#written();
   }
 
-  /** Bytes that the socket has not confirmed, and those of this turn. */
+  /** Bytes that the socket has not confirmed, and those that it has not got yet. */
   get waitingBytes(): number {
-    return this.#inFlightBytes + (this.#slab === undefined ? 0 : this.#slab.used - this.#from);
+    const inSlab = this.#slab === undefined ? 0 : this.#slab.used - this.#from;
+    return (this.#writing?.bytes.length ?? 0) + this.#queuedBytes + inSlab;
   }
 
   /** Where to write. */
@@ -99,10 +122,10 @@ export class Output {
     return this.#slab!.bytes;
   }
 
-  /** Room for so many bytes of a frame at the place that it answers, in `bytes`. */
-  reserve(size: number): number {
+  /** Room for so many bytes of a frame at the place that it answers, in `bytes`. `isMuch`: more frames of that kind follow. */
+  reserve(size: number, isMuch = false): number {
     let slab = this.#slab;
-    if (slab === undefined || slab.used + size > SLAB_BYTES) slab = this.#next(size);
+    if (slab === undefined || slab.used + size > slab.bytes.length) slab = this.#next(size, isMuch);
     const at = slab.used;
     slab.used = at + size;
     if (!this.#isDirty) {
@@ -112,47 +135,66 @@ export class Output {
     return at;
   }
 
-  #next(size: number): Slab {
-    this.#write();
+  #next(size: number, isLarge: boolean): Slab {
+    const piece = this.#cut();
+    if (piece !== undefined) {
+      this.#queue.push(piece);
+      this.#queuedBytes += piece.bytes.length;
+      if (this.#writing === undefined) this.#writeNext();
+    }
     this.#letGo();
-    const slab = this.#turn.pool.take(size);
+    const slab = this.#turn.pool.take(size, isLarge);
     this.#slab = slab;
     this.#from = slab.used;
     return slab;
   }
 
-  /** The end of the turn. */
+  /** The end of the turn. What the socket has no time for goes on being gathered. */
   flush(): void {
     this.#isDirty = false;
-    this.#write();
-    this.#letGo();
-    if (this.#isEnding && !this.#isClosed) this.#socket.end();
+    if (this.#writing === undefined) this.#writeNext();
   }
 
   /** Ends the socket after all that was written. */
   end(): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    if (!this.#isDirty) this.flush();
+    if (!this.#isDirty && this.#writing === undefined) this.#writeNext();
   }
 
   /** The socket is gone. */
   close(): void {
     this.#isClosed = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
     this.#letGo();
   }
 
-  #write(): void {
+  /** What is in the slab and not written yet. */
+  #cut(): Piece | undefined {
     const slab = this.#slab;
-    if (slab === undefined || slab.used === this.#from) return;
-    const piece = slab.bytes.subarray(this.#from, slab.used);
+    if (slab === undefined || slab.used === this.#from) return undefined;
+    const bytes = slab.bytes.subarray(this.#from, slab.used);
     this.#from = slab.used;
-    if (this.#isClosed || this.#socket.writableEnded || this.#socket.destroyed) return;
     slab.pending += 1;
-    this.#inFlight.push(slab);
-    this.#inFlightSizes.push(piece.length);
-    this.#inFlightBytes += piece.length;
-    this.#socket.write(piece, this.#onWritten);
+    return { slab, bytes };
+  }
+
+  #writeNext(): void {
+    let piece = this.#queue.shift();
+    if (piece === undefined) {
+      piece = this.#cut();
+      this.#letGo();
+    } else {
+      this.#queuedBytes -= piece.bytes.length;
+    }
+    if (this.#isClosed || this.#socket.writableEnded || this.#socket.destroyed) return;
+    if (piece === undefined) {
+      if (this.#isEnding) this.#socket.end();
+      return;
+    }
+    this.#writing = piece;
+    this.#socket.write(piece.bytes, this.#onWritten);
   }
 
   #letGo(): void {
@@ -163,10 +205,12 @@ export class Output {
   }
 
   #written(): void {
-    const slab = this.#inFlight.shift();
-    if (slab === undefined) return;
-    this.#inFlightBytes -= this.#inFlightSizes.shift()!;
-    this.#turn.pool.settle(slab);
-    if (!this.#isClosed) this.#onRelief();
+    const piece = this.#writing;
+    if (piece === undefined) return;
+    this.#writing = undefined;
+    this.#turn.pool.settle(piece.slab);
+    if (this.#isClosed) return;
+    if (!this.#isDirty || this.#queue.length > 0) this.#writeNext();
+    this.#onRelief();
   }
 }

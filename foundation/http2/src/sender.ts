@@ -14,7 +14,7 @@ import { DEFAULT_WINDOW } from "./settings.ts";
 import { STREAM_HIGH_WATER_BYTES, type Http2Stream, type HeaderValues } from "./stream.ts";
 
 /** Bodies go to the socket as long as it has no more than this to do. */
-const SOCKET_HIGH_WATER_BYTES = 512 * 1024;
+const SOCKET_HIGH_WATER_BYTES = 256 * 1024;
 
 /** Told when a stream has sent its end. */
 type OnSent = (stream: Http2Stream) => void;
@@ -142,7 +142,7 @@ export class Sender {
   /** One frame of what waits; small pieces share it. */
   #sendFrame(stream: Http2Stream): void {
     const size = Math.min(stream.waitingBytes, stream.sendWindow, this.window, FRAME_BYTES);
-    const at = this.#output.reserve(FRAME_HEAD_BYTES + size);
+    const at = this.#output.reserve(FRAME_HEAD_BYTES + size, stream.waitingBytes > 2 * FRAME_BYTES);
     const { bytes } = this.#output;
     const isEnd = stream.isEnding && stream.endTrailers === undefined && size === stream.waitingBytes;
     writeFrameHead(bytes, at, size, DATA, isEnd ? END_STREAM : 0, stream.id);
