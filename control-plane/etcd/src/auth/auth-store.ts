@@ -4,10 +4,12 @@ import type { Engine } from "../engine/engine.ts";
 import { authError } from "./auth-error.ts";
 import { EMPTY_AUTH, isAdministrator, isPermitted, userOf, type AuthState } from "./auth-state.ts";
 import type { ByteRange } from "./byte-range.ts";
-import { isPassword } from "./password.ts";
+import { GrpcError, grpcCode } from "../grpc/grpc-error.ts";
+import { hashPassword, isPassword } from "./password.ts";
+import { readToken, signToken } from "./signed-token.ts";
+import type { TokenOptions } from "./token-options.ts";
 
 const SETTING = "auth";
-/** As `--auth-token-ttl`: a token that nobody uses so long is forgotten. */
 const TOKEN_TTL_MS = 300_000;
 const MAX_TOKENS = 100_000;
 
@@ -28,19 +30,31 @@ export interface Credentials {
   readonly certificateUser: string | undefined;
 }
 
+/** How users say who they are. */
+export interface AuthOptions {
+  /** Whether the common name of a client's certificate does. */
+  readonly usesCertificates?: boolean | undefined;
+  readonly tokens?: TokenOptions | undefined;
+  /** A token of the simple kind that nobody uses so long is forgotten. */
+  readonly tokenTtlMs?: number | undefined;
+  readonly bcryptCost?: number | undefined;
+}
+
 /** Users, roles and tokens of one server. Users and roles are kept in the store; tokens end with the process. */
 export class AuthStore {
   readonly #engine: Engine;
   readonly #clock: Clock;
-  readonly #usesCertificates: boolean;
+  readonly #options: AuthOptions;
+  readonly #tokenTtlMs: number;
   readonly #tokens = new Map<string, Token>();
   #state: AuthState;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(engine: Engine, clock: Clock, usesCertificates: boolean) {
+  constructor(engine: Engine, clock: Clock, options: AuthOptions = {}) {
     this.#engine = engine;
     this.#clock = clock;
-    this.#usesCertificates = usesCertificates;
+    this.#options = options;
+    this.#tokenTtlMs = options.tokenTtlMs ?? TOKEN_TTL_MS;
     this.#state = (engine.setting(SETTING) as AuthState | undefined) ?? EMPTY_AUTH;
   }
 
@@ -69,10 +83,22 @@ export class AuthStore {
     if (known === undefined) throw authError.authFailed();
     if (known.noPassword === true) throw authError.noPasswordUser();
     if (known.password === undefined || !(await isPassword(password, known.password))) throw authError.authFailed();
+    const { tokens } = this.#options;
+    if (tokens?.type === "jwt") {
+      if (tokens.signingKey === undefined) {
+        throw new GrpcError(grpcCode.unknown, "auth: token signing attempted with verify-only key");
+      }
+      const exp = Math.floor((this.#clock.now() + tokens.ttlMs) / 1_000);
+      return signToken(tokens.method, tokens.signingKey, { username: user, revision, exp });
+    }
     this.#forgetOldTokens();
     const token = `${randomBytes(12).toString("base64url")}.${this.#engine.compacted}`;
-    this.#tokens.set(token, { user, revision, untilMs: this.#clock.monotonicMs() + TOKEN_TTL_MS });
+    this.#tokens.set(token, { user, revision, untilMs: this.#clock.monotonicMs() + this.#tokenTtlMs });
     return token;
+  }
+
+  hash(password: string): Promise<string> {
+    return hashPassword(password, this.#options.bcryptCost);
   }
 
   /** What the user was given before counts no more. */
@@ -83,14 +109,20 @@ export class AuthStore {
   /** Undefined: nobody in particular. Throws for a token that is none. */
   infoOf({ token, certificateUser }: Credentials): AuthInfo | undefined {
     if (!this.#state.enabled) return undefined;
-    if (this.#usesCertificates && certificateUser !== undefined && token === undefined) {
+    if (this.#options.usesCertificates === true && certificateUser !== undefined && token === undefined) {
       return { user: certificateUser, revision: this.#state.revision };
     }
     if (token === undefined) return undefined;
+    const { tokens } = this.#options;
+    if (tokens?.type === "jwt") {
+      const claims = readToken(tokens.method, tokens.verifyingKey, token, this.#clock.now());
+      if (claims === undefined) throw authError.invalidAuthToken();
+      return { user: claims.username, revision: claims.revision };
+    }
     const info = this.#tokens.get(token);
     const now = this.#clock.monotonicMs();
     if (info === undefined || info.untilMs < now) throw authError.invalidAuthToken();
-    info.untilMs = now + TOKEN_TTL_MS;
+    info.untilMs = now + this.#tokenTtlMs;
     return info;
   }
 

@@ -1,7 +1,7 @@
 import type * as etcd from "@coracle/api/etcd";
 import { authError } from "../auth/auth-error.ts";
+import type { AuthStore } from "../auth/auth-store.ts";
 import * as rules from "../auth/auth-state.ts";
-import { hashPassword } from "../auth/password.ts";
 import type { CallContext, GrpcHandler } from "../grpc/grpc-server.ts";
 import { callerOf } from "./access.ts";
 import { headerOf, type EtcdContext } from "./etcd-context.ts";
@@ -41,7 +41,7 @@ export function authService(context: EtcdContext): Rows {
     change("UserAdd", "AuthUserAddRequest", async ({ name = "", password = "", hashedPassword = "", options }) => {
       if (name === "") throw authError.userEmpty();
       const noPassword = options?.noPassword === true;
-      const hash = noPassword ? undefined : await kept(password, hashedPassword);
+      const hash = noPassword ? undefined : await kept(auth, password, hashedPassword);
       await auth.change((state) => rules.addUser(state, name, { noPassword, password: hash }));
     }),
     change("UserDelete", "AuthUserDeleteRequest", async ({ name = "" }) => {
@@ -53,7 +53,7 @@ export function authService(context: EtcdContext): Rows {
       "AuthUserChangePasswordRequest",
       async ({ name = "", password = "", hashedPassword = "" }) => {
         const { noPassword } = rules.userOf(auth.state, name);
-        const hash = noPassword === true ? undefined : await kept(password, hashedPassword);
+        const hash = noPassword === true ? undefined : await kept(auth, password, hashedPassword);
         await auth.change((state) => rules.changePassword(state, name, hash));
         auth.forgetTokensOf(name);
       },
@@ -136,10 +136,10 @@ function queries(
   ];
 }
 
-/** Hashes that clients bring along are of another kind than ours: nobody could log in with them. */
-async function kept(password: string, hashedPassword: string): Promise<string> {
+/** Members of a cluster hand hashes to each other; clients have no business with them. */
+async function kept(auth: AuthStore, password: string, hashedPassword: string): Promise<string> {
   if (hashedPassword !== "" && password === "") throw authError.invalidAuthManagement();
-  return hashPassword(password);
+  return await auth.hash(password);
 }
 
 const fromWire = ({ permType, key, rangeEnd }: etcd.Permission): rules.Permission => ({

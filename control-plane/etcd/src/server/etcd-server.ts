@@ -2,7 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cleanup, type Clock, type Logger } from "@coracle/base";
-import { AuthStore } from "../auth/auth-store.ts";
+import { AuthStore, type AuthOptions } from "../auth/auth-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { serveGrpc, type GrpcHandlers } from "../grpc/grpc-server.ts";
@@ -38,6 +38,8 @@ export interface EtcdServerOptions {
   /** Bytes of the file from which on writes are refused; Infinity: none. */
   readonly quotaBytes: number;
   readonly watchProgressMs: number;
+  /** How users log in, beside certificates. */
+  readonly auth?: Omit<AuthOptions, "usesCertificates"> | undefined;
   /** For copies that snapshots are sent from; absent: the system's. */
   readonly temporaryDir?: string | undefined;
 }
@@ -61,7 +63,7 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
     peerUrls: options.advertisePeerUrls,
     temporaryFile: () => join(options.temporaryDir ?? tmpdir(), `snapshot-${randomUUID()}`),
     alarms: new Alarms(store, options.quotaBytes),
-    auth: new AuthStore(store, clock, options.tls?.usesCertificates === true),
+    auth: new AuthStore(store, clock, { ...options.auth, usesCertificates: options.tls?.usesCertificates }),
   };
   const metrics = new Metrics();
   const services = [
