@@ -40,7 +40,7 @@ export async function runClusterDns(options: ClusterDnsOptions): Promise<void> {
     transform: dropManagedFields,
     indexes: {
       service: (slice) => [`${slice.metadata.namespace}/${slice.metadata.labels?.["kubernetes.io/service-name"]}`],
-      address: (slice) => slice.endpoints.flatMap((endpoint) => endpoint.addresses),
+      address: (slice) => (slice.endpoints ?? []).flatMap((endpoint) => endpoint.addresses),
     },
   });
   const namespaces = factory.informer(Namespace, { transform: dropManagedFields });

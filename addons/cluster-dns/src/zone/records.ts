@@ -186,7 +186,7 @@ function portAnswer(
 
 function endpointsOf(view: ZoneView, namespace: string, service: string): Endpoint[] {
   return view.endpointSlices(namespace, service).flatMap((slice) =>
-    slice.endpoints.flatMap((endpoint) => {
+    (slice.endpoints ?? []).flatMap((endpoint) => {
       // The condition already covers publishNotReadyAddresses; unset counts as ready.
       if (endpoint.conditions?.ready === false) return [];
       const ports = (slice.ports ?? []).flatMap((port) =>
@@ -217,7 +217,7 @@ export function answerForAddress(
   return view.slicesByAddress(address).flatMap((slice) => {
     const service = slice.metadata.labels?.["kubernetes.io/service-name"];
     if (service === undefined) return [];
-    return slice.endpoints
+    return (slice.endpoints ?? [])
       .filter((endpoint) => endpoint.addresses.includes(address))
       .map((endpoint): ZoneRecord => ({
         name: question,

@@ -85,8 +85,8 @@ export function firstReference(spec: Spec): string | undefined {
   for (const volume of (spec.volumes ?? []) as readonly unknown[] as readonly Record<string, unknown>[]) {
     const found = BY_VOLUME.find(([kind]) => isSet(volume[kind]));
     if (found !== undefined) return found[1];
-    const { sources = [] } = (volume["projected"] ?? {}) as { sources?: readonly Record<string, unknown>[] };
-    for (const source of sources) {
+    const { sources } = (volume["projected"] ?? {}) as { sources?: readonly Record<string, unknown>[] | null };
+    for (const source of sources ?? []) {
       const projected = BY_PROJECTION.find(([kind]) => isSet(source[kind]));
       if (projected !== undefined) return projected[1];
     }

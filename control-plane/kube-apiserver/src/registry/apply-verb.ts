@@ -11,6 +11,7 @@ import {
 } from "@coracle/apimachinery";
 import { createDraft } from "./create-verb.ts";
 import { checkName, decodeObject, draftOf, settleNamespace } from "./decode.ts";
+import { settleEmptyLists } from "./empty-lists.ts";
 import { applyTo } from "./field-ownership.ts";
 import { textOf } from "./json-text.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
@@ -36,6 +37,7 @@ export async function applyObject(
     // The owners were made here: they need no check.
     delete (applied.metadata as Draft).managedFields;
     const draft = decodeApplied(core, context, config, applied);
+    settleEmptyLists(core.entry, draft);
     if (managedFields !== undefined) draft.metadata.managedFields = managedFields;
     // What is made is of no version yet.
     if (old === undefined) delete draft.metadata.resourceVersion;

@@ -23,6 +23,7 @@ import {
   type StatusError,
 } from "@coracle/apimachinery";
 import { withoutManagedFields } from "./decode.ts";
+import { settleEmptyLists } from "./empty-lists.ts";
 import { formatTime } from "./object-meta.ts";
 import { resetFieldsOf } from "./reset-fields.ts";
 import { apiVersionOfCore, type ResourceCore } from "./resource-core.ts";
@@ -56,10 +57,20 @@ function fieldsOf(core: ResourceCore): KindFields {
   const known = kinds.get(core);
   if (known !== undefined) return known;
   const type = core.schema.mergeType?.(core.entry);
-  const zero = type === undefined ? {} : core.schema.decode(core.entry, {}).object;
+  const zero = type === undefined ? {} : withoutDefaults(core.schema.decode(core.entry, {}).object);
   const fields = { type: type ?? DEDUCED, zero };
   kinds.set(core, fields);
   return fields;
+}
+
+/** The members that say nothing, without those that the schema gives a value. */
+function withoutDefaults(zero: Draft): Draft {
+  const out: Draft = {};
+  for (const [key, value] of Object.entries(zero)) {
+    if (isObject(value)) out[key] = withoutDefaults(value);
+    else if (value === null || value === "" || value === 0 || value === false) out[key] = value;
+  }
+  return out;
 }
 
 /** A view of the object without what is not tracked on this way of writing. */
@@ -107,6 +118,16 @@ function managersBefore(sent: unknown, old: ApiObject | undefined, subresource: 
  * owned by no one. Objects that no one owns anything of (the owner of all was reset) are not tracked.
  */
 export function trackWrite(
+  core: ResourceCore,
+  draft: ApiDraft,
+  old: ApiObject | undefined,
+  write: { readonly manager: string; readonly subresource: string },
+): void {
+  recordOwners(core, draft, old, write);
+  settleEmptyLists(core.entry, draft);
+}
+
+function recordOwners(
   core: ResourceCore,
   draft: ApiDraft,
   old: ApiObject | undefined,

@@ -85,8 +85,24 @@ export interface AdmissionCall {
 /** Runs the mutating or the validating half of admission. */
 export function admit(core: ResourceCore, half: "admit" | "validate", call: AdmissionCall): Promise<void> {
   const { group, version, plural, kind } = core.entry;
-  const type = { group, version, resource: plural, kind: call.kind ?? kind };
-  return core.admission[half]({ ...call, ...type, reading: core });
+  // Named one by one: two objects spread into one cost as much as many a plugin.
+  return core.admission[half]({
+    operation: call.operation,
+    group,
+    version,
+    resource: plural,
+    kind: call.kind ?? kind,
+    subresource: call.subresource,
+    namespace: call.namespace,
+    name: call.name,
+    object: call.object,
+    isUnnamed: call.isUnnamed ?? false,
+    oldObject: call.oldObject,
+    options: call.options,
+    isDryRun: call.isDryRun,
+    context: call.context,
+    reading: core,
+  });
 }
 
 /** Events of both groups are one kind where they are refused. */

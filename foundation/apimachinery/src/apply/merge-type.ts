@@ -93,7 +93,7 @@ function fieldOf(field: FieldSchema): MergeField {
     name: field.name,
     element: `f:${field.name}`,
     type: typeOf(field.type, field),
-    isNullWhenAbsent: isCollection && field.isRequired && !field.omitsZero,
+    isNullWhenAbsent: isCollection && !field.omitsZero && (field.isRequired || field.isNullWhenAbsent),
     fallback: field.declaredDefault,
   };
 }

@@ -84,16 +84,21 @@ export function createCompiler(source: DefinitionSource): (name: string) => Obje
       name,
       type,
       isRequired: flags.isRequired,
+      isNullWhenAbsent: isNullList(`${owner}.${name}`),
+      isNullWhenEmpty: EMPTY_IS_NULL.has(`${owner}.${name}`),
       omitsZero:
         flags.omitsZero ||
         (!flags.isRequired &&
           !isEmptyToo(owner, name) &&
+          !isNullList(`${owner}.${name}`) &&
           (type.kind === "array" || type.kind === "map" || type.kind === "bytes")),
       fill: flags.omitsZero
         ? undefined
         : isShownNull(owner, name, type)
           ? { value: null }
-          : fillOf(property.default, type),
+          : flags.isRequired && type.kind === "quantity"
+            ? { value: "0" }
+            : fillOf(property.default, type),
       declaredDefault: scalarOf(property.default),
       patchMerges: strategy.includes("merge"),
       patchRetainsKeys: strategy.includes("retainKeys"),
@@ -149,11 +154,25 @@ const NULL_LISTS: ReadonlySet<string> = new Set([
   "io.k8s.api.core.v1.LimitRangeSpec.limits",
   "io.k8s.api.storage.v1.CSINodeSpec.drivers",
   "io.k8s.api.resource.v1.DeviceClaim.requests",
+  "io.k8s.api.rbac.v1.Role.rules",
+  "io.k8s.api.rbac.v1.ClusterRole.rules",
+  "io.k8s.api.discovery.v1.EndpointSlice.endpoints",
+  "io.k8s.api.discovery.v1.EndpointSlice.ports",
 ]);
+
+/** Those of which an empty one is none as soon as it is read. */
+const EMPTY_IS_NULL: ReadonlySet<string> = new Set([
+  "io.k8s.api.storage.v1.CSINodeDriver.topologyKeys",
+  "io.k8s.api.resource.v1.AllocatedDeviceStatus.conditions",
+  "io.k8s.api.core.v1.ProjectedVolumeSource.sources",
+  "io.k8s.api.batch.v1.PodFailurePolicy.rules",
+]);
+
+const isNullList = (member: string): boolean => NULL_LISTS.has(member) || EMPTY_IS_NULL.has(member);
 
 /** The times of events and of most conditions are there even when there is none. */
 function isShownNull(owner: string, name: string, type: SchemaNode): boolean {
-  if (NULL_LISTS.has(`${owner}.${name}`)) return true;
+  if (isNullList(`${owner}.${name}`)) return true;
   if (type.kind !== "time" && type.kind !== "microTime") return false;
   return (
     (EVENT.test(owner) && name !== "creationTimestamp") ||

@@ -80,6 +80,7 @@ class Decoder {
       if (member === null || member === undefined) continue;
       const decoded = this.#member(field, member);
       if (field.omitsZero && isZero(decoded)) continue;
+      if (field.isNullWhenEmpty && isZero(decoded)) continue;
       out[key] = decoded;
     }
     const { filled } = schema;
@@ -300,6 +301,8 @@ class Decoder {
       if (node.other === "array") return this.#array(node.schema, value, node);
       if (node.other === "strings") return this.#array({ kind: "string" }, value, node);
     }
+    // Of lists, plain values count as nothing.
+    if (node.other !== "boolean" && typeof value !== "object") return undefined;
     return this.object(node.schema, value);
   }
 

@@ -37,6 +37,10 @@ export interface FieldSchema {
   readonly isRequired: boolean;
   /** Left out of JSON when zero (`""`, 0, false, empty list or map). */
   readonly omitsZero: boolean;
+  /** A list that shows as null when there is none. */
+  readonly isNullWhenAbsent: boolean;
+  /** Of such a list, an empty one reads as none. */
+  readonly isNullWhenEmpty: boolean;
   /** What an absent member reads as; undefined for none, `"object"` for a filled object of the member's type. */
   readonly fill: { readonly value: string | number | boolean | null } | "object" | undefined;
   /** The table's default, if it is a scalar. */

@@ -143,7 +143,13 @@ const percent = grammar(
 );
 const httpPath = whole(HTTP_PATH);
 
-export const isDns1123Label = (value: string): string[] => check(value, dns1123Label);
+/** What would be good but for its dots is told so. */
+export function isDns1123Label(value: string): string[] {
+  const errors = check(value, dns1123Label);
+  if (errors.at(-1) === dns1123Label.message && dns1123Subdomain.pattern.test(value))
+    errors[errors.length - 1] = "must not contain dots";
+  return errors;
+}
 export const isDns1123Subdomain = (value: string): string[] => check(value, dns1123Subdomain);
 /** DNS search paths: labels may have underscores. */
 export const isDns1123SubdomainWithUnderscore = (value: string): string[] =>

@@ -113,7 +113,7 @@ function candidates(slices: readonly EndpointSlice[], portName: string, nodeName
     if (slice.addressType !== "IPv4") continue;
     const port = slice.ports?.find((p) => (p.name ?? "") === portName)?.port;
     if (port === undefined) continue;
-    for (const endpoint of slice.endpoints) {
+    for (const endpoint of slice.endpoints ?? []) {
       const address = endpoint.addresses[0];
       if (address === undefined) continue;
       const { ready, serving, terminating } = endpoint.conditions ?? {};
@@ -142,7 +142,7 @@ export function healthCheckPort(
   if (port === 0) return undefined;
   const local = new Set(
     slices.flatMap((slice) =>
-      slice.endpoints
+      (slice.endpoints ?? [])
         .filter((endpoint) => endpoint.nodeName === nodeName && endpoint.conditions?.ready !== false)
         .flatMap((endpoint) => endpoint.addresses.slice(0, 1)),
     ),

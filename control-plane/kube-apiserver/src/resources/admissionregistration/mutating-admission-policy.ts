@@ -12,7 +12,7 @@ import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { cIdentifier, dns1123Subdomain } from "../validation/names.ts";
 import { objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { validateMatchConditions } from "../validation/webhook.ts";
-import { defaultMatch, validateMatch } from "./validating-admission-policy.ts";
+import { defaultMatch, validateMatch, validateParamRef } from "./validating-admission-policy.ts";
 
 const PATCH_TYPES = ["ApplyConfiguration", "JSONPatch"];
 
@@ -101,16 +101,10 @@ export const mutatingAdmissionPolicyBinding: ResourceDefinition = {
     const policy = text(spec.policyName);
     if (policy === "") errors.push(required("spec.policyName"));
     else pushInvalid(errors, "spec.policyName", policy, dns1123Subdomain(policy));
+    validateParamRef(errors, "spec.paramRef", spec.paramRef);
     if (spec.matchResources !== undefined) {
       validateMatch(errors, "spec.matchResources", spec.matchResources as Parameters<typeof validateMatch>[2], false);
     }
-    const reference = spec.paramRef;
-    if (reference === undefined) return errors;
-    if (text(reference.name) === "" && reference.selector === undefined) {
-      errors.push(required("spec.paramRef", "one of name or selector must be specified"));
-    }
-    if (reference.parameterNotFoundAction === undefined) errors.push(required("spec.paramRef.parameterNotFoundAction"));
-    else oneOf(errors, "spec.paramRef.parameterNotFoundAction", reference.parameterNotFoundAction, ["Allow", "Deny"]);
     return errors;
   },
 };

@@ -1,10 +1,19 @@
 import type {
   MatchResources,
+  ParamRef,
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
   ValidatingAdmissionPolicySpec,
 } from "@coracle/api/admissionregistration/v1";
-import { duplicate, invalidValue, notSupported, required, type Draft, type FieldError } from "@coracle/apimachinery";
+import {
+  duplicate,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  required,
+  type Draft,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { CelEnvironment, CelType } from "@coracle/cel";
 import {
   compileExpression,
@@ -14,9 +23,9 @@ import {
 } from "../../admission/policy/policy-environment.ts";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
-import { oneOf, pushInvalid } from "../validation/field-values.ts";
+import { oneOf, pushInvalid, requiredOneOf } from "../validation/field-values.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
-import { cIdentifier, dns1123Subdomain, qualifiedName } from "../validation/names.ts";
+import { cIdentifier, dns1123Subdomain, pathSegmentName, qualifiedName } from "../validation/names.ts";
 import { objectIn, objectsIn, setDefault } from "../validation/pod-defaults.ts";
 import { keepStatus, onlyStatusUpdate, validateConditions } from "../validation/status.ts";
 import { validateMatchConditions, validateRule } from "../validation/webhook.ts";
@@ -165,6 +174,20 @@ export const validatingAdmissionPolicy: ResourceDefinition = {
   },
 };
 
+/** What a binding's parameters are found by: a name, or a selector. */
+export function validateParamRef(errors: FieldError[], path: string, reference: Decoded<ParamRef> | undefined): void {
+  if (reference === undefined) return;
+  const name = text(reference.name);
+  const both = name !== "" && reference.selector !== undefined;
+  if (name !== "") pushInvalid(errors, `${path}.name`, name, pathSegmentName(name, false));
+  if (both) errors.push(forbiddenField(`${path}.name`, "name and selector are mutually exclusive"));
+  if (reference.selector !== undefined) validateLabelSelector(errors, `${path}.selector`, reference.selector);
+  if (both) errors.push(forbiddenField(`${path}.selector`, "name and selector are mutually exclusive"));
+  if (name === "" && reference.selector === undefined)
+    errors.push(required(path, "one of name or selector must be specified"));
+  requiredOneOf(errors, `${path}.parameterNotFoundAction`, reference.parameterNotFoundAction, ["Deny", "Allow"]);
+}
+
 export const validatingAdmissionPolicyBinding: ResourceDefinition = {
   group: "admissionregistration.k8s.io",
   version: "v1",
@@ -178,6 +201,8 @@ export const validatingAdmissionPolicyBinding: ResourceDefinition = {
     const policy = text(spec.policyName);
     if (policy === "") errors.push(required("spec.policyName"));
     else pushInvalid(errors, "spec.policyName", policy, dns1123Subdomain(policy));
+    validateParamRef(errors, "spec.paramRef", spec.paramRef);
+    if (spec.matchResources !== undefined) validateMatch(errors, "spec.matchResources", spec.matchResources, false);
     const actions = spec.validationActions ?? [];
     if (actions.length === 0)
       errors.push(required("spec.validationActions", "at least one validation action is required"));
@@ -194,15 +219,6 @@ export const validatingAdmissionPolicyBinding: ResourceDefinition = {
           "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)",
         ),
       );
-    if (spec.matchResources !== undefined) validateMatch(errors, "spec.matchResources", spec.matchResources, false);
-    const reference = spec.paramRef;
-    if (reference !== undefined) {
-      if (text(reference.name) === "" && reference.selector === undefined)
-        errors.push(required("spec.paramRef", "one of name or selector must be specified"));
-      if (reference.parameterNotFoundAction === undefined)
-        errors.push(required("spec.paramRef.parameterNotFoundAction"));
-      else oneOf(errors, "spec.paramRef.parameterNotFoundAction", reference.parameterNotFoundAction, ["Allow", "Deny"]);
-    }
     return errors;
   },
 };

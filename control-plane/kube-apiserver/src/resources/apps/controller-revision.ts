@@ -14,9 +14,9 @@ export const controllerRevision: ResourceDefinition = {
     const errors: FieldError[] = [];
     const revision = as<ControllerRevision>(object);
     const isNew = (object.metadata["resourceVersion"] ?? "") === "";
+    nonNegative(errors, "revision", revision.revision);
     if (isNew && revision.data === undefined) errors.push(required("data", "data is mandatory"));
     else if (isNew && !isObject(revision.data)) errors.push(required("data", "data must be a valid JSON object"));
-    nonNegative(errors, "revision", revision.revision);
     return errors;
   },
   update: {

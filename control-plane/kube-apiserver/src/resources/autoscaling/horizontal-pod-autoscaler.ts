@@ -241,7 +241,12 @@ export const horizontalPodAutoscalerV1: ResourceDefinition = {
   defaults(draft) {
     setDefault(draft, "spec", {});
     const spec = objectIn(draft, "spec");
-    if (spec !== undefined) setDefault(spec, "minReplicas", 1);
+    if (spec === undefined) return;
+    setDefault(spec, "minReplicas", 1);
+    // Metrics of the newer version are in annotations; where there are none at all, it is the CPU.
+    const annotations = objectIn(objectIn(draft, "metadata"), "annotations");
+    if (annotations?.["autoscaling.alpha.kubernetes.io/metrics"] === undefined)
+      setDefault(spec, "targetCPUUtilizationPercentage", 80);
   },
   prepareForCreate: freshStatus({ currentReplicas: 0, desiredReplicas: 0 }),
   validate(object) {

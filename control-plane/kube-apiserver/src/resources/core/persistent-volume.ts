@@ -1,4 +1,4 @@
-import type { PersistentVolume, PersistentVolumeSpec } from "@coracle/api/core/v1";
+import type { NodeSelectorTerm, PersistentVolume, PersistentVolumeSpec } from "@coracle/api/core/v1";
 import {
   equalJson,
   forbiddenField,
@@ -13,6 +13,7 @@ import { oneOf, pushInvalid } from "../validation/field-values.ts";
 import { dns1123Subdomain } from "../validation/names.ts";
 import { ACCESS_MODES, validatePositiveQuantity, VOLUME_MODES } from "../validation/persistent-volume-claim-spec.ts";
 import { defaultVolumeSource, objectIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
+import { quantityNanos } from "../validation/quantity.ts";
 import { validateNodeSelector } from "../validation/pod-scheduling.ts";
 import { formatTime } from "../../registry/object-meta.ts";
 import { keepAllButStatus, keepStatus } from "../validation/status.ts";
@@ -88,6 +89,9 @@ function validate(object: ApiObject): FieldError[] {
   if (capacity["storage"] === undefined || Object.keys(capacity).length > 1)
     errors.push(notSupported("spec.capacity", Object.keys(capacity).length === 0 ? null : capacity, ["storage"]));
   for (const [name, value] of Object.entries(capacity)) {
+    const whole = quantityNanos(value) / 1_000_000_000n;
+    if (whole < 0n)
+      errors.push(invalidValue(`spec.capacity[${name}]`, Number(whole), "must be a valid resource quantity"));
     validatePositiveQuantity(errors, `spec.capacity[${name}]`, value);
   }
   if (text(spec.persistentVolumeReclaimPolicy) !== "")
@@ -116,6 +120,44 @@ function validate(object: ApiObject): FieldError[] {
     pushInvalid(errors, "spec.storageClassName", spec.storageClassName, dns1123Subdomain(text(spec.storageClassName)));
   if (spec.volumeMode !== undefined) oneOf(errors, "spec.volumeMode", spec.volumeMode, VOLUME_MODES);
   return errors;
+}
+
+const STABLE_KEYS: Readonly<Record<string, string>> = {
+  "beta.kubernetes.io/arch": "kubernetes.io/arch",
+  "beta.kubernetes.io/os": "kubernetes.io/os",
+  "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+  "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+};
+
+type Affinity = Decoded<PersistentVolumeSpec>["nodeAffinity"];
+
+type Term = Decoded<NodeSelectorTerm>;
+
+/** Keys without a stable form count as one with none: upstream takes that for a change it allows. */
+function withKeysOf(list: "matchExpressions" | "matchFields", term: Term, before: Term | undefined): Term {
+  const requirements = term[list];
+  if (requirements === undefined) return {};
+  return {
+    [list]: requirements.map((requirement, i) => {
+      const key = before?.[list]?.[i]?.key;
+      if (key === undefined || (STABLE_KEYS[key] ?? "") !== text(requirement.key)) return requirement;
+      return { ...requirement, key };
+    }),
+  };
+}
+
+/** The affinity with the keys it had before, where they are those of the same labels before they were stable. */
+function withStableKeys(affinity: Affinity, before: Affinity): Affinity {
+  const terms = affinity?.required?.nodeSelectorTerms;
+  const old = before?.required?.nodeSelectorTerms;
+  if (terms === undefined || old === undefined) return affinity;
+  const nodeSelectorTerms = terms.map((term, i) => ({
+    ...term,
+    ...withKeysOf("matchExpressions", term, old[i]),
+    ...withKeysOf("matchFields", term, old[i]),
+  }));
+  return { ...affinity, required: { ...affinity?.required, nodeSelectorTerms } };
 }
 
 const sourceOf = (spec: Decoded<PersistentVolumeSpec> | undefined): unknown =>
@@ -154,7 +196,10 @@ export const persistentVolume: ResourceDefinition = {
         );
       if (!equalJson(spec?.volumeMode, before?.volumeMode))
         errors.push(invalidValue("volumeMode", spec?.volumeMode, "field is immutable"));
-      if (before?.nodeAffinity !== undefined && !equalJson(spec?.nodeAffinity, before.nodeAffinity))
+      if (
+        before?.nodeAffinity !== undefined &&
+        !equalJson(withStableKeys(spec?.nodeAffinity, before.nodeAffinity), before.nodeAffinity)
+      )
         errors.push(
           invalidValue(
             "nodeAffinity",

@@ -3,6 +3,7 @@ import { forbiddenField, invalidValue, isObject, notSupported, required, type Fi
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { nonNegative } from "../validation/field-values.ts";
+import { longName } from "../validation/names.ts";
 import { defaultPodSpec, objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { validatePodTemplateSpec } from "../validation/pod-spec.ts";
 import { keepStatus, statusUpdate } from "../validation/status.ts";
@@ -30,6 +31,7 @@ export const replicationController: ResourceDefinition = {
     if (isObject(draft.metadata) && Object.keys(objectIn(draft.metadata, "labels") ?? {}).length === 0)
       draft.metadata["labels"] = { ...labels };
   },
+  validateName: longName,
   prepareForCreate: freshStatus({ replicas: 0 }),
   validate(object) {
     const errors: FieldError[] = [];

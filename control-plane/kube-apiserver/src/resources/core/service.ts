@@ -79,6 +79,11 @@ function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
     if (port.appProtocol !== undefined)
       pushInvalid(errors, `${path}.appProtocol`, port.appProtocol, qualifiedName(port.appProtocol));
   });
+}
+
+/** Ports of nodes are for some types only, and given once. */
+function validateNodePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
+  const ports = spec.ports ?? [];
   ports.forEach((port, i) => {
     if (spec.type === "ClusterIP" && (port.nodePort ?? 0) !== 0)
       errors.push(forbiddenField(`spec.ports[${i}].nodePort`, "may not be used when `type` is 'ClusterIP'"));
@@ -186,6 +191,7 @@ function validate(object: ApiObject): FieldError[] {
   spec.externalIPs?.forEach((ip, i) => validateNonSpecialIp(errors, `spec.externalIPs[${i}]`, ip));
   if (text(spec.type) === "") errors.push(required("spec.type"));
   else if (!TYPES.includes(text(spec.type))) errors.push(notSupported("spec.type", spec.type, TYPES));
+  validateNodePorts(errors, spec);
   validateLoadBalancer(errors, spec);
   validateTraffic(errors, spec);
   if (spec.trafficDistribution !== undefined)

@@ -100,7 +100,13 @@ export const eventsEvent: ResourceDefinition = {
       const errors: FieldError[] = [];
       if (!equalJson(object["series"], old["series"])) validateSeries(errors, as<Event>(object));
       for (const [field, path] of FROZEN)
-        validateImmutable(errors, path, presentOf(object[field]), presentOf(old[field]));
+        validateImmutable(
+          errors,
+          path,
+          presentOf(object[field]),
+          presentOf(old[field]),
+          field === "eventTime" ? null : "",
+        );
       return errors;
     },
   },

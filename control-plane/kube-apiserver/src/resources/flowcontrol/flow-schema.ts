@@ -147,6 +147,7 @@ function validateUrlRule(errors: FieldError[], path: string, rule: Decoded<NonRe
     errors,
     `${path}.nonResourceURLs`,
     rule.nonResourceURLs,
+    "non-resource URLs",
     "nonResourceURLs must contain at least one value",
   );
   if ((rule.nonResourceURLs?.length ?? 0) === 1 && rule.nonResourceURLs?.[0] === "*") return;

@@ -2,6 +2,7 @@ import type { DeviceClass } from "@coracle/api/resource/v1";
 import { required, tooMany, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
+import { longName } from "../validation/names.ts";
 import { validateDriverName } from "../validation/volumes.ts";
 import { validateDeviceSelectors } from "./device-selector.ts";
 
@@ -12,6 +13,7 @@ export const deviceClass: ResourceDefinition = {
   version: "v1",
   plural: "deviceclasses",
   kind: "DeviceClass",
+  validateName: longName,
   validate(object) {
     const errors: FieldError[] = [];
     const spec = as<DeviceClass>(object).spec ?? {};

@@ -1,3 +1,5 @@
+import { nameIsDns1123Subdomain } from "@coracle/apimachinery";
+
 /** Name and value grammars under the short names that rules use. Each answers the messages for a bad value. */
 export {
   isCIdentifier as cIdentifier,
@@ -18,3 +20,9 @@ export {
   nameIsDns1123Label,
   nameIsPathSegment as pathSegmentName,
 } from "@coracle/apimachinery";
+
+/** Names that newer rules look at: the limit is told in bytes. */
+export const longName = (name: string, isPrefix: boolean): string[] =>
+  nameIsDns1123Subdomain(name, isPrefix).map((message) =>
+    isPrefix ? message : message.replace(/^must be no more than (\d+) characters$/, "must be no more than $1 bytes"),
+  );

@@ -20,9 +20,17 @@ export function validateAnnotations(errors: FieldError[], path: string, annotati
 }
 
 /** One field may not change. */
-export function validateImmutable(errors: FieldError[], path: string, value: unknown, old: unknown): boolean {
+export function validateImmutable(
+  errors: FieldError[],
+  path: string,
+  value: unknown,
+  old: unknown,
+  absent: "" | null = "",
+): boolean {
   if (equalJson(value, old)) return true;
-  // Text that is gone is empty text.
-  errors.push(invalidValue(path, value === undefined && typeof old === "string" ? "" : value, "field is immutable"));
+  // Text that is gone is empty text, but for the members that tell the two apart.
+  errors.push(
+    invalidValue(path, value === undefined && typeof old === "string" ? absent : value, "field is immutable"),
+  );
   return false;
 }

@@ -34,7 +34,16 @@ const REFERENCE = new RegExp(
 
 /** Whether a text names an image at all; what does not has no tag, not even the latest. */
 const isImageReference = (name: string): boolean =>
-  name.length <= 1024 && REFERENCE.test(name) && !/^[0-9a-f]{64}$/.test(name);
+  name.length <= 1024 && REFERENCE.test(name) && !/^[0-9a-f]{64}$/.test(name) && repositoryOf(name).length <= 255;
+
+/** The path of the image below its registry; what names no registry is in the default one's library. */
+function repositoryOf(name: string): string {
+  const bare = name.replace(/@.*$/, "").replace(/:[^/]*$/, "");
+  const slash = bare.indexOf("/");
+  if (slash < 0) return `library/${bare}`;
+  const first = bare.slice(0, slash);
+  return /[.:]/.test(first) || first === "localhost" || first.toLowerCase() !== first ? bare.slice(slash + 1) : bare;
+}
 
 function imagePullPolicy(image: unknown): string {
   const name = typeof image === "string" ? image : "";
