@@ -4,7 +4,8 @@
  * goes out in one write; a stream's listener hears `closed` exactly once, last.
  */
 export { errorCode, ConnectionError } from "./error-code.ts";
-export { Http2Connection, type ConnectionOptions } from "./connection.ts";
+export { Http2Connection } from "./connection.ts";
+export type { ConnectionOptions } from "./connection-life.ts";
 export { DEFAULT_LIMITS, type Http2Limits } from "./limits.ts";
 export { MessageHead } from "./message-head.ts";
 export type { HeaderField } from "./hpack/header-field.ts";
