@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { loadBundle } from "./bundle-loader.ts";
 import { bundlesDir } from "./bundles.ts";
 
@@ -17,8 +18,12 @@ const BUNDLE_OF: Readonly<Record<string, string>> = {
 /** Components that run alone. */
 export const COMPONENTS: readonly string[] = Object.keys(BUNDLE_OF);
 
+/** The heap may grow to twice of what is in use before it is collected, not to four times of it. */
+const HEAP_GROWTH = "--heap-growing-percent=100";
+
 /** Runs one component in this process until it ends; its flags are upstream's. */
 export async function runComponent(name: string, args: readonly string[]): Promise<number> {
+  setFlagsFromString(HEAP_GROWTH);
   const bundle = loadBundle(join(bundlesDir(), `${BUNDLE_OF[name]}.cjs`)) as {
     runAlone(component: string, args: readonly string[]): Promise<number>;
   };
