@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "@coracle/base";
-import type { Exchange } from "../server/exchange.ts";
+import type { Exchange, Peer } from "../server/exchange.ts";
 import {
   joinErrors,
   keepNotes,
@@ -57,6 +57,17 @@ function tokenOf(exchange: Exchange): string | undefined {
   return token === "" ? undefined : token;
 }
 
+/** The last token of each connection: most have but one, and a hash for each request would be a tenth of a GET. */
+const lastOf = new WeakMap<Peer, { readonly token: string; readonly key: string }>();
+
+function keyOf(peer: Peer, token: string): string {
+  const last = lastOf.get(peer);
+  if (last?.token === token) return last.key;
+  const key = createHash("sha256").update(token).digest("base64");
+  lastOf.set(peer, { token, key });
+  return key;
+}
+
 /**
  * `Authorization: Bearer …`, and the subprotocol that stands for it. Verdicts are kept for as long as they say, by
  * the token's hash, and the user object of a token stays the same while its content does.
@@ -87,7 +98,7 @@ export function createBearerTokenAuthenticator(
     authenticate(exchange) {
       const token = tokenOf(exchange);
       if (token === undefined) return undefined;
-      const key = createHash("sha256").update(token).digest("base64");
+      const key = keyOf(exchange.peer, token);
       const verdict = kept.get(key);
       const isKept = verdict !== undefined && clock.now() < verdict.keepUntil;
       onLookUp(isKept);
