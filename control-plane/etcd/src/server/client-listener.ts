@@ -13,6 +13,10 @@ export interface ListenerTls {
   readonly clientCa?: string | undefined;
   /** Whether the common name of a client's certificate says who it is. */
   readonly usesCertificates?: boolean | undefined;
+  /** Certificates of clients that are no longer good. */
+  readonly clientCrl?: string | undefined;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
+  readonly maxVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
 }
 
 /** A plain HTTP request, of whichever version. */
@@ -126,6 +130,9 @@ function secure(tls: ListenerTls, accept: Accept): Server {
       cert: tls.cert,
       key: tls.key,
       ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+      ...(tls.clientCrl === undefined ? {} : { crl: tls.clientCrl }),
+      ...(tls.minVersion === undefined ? {} : { minVersion: tls.minVersion }),
+      ...(tls.maxVersion === undefined ? {} : { maxVersion: tls.maxVersion }),
       ALPNProtocols: ["h2", "http/1.1"],
     },
     (socket) => {

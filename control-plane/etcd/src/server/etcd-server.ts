@@ -31,6 +31,8 @@ export interface EtcdServerOptions {
   readonly logger: Logger;
   readonly name: string;
   readonly listenClientUrls: readonly URL[];
+  /** Ports for metrics and health only. */
+  readonly listenMetricsUrls?: readonly URL[] | undefined;
   readonly advertiseClientUrls: readonly string[];
   readonly advertisePeerUrls: readonly string[];
   readonly tls?: ListenerTls | undefined;
@@ -47,6 +49,7 @@ export interface EtcdServerOptions {
 export interface EtcdServer extends AsyncDisposable {
   /** Of each client URL, in order. */
   readonly ports: readonly number[];
+  readonly metricsPorts: readonly number[];
 }
 
 /** Serves the etcd v3 API of a store as a cluster of one member; resolves when its ports are open. */
@@ -82,28 +85,33 @@ export async function startEtcdServer(options: EtcdServerOptions): Promise<EtcdS
   const http = { context, metrics, gateway: () => (gateway ??= new Gateway(handlers, grpc.maxReceivedBytes)) };
   const cleanup = new Cleanup();
   const ports: number[] = [];
+  const metricsPorts: number[] = [];
   try {
-    for (const url of options.listenClientUrls) {
+    const listen = async (url: URL, isForMetrics: boolean): Promise<number> => {
       const listener = await listenForClients({
         host: url.hostname.replaceAll(/[[\]]/g, ""),
         port: Number(url.port),
         tls: url.protocol === "https:" ? options.tls : undefined,
-        grpc: (stream, socket) => serveGrpc(stream, socket, grpc),
+        grpc: (stream, socket) => serveGrpc(stream, socket, isForMetrics ? { ...grpc, handlers: new Map() } : grpc),
         http: (exchange) => {
-          serveHttp(http, exchange).catch((error: unknown) => {
+          serveHttp({ ...http, isForMetrics }, exchange).catch((error: unknown) => {
             context.logger.error("a request failed", { path: exchange.url, error });
             exchange.body.destroy();
           });
         },
       });
       cleanup.use(listener);
-      ports.push(listener.port);
-    }
+      return listener.port;
+    };
+    // oxlint-disable-next-line no-await-in-loop
+    for (const url of options.listenClientUrls) ports.push(await listen(url, false));
+    // oxlint-disable-next-line no-await-in-loop
+    for (const url of options.listenMetricsUrls ?? []) metricsPorts.push(await listen(url, true));
   } catch (error) {
     await cleanup[Symbol.asyncDispose]();
     throw error;
   }
-  return { ports, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
+  return { ports, metricsPorts, [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose]() };
 }
 
 /** The same for the same words, as etcd's ids are. */

@@ -1,4 +1,6 @@
 import { flag, parseFlags, UsageError, type FlagValues } from "@coracle/base";
+import { parseAutoCompaction } from "../compactor/auto-compaction.ts";
+import { checkMemberFlags, MEMBER_FLAGS } from "./member-flags.ts";
 
 const FLAGS = {
   name: flag.string("name", "default"),
@@ -17,6 +19,18 @@ const FLAGS = {
   clientCertAuth: flag.boolean("client-cert-auth", false),
   maxRequestBytes: flag.number("max-request-bytes", 1_572_864),
   quotaBackendBytes: flag.number("quota-backend-bytes", 0),
+  /** Space that a defragmentation at the start must give back to be worth it; 0: there is none. */
+  bootstrapDefragThresholdMegabytes: flag.number("bootstrap-defrag-threshold-megabytes", 0),
+  autoCompactionMode: flag.choice("auto-compaction-mode", "periodic", ["periodic", "revision"]),
+  autoCompactionRetention: flag.string("auto-compaction-retention", "0"),
+  authToken: flag.string("auth-token", "simple"),
+  authTokenTtl: flag.number("auth-token-ttl", 300),
+  bcryptCost: flag.number("bcrypt-cost", 10),
+  clientCrlFile: flag.string("client-crl-file", ""),
+  tlsMinVersion: flag.choice("tls-min-version", "TLS1.2", ["TLS1.2", "TLS1.3"]),
+  tlsMaxVersion: flag.choice("tls-max-version", "", ["", "TLS1.2", "TLS1.3"]),
+  /** Beside the client URLs: only metrics and health. */
+  listenMetricsUrls: flag.list("listen-metrics-urls"),
   watchProgressMs: flag.durationMs(
     ["watch-progress-notify-interval", "experimental-watch-progress-notify-interval"],
     600_000,
@@ -39,19 +53,26 @@ export function parseEtcdFlags(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>> = {},
 ): EtcdFlags {
-  const fromEnvironment = Object.values(FLAGS).flatMap(({ names: [name = ""] }) => {
+  const known = { ...FLAGS, ...MEMBER_FLAGS };
+  const fromEnvironment = Object.values(known).flatMap(({ names: [name = ""] }) => {
     const value = environment[`ETCD_${name.toUpperCase().replaceAll("-", "_")}`];
     return value === undefined ? [] : [`--${name}=${value}`];
   });
-  const flags = parseFlags(FLAGS, [...fromEnvironment, ...argv]);
+  const values = parseFlags(known, [...fromEnvironment, ...argv]);
+  checkMemberFlags(values);
+  const flags = values as EtcdFlags;
+  parseAutoCompaction(flags.autoCompactionMode, flags.autoCompactionRetention);
   if (flags.initialCluster.length > 1) {
     throw new UsageError("initial-cluster: a cluster of several members is etcd's own business; this is one member");
   }
-  for (const url of [...flags.listenClientUrls, ...flags.advertiseClientUrls]) {
+  for (const url of [...flags.listenClientUrls, ...flags.advertiseClientUrls, ...flags.listenMetricsUrls]) {
     if (!/^https?:\/\/[^/]+$/.test(url))
       throw new UsageError(`invalid URL ${JSON.stringify(url)}: want http(s)://HOST:PORT`);
   }
-  const isSecure = flags.listenClientUrls.some((url) => url.startsWith("https:"));
+  if (flags.tlsMaxVersion !== "" && flags.tlsMaxVersion < flags.tlsMinVersion) {
+    throw new UsageError(`min version (${flags.tlsMinVersion}) is greater than max version (${flags.tlsMaxVersion})`);
+  }
+  const isSecure = [...flags.listenClientUrls, ...flags.listenMetricsUrls].some((url) => url.startsWith("https:"));
   if (isSecure && (flags.certFile === "" || flags.keyFile === "")) {
     throw new UsageError("cert-file and key-file are needed to listen on https");
   }

@@ -11,15 +11,18 @@ export interface HttpServices {
   readonly metrics: Metrics;
   /** Made when somebody asks for it first. */
   readonly gateway: () => Gateway;
+  /** Whether the port tells how things are, and nothing else. */
+  readonly isForMetrics: boolean;
 }
 
 /** A check by name: resolves, or rejects with what is wrong. */
 type Checks = Readonly<Record<string, () => Promise<unknown>>>;
 
 /** What an etcd server answers to plain HTTP: health, metrics, version and the JSON gateway. */
-export async function serveHttp({ context, metrics, gateway }: HttpServices, exchange: HttpExchange): Promise<void> {
+export async function serveHttp(services: HttpServices, exchange: HttpExchange): Promise<void> {
+  const { context, metrics, gateway, isForMetrics } = services;
   const { pathname, searchParams } = new URL(exchange.url, "http://etcd");
-  if (pathname.startsWith("/v3/")) return gateway().serve(pathname, exchange);
+  if (pathname.startsWith("/v3/") && !isForMetrics) return gateway().serve(pathname, exchange);
   exchange.body.resume();
   const answer = (code: number, body: string, type = TEXT): void => {
     exchange.respond(code, type).end(exchange.method === "HEAD" ? "" : body);
