@@ -111,6 +111,11 @@ export abstract class ConnectionLife implements StreamCarrier {
     return this.isLeaving || this.isOver;
   }
 
+  /** Why it broke off. */
+  get reason(): Error | undefined {
+    return this.#reason;
+  }
+
   /** Streams that the other side lets us have open. */
   get maxStreams(): number {
     return this.peer.maxStreams;

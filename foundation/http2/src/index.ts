@@ -3,6 +3,7 @@
  * throws, and never takes more memory than the limits say; all that a turn of the event loop has to send on a connection
  * goes out in one write; a stream's listener hears `closed` exactly once, last.
  */
+export { createHttp2Client, type ClientConnectionEvents, type Http2Client, type Http2ClientOptions } from "./client.ts";
 export { errorCode, ConnectionError } from "./error-code.ts";
 export { Http2Connection } from "./connection.ts";
 export type { ConnectionOptions } from "./connection-life.ts";
