@@ -93,6 +93,43 @@ describe.skipIf(!hasEtcd)("a real cluster of three, with TLS (needs Debian's etc
     },
   );
 
+  it(
+    "a member that lost its leader says so, and watches and writes go on with the next one",
+    { timeout: 90_000 },
+    async () => {
+      const members = await startCluster("l");
+      const [first, ...others] = members as [Member, Member, Member];
+      const store = createRemoteStore({ endpoints: [first.url], tls: cert.client, clock: systemClock });
+      const seen: number[] = [];
+      let isClosed = false;
+      const sink = {
+        events: (_: unknown, revision: number) => void seen.push(revision),
+        closed: () => {
+          isClosed = true;
+        },
+      };
+      const put = (): Promise<{ readonly revision: number }> =>
+        store.txn({ compare: [], success: [{ type: "put", key: "k", value: Buffer.from("1") }] });
+      try {
+        await store.watch({ key: "k" }, sink);
+        const before = await put();
+        for (const member of others) member.signal("SIGSTOP");
+        while ((await first.leads()) !== undefined) await sleep(systemClock, 50);
+        // It waits for a leader, where nothing of it was carried out.
+        const later = put();
+        await sleep(systemClock, 2_500);
+        for (const member of others) member.signal("SIGCONT");
+        const { revision } = await later;
+        while (seen.at(-1) !== revision) await sleep(systemClock, 20);
+        expect([seen, isClosed]).toEqual([[before.revision, revision], false]);
+      } finally {
+        for (const member of others) member.signal("SIGCONT");
+        await store[Symbol.asyncDispose]();
+        for (const member of members) await member.kill();
+      }
+    },
+  );
+
   it("out of quota, writes fail with noSpace and reads go on", { timeout: 60_000 }, async () => {
     const members = await startCluster("q", ["--quota-backend-bytes=4000000"]);
     const store = createRemoteStore({ endpoints: members.map(({ url }) => url), tls: cert.client, clock: systemClock });

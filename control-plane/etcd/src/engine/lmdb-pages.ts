@@ -48,6 +48,7 @@ class PageCheck {
   /** A page for each level of a tree, read into again and again. */
   readonly #levels: Buffer[] = [];
   readonly #overflow = Buffer.alloc(HEADER_BYTES);
+  #compare: (a: Buffer, b: Buffer) => number = Buffer.compare;
 
   constructor(file: number) {
     this.#file = file;
@@ -59,11 +60,11 @@ class PageCheck {
     this.#transaction = meta.readBigUInt64LE(META.transaction);
     this.#reached = new Uint8Array((this.#lastPage >> 3) + 1);
     try {
-      for (const [name, at] of [
-        ["free pages", META.freeTree],
-        ["entries", META.mainTree],
-      ] as const)
-        this.#checkTree(name, readTree(meta, at));
+      // The keys of the free pages are numbers of this machine's kind.
+      this.#compare = compareNumbers;
+      this.#checkTree("free pages", readTree(meta, META.freeTree));
+      this.#compare = Buffer.compare;
+      this.#checkTree("entries", readTree(meta, META.mainTree));
       return undefined;
     } catch (error) {
       if (error instanceof Damage) return error.message;
@@ -113,9 +114,9 @@ class PageCheck {
       const isOpen = kind === BRANCH && index === 0;
       if (!isOpen) {
         const isFirst = before === low;
-        const order = before === undefined ? 1 : key.compare(before);
+        const order = before === undefined ? 1 : this.#compare(key, before);
         if (order < 0 || (order === 0 && !(isFirst && index <= 1))) throw wrong(page, "order");
-        if (high !== undefined && key.compare(high) >= 0) throw wrong(page, "order");
+        if (high !== undefined && this.#compare(key, high) >= 0) throw wrong(page, "order");
         before = key;
       }
       if (kind === LEAF) this.#checkValue(bytes, node, key.length, page);
@@ -184,6 +185,13 @@ function readTree(meta: Buffer, at: number): Tree {
     entries: number(TREE.entries),
     root: meta.readBigUInt64LE(at + TREE.root),
   };
+}
+
+function compareNumbers(a: Buffer, b: Buffer): number {
+  if (a.length !== 8 || b.length !== 8) return 0;
+  const [left, right] = [a.readBigUInt64LE(), b.readBigUInt64LE()];
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
 }
 
 function childOf(bytes: Buffer, node: number): number {
