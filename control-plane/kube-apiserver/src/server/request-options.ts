@@ -20,6 +20,7 @@ import type {
   WriteQuery,
 } from "../registry/registry.ts";
 import type { ApiRequest } from "./api-request.ts";
+import type { IncludeObject } from "./table/table.ts";
 
 const META = "meta.k8s.io";
 
@@ -230,4 +231,15 @@ export function patchQuery(request: ApiRequest, patch: PatchKind): WriteQuery & 
     errors.push(required("fieldManager", "is required for apply patch"));
   }
   return { ...writeQuery(request, "PatchOptions", errors), force: force ?? false };
+}
+
+/** How much of the object a table's rows carry. */
+export function includeObjectOf(request: ApiRequest): IncludeObject {
+  const asked = request.query.get("includeObject") ?? "";
+  if (asked === "None" || asked === "Object" || asked === "Metadata") return asked;
+  if (asked === "") return "Metadata";
+  const why = `must be 'Metadata', 'Object', 'None', or empty`;
+  throw badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(asked)}: ${why}`,
+  );
 }

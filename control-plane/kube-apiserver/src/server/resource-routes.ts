@@ -1,11 +1,9 @@
 import {
   badRequest,
-  isExpired,
   isStatusError,
-  notAcceptable,
   notFound,
   statusError,
-  StatusError,
+  type StatusError,
   type Draft,
   type Json,
   type JsonObject,
@@ -17,7 +15,6 @@ import type {
   AdmissionChain,
   Answer,
   Registry,
-  RequestContext,
   ResourceHandler,
   SubresourceHandler,
   PatchKind,
@@ -25,20 +22,16 @@ import type {
 import type { TypeName } from "../registry/resource-catalog.ts";
 import type { ApiDraft } from "../registry/resource-definition.ts";
 import { family } from "../metrics/metric-text.ts";
-import { WatchMetrics } from "../metrics/watch-metrics.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { warnOfDeprecation } from "./deprecations.ts";
-import { LateWatcher } from "./late-watcher.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
 import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder.ts";
+import { OpenWatches } from "./open-watches.ts";
 import { readDeleteOptions, readObject, readPatch, settleRepeatedFields } from "./request-body.ts";
-import { deleteQuery, listQuery, patchKindOf, patchQuery, watchQuery, writeQuery } from "./request-options.ts";
-import { baseHeaders, sendBytes, sendNotFoundPage } from "./responder.ts";
+import { deleteQuery, includeObjectOf, listQuery, patchKindOf, patchQuery, writeQuery } from "./request-options.ts";
+import { sendBytes, sendNotFoundPage } from "./responder.ts";
 import type { RequestInfo } from "./request-info.ts";
-import type { IncludeObject } from "./table/table.ts";
-import { FrameCache } from "./watch-frames.ts";
-import { FlushScheduler, WatchStream } from "./watch-stream.ts";
 import type { WireCodecs } from "./wire-codec.ts";
 
 /** Kinds that are answered, not stored: reviews, token requests. Keyed `GROUP/RESOURCE[/SUBRESOURCE]`. */
@@ -80,9 +73,6 @@ export interface ResourceRoutes {
   metrics(): string;
 }
 
-/** What watches come in. */
-const STREAMS = [`${CONTENT_TYPES.json};stream=watch`, `${CONTENT_TYPES.protobuf};stream=watch`] as const;
-
 const typeOf = ({ group, version, kind }: TypeName): Draft => ({
   apiVersion: group === "" ? version : `${group}/${version}`,
   kind,
@@ -123,22 +113,9 @@ const namespaceOf = (resource: CatalogResource, info: RequestInfo): string =>
 
 export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRoutes {
   const { catalog, registry, codecs, clock } = options;
-  const frames = new FrameCache();
-  const scheduler = new FlushScheduler();
-  const watches = new Set<WatchStream>();
-  const watchMetrics = new WatchMetrics();
+  const watches = new OpenWatches(options);
   /** Kinds on their way out that were asked for, as labels. */
   const deprecatedAsked = new Set<string>();
-
-  function includeObjectOf(request: ApiRequest): IncludeObject {
-    const asked = request.query.get("includeObject") ?? "";
-    if (asked === "None" || asked === "Object" || asked === "Metadata") return asked;
-    if (asked === "") return "Metadata";
-    const why = `must be 'Metadata', 'Object', 'None', or empty`;
-    throw badRequest(
-      `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(asked)}: ${why}`,
-    );
-  }
 
   function formatOf(request: ApiRequest, resource: CatalogResource): Format {
     const accept = request.exchange.header("accept");
@@ -222,62 +199,6 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       format,
       await target.patch(request, namespaceOf(resource, info), info.name, kind, body, query),
     );
-  }
-
-  function serveWatch(request: ApiRequest, resource: CatalogResource, handler: ResourceHandler): void {
-    const { info } = request;
-    const format = formatOf(request, resource);
-    if (format.media === "yaml")
-      throw notAcceptable(resource.isCustom || codecs.protobuf === undefined ? [STREAMS[0]] : STREAMS);
-    const query = watchQuery(request);
-    const namespace = resource.namespaced && info.namespace !== "" ? info.namespace : undefined;
-    const isFromPresent =
-      query.resourceVersion === undefined || query.resourceVersion === "0" || query.sendInitialEvents === true;
-    const seconds =
-      query.timeoutSeconds !== undefined && query.timeoutSeconds > 0
-        ? query.timeoutSeconds
-        : (options.minRequestTimeoutMs / 1000) * (1 + options.random.next());
-    const type = CONTENT_TYPES[format.media];
-    const headers = baseHeaders(request, format.media === "json" ? type : `${type};stream=watch`);
-    // The first events come while the watch is being set up; what cannot be watched is refused before the answer begins.
-    const late = new LateWatcher();
-    let source: Disposable | undefined;
-    let failure: unknown;
-    try {
-      source = handler.watch(request, namespace, query, late);
-    } catch (error) {
-      if (!isExpired(error)) throw error;
-      failure = error;
-    }
-    const stream = new WatchStream(request.exchange.stream(200, headers), {
-      form: { resource, format, includeObject: includeObjectOf(request), codecs, now: () => clock.now() },
-      frames,
-      scheduler,
-      clock,
-      sizes: watchMetrics.of(resource),
-      timeoutMs: seconds * 1000,
-      hasInitialEvents: isFromPresent && query.sendInitialEvents !== false,
-      marksInitialEnd: query.sendInitialEvents === true && query.allowWatchBookmarks,
-      currentVersion: query.allowWatchBookmarks ? () => versionOf(request, handler, namespace) : undefined,
-    });
-    watches.add(stream);
-    const ended = watchMetrics.began(resource, info);
-    stream.onEnd(() => {
-      watches.delete(stream);
-      ended();
-    });
-    if (source !== undefined) stream.attach(source);
-    late.handTo(stream);
-    if (failure !== undefined) stream.fail(StatusError.from(failure));
-  }
-
-  async function versionOf(
-    context: RequestContext,
-    handler: ResourceHandler,
-    namespace: string | undefined,
-  ): Promise<string> {
-    const list = await handler.list(context, namespace, { limit: 1, resourceVersion: "0" });
-    return list.metadata.resourceVersion;
   }
 
   async function serveCollection(
@@ -533,15 +454,15 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       const computed = options.computed.get(`${info.group}/${info.resource}`);
       if (computed !== undefined) return serveComputed(request, resource, await computed());
       if (handler === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
-      if (info.verb === "watch") return serveWatch(request, resource, handler);
+      if (info.verb === "watch") return watches.serve(request, resource, handler, formatOf(request, resource));
       // Namespaces are cluster-scoped, though their URL reads like a namespace's.
       return info.isNamed ? serveObject(request, resource, handler) : serveCollection(request, resource, handler);
     },
     closeWatches() {
-      for (const watch of watches) watch.end();
+      watches.endAll();
     },
     metrics: () =>
-      `${watchMetrics.render()}\n${family(
+      `${watches.metrics()}\n${family(
         "apiserver_requested_deprecated_apis",
         "gauge",
         [...deprecatedAsked].map((labels) => [labels, 1]),
