@@ -127,7 +127,8 @@ export async function sendList(request: ApiRequest, answer: ListAnswer, options:
       kind: "PartialObjectMetadataList",
       apiVersion: `meta.k8s.io/${format.asVersion}`,
       metadata: list.metadata,
-      items: objects.map((object) => partialMetadata(object, format.asVersion)),
+      // None are null, here alone.
+      items: objects.length === 0 ? null : objects.map((object) => partialMetadata(object, format.asVersion)),
     };
   } else
     value = {

@@ -20,10 +20,11 @@ import type {
   PatchKind,
 } from "../registry/registry.ts";
 import type { TypeName } from "../registry/resource-catalog.ts";
-import type { ApiDraft } from "../registry/resource-definition.ts";
+import type { ApiDraft, ApiObject } from "../registry/resource-definition.ts";
 import { family } from "../metrics/metric-text.ts";
 import type { ApiRequest } from "./api-request.ts";
 import { warnOfDeprecation } from "./deprecations.ts";
+import { listComputed, notWatched } from "./computed-list.ts";
 import { sendList } from "./list-writer.ts";
 import { CONTENT_TYPES, negotiate, wantsPretty, type Format } from "./negotiation.ts";
 import { encodeObject, encodeStored, type EncodeOptions } from "./object-encoder.ts";
@@ -406,20 +407,16 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
     objects: readonly JsonObject[],
   ): Promise<void> {
     const { info } = request;
-    const isNamed = (object: JsonObject): boolean => (object["metadata"] as JsonObject)["name"] === info.name;
-    const found = info.isNamed ? objects.find(isNamed) : undefined;
-    if (info.isNamed && found === undefined)
-      throw notFound({ group: info.group, resource: resource.kind.toLowerCase() }, info.name);
-    const accept = request.exchange.header("accept");
-    const format = negotiate(accept, { protobuf: codecs.protobuf !== undefined, transforms: false });
-    const isPretty = format.media === "json" && wantsPretty(request.query, request.userAgent);
-    const list = { apiVersion: resource.version, kind: `${resource.kind}List`, metadata: {}, items: objects };
-    const object = found ?? (list as unknown as JsonObject);
-    await sendAnswer(request, resource, { ...format, as: "", isPretty } as Format, {
-      type: "object",
-      object,
-      created: false,
-    });
+    const format = formatOf(request, resource);
+    if (info.isNamed) {
+      const object = objects.find(({ metadata }) => (metadata as JsonObject)["name"] === info.name);
+      if (object === undefined) throw notFound({ group: info.group, resource: resource.kind.toLowerCase() }, info.name);
+      return sendAnswer(request, resource, format, { type: "object", object, created: false });
+    }
+    if (format.as === "PartialObjectMetadata")
+      throw wrongShape(format, `a list (*${goName(resource, `${resource.kind}List`)})`);
+    const list = listComputed(objects as readonly ApiObject[], listQuery(request));
+    await sendList(request, list, encodeOptions(request, resource, format));
   }
 
   return {
@@ -448,10 +445,11 @@ export function createResourceRoutes(options: ResourceRoutesOptions): ResourceRo
       const virtual = options.virtual.get(`${info.group}/${info.resource}`);
       if (virtual !== undefined) return serveVirtual(request, resource, resource.kind, virtual);
       // Only what is proxied knows HEAD.
+      const computed = options.computed.get(`${info.group}/${info.resource}`);
+      if (computed !== undefined && info.verb === "watch") throw notWatched(info.resource);
       if (!(resource.answeredVerbs ?? resource.verbs).includes(info.verb) || request.exchange.method === "HEAD")
         throw notAllowed();
       if (resource.namespaced && !isInNamespace && info.verb !== "list" && info.verb !== "watch") throw notAllowed();
-      const computed = options.computed.get(`${info.group}/${info.resource}`);
       if (computed !== undefined) return serveComputed(request, resource, await computed());
       if (handler === undefined) throw notFound({ group: info.group, resource: info.resource }, info.name);
       if (info.verb === "watch") return watches.serve(request, resource, handler, formatOf(request, resource));

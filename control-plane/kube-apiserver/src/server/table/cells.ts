@@ -422,6 +422,11 @@ export const CELLS: Readonly<Record<string, CellsOf>> = {
     text(at(object, "preemptionPolicy")),
   ],
   "storage.k8s.io/v1/storageclasses": storageClassCells,
+  "v1/componentstatuses": (object) => {
+    const healthy = list(at(object, "conditions")).find((condition) => at(condition, "type") === "Healthy");
+    const status = healthy === undefined ? "Unknown" : at(healthy, "status") === "True" ? "Healthy" : "Unhealthy";
+    return [nameOf(object), status, text(at(healthy, "message")), text(at(healthy, "error"))];
+  },
   "storage.k8s.io/v1/csinodes": simple((object) => size(at(object, "spec.drivers"))),
   "certificates.k8s.io/v1/certificatesigningrequests": signingRequestCells,
   "apiextensions.k8s.io/v1/customresourcedefinitions": createdAt,
