@@ -12,16 +12,14 @@ const CALL = { method: "GET", path: "/api/v1/namespaces/default/configmaps/kube-
 const CHANGE_EVERY = 20;
 
 interface Window {
-  /** CPU time of the server for each of the others' requests, in ms. */
-  readonly cpuMs: number;
   /** Load of the server, in hundredths of a core. */
   readonly load: number;
-  readonly medianMs: number;
   readonly longestMs: number;
 }
 
 /** What the others see for a while: one who reads an object at a steady pace, and sometimes changes it. */
-async function measure(server: BenchServer, connection: ApiConnection): Promise<Window> {
+async function measure(server: BenchServer): Promise<Window> {
+  const connection = await ApiConnection.open(server.admin);
   const waits: number[] = [];
   const startedAt = systemClock.monotonicMs();
   const before = cpuSeconds(server.pids);
@@ -34,10 +32,9 @@ async function measure(server: BenchServer, connection: ApiConnection): Promise<
   }
   const cpu = cpuSeconds(server.pids) - before;
   const took = systemClock.monotonicMs() - startedAt;
+  connection.close();
   return {
-    cpuMs: (cpu * 1000) / waits.length,
     load: (cpu * 100_000) / took,
-    medianMs: median(waits),
     longestMs: Math.max(...waits),
   };
 }
@@ -51,18 +48,13 @@ const change = (connection: ApiConnection, i: number): Promise<string> =>
   });
 
 /** What one hostile client costs the others, in turns with and without him. */
-async function measureHostile(
-  server: BenchServer,
-  connection: ApiConnection,
-  hostile: Hostile,
-  runs: number,
-): Promise<void> {
+async function measureHostile(server: BenchServer, hostile: Hostile, runs: number): Promise<void> {
   const quiet: Window[] = [];
   const under: Window[] = [];
   for (let run = 0; run < runs; run++) {
-    quiet.push(await measure(server, connection));
+    quiet.push(await measure(server));
     using _held = await hostile.begin(server.admin);
-    under.push(await measure(server, connection));
+    under.push(await measure(server));
   }
   const of = (windows: readonly Window[], figure: keyof Window): number =>
     median(windows.map((window) => window[figure]));
@@ -73,12 +65,6 @@ async function measureHostile(
     metric: `${name}: load of the server beyond the others'`,
     value: Math.max(0, of(under, "load") - of(quiet, "load")),
     unit: "% of a core",
-  });
-  report({
-    bench,
-    metric: `${name}: median wait of the others, compared with quiet`,
-    value: of(under, "medianMs") / of(quiet, "medianMs"),
-    unit: "times",
   });
   report({ bench, metric: `${name}: longest wait of the others`, value: of(under, "longestMs"), unit: "ms" });
   report({ bench, metric: `${name}: longest wait when quiet`, value: of(quiet, "longestMs"), unit: "ms" });
@@ -93,10 +79,10 @@ export async function benchHostile({ coracle, runs, only }: BenchOptions): Promi
     path: "/api/v1/namespaces/default/configmaps",
     body: JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kube-root" } }),
   });
+  connection.close();
   for (const hostile of [...SLOW, ...BUSY]) {
     if (!hostile.name.includes(only)) continue;
     note(hostile.name);
-    await measureHostile(server, connection, hostile, runs);
+    await measureHostile(server, hostile, runs);
   }
-  connection.close();
 }

@@ -45,7 +45,7 @@ async function knockOften(count: number, target: Target, how: Knock): Promise<TL
   const sockets: TLSSocket[] = [];
   while (sockets.length < count) {
     sockets.push(
-      ...(await Promise.all(Array.from({ length: Math.min(50, count - sockets.length) }, () => knock(target, how)))),
+      ...(await Promise.all(Array.from({ length: Math.min(200, count - sockets.length) }, () => knock(target, how)))),
     );
   }
   return sockets;
@@ -160,10 +160,6 @@ function bodies(name: string, contentType: string, body: () => string): Hostile 
 /** Slow ones and those who do not listen: they take no more than their place. */
 export const SLOW: readonly Hostile[] = [
   {
-    name: `${IDLE_CONNECTIONS} idle connections`,
-    begin: async (target) => ending(await knockOften(IDLE_CONNECTIONS, target, { alpn: "http/1.1" })),
-  },
-  {
     name: `${SLOW_CONNECTIONS} senders of slow headers`,
     async begin(target) {
       const sockets = await knockOften(SLOW_CONNECTIONS, target, { alpn: "http/1.1" });
@@ -208,7 +204,7 @@ export const SLOW: readonly Hostile[] = [
       return ending(
         sockets,
         again(100, () => {
-          for (const socket of sockets) if (!socket.destroyed) socket.renegotiate({}, () => {});
+          for (const socket of sockets) if (!socket.destroyed) socket.setMaxListeners(0).renegotiate({}, () => {});
         }),
       );
     },
@@ -222,6 +218,10 @@ export const SLOW: readonly Hostile[] = [
       ...Array.from({ length: 50 }, () => frame(9, 0, 1, Buffer.alloc(1000, 0x82))),
     ]),
   ),
+  {
+    name: `${IDLE_CONNECTIONS} idle connections`,
+    begin: async (target) => ending(await knockOften(IDLE_CONNECTIONS, target, { alpn: "http/1.1" })),
+  },
 ];
 
 /** Those who send as fast as they are answered: they get their share of the one thread, and the others wait for it. */

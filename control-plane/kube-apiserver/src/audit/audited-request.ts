@@ -50,6 +50,12 @@ function withoutManagedFields(value: unknown): unknown {
   return out;
 }
 
+const QUOTED_VALUE = /(Invalid value: )"(?:[^"\\]|\\.)*"/g;
+
+/** A member of a Status, whose texts lose the values that they quote. */
+const withoutValues = (name: string, value: unknown): unknown =>
+  name === "message" && typeof value === "string" ? value.replaceAll(QUOTED_VALUE, "$1(not recorded)") : value;
+
 /** Bytes as JSON, from whatever they came in; undefined when they are no object. */
 async function readValue(bytes: Buffer, type: string): Promise<unknown> {
   if (bytes.length === 0) return undefined;
@@ -110,6 +116,14 @@ export class AuditedRequest {
           subresource: filled(info.subresource),
         }
       : undefined;
+  }
+
+  /** Whether what is written is nobody else's business, and the policy does not ask for it. */
+  get #isSecret(): boolean {
+    const { resource, subresource } = this.#request.info;
+    return (
+      !this.#records("Request") && (resource === "secrets" || resource === "tokenreviews" || subresource === "token")
+    );
   }
 
   #records(level: AuditLevel): boolean {
@@ -307,9 +321,8 @@ export class AuditedRequest {
     if (!isObject(value) || typeof value["kind"] !== "string") return;
     if (value["kind"] === "Status" && value["apiVersion"] === "v1") {
       const { status, message, reason, details } = value as Partial<Status>;
-      this.#status = JSON.parse(JSON.stringify({ status, message, reason, details })) as Partial<
-        Omit<Status, "metadata">
-      >;
+      const text = JSON.stringify({ status, message, reason, details }, this.#isSecret ? withoutValues : undefined);
+      this.#status = JSON.parse(text) as Partial<Omit<Status, "metadata">>;
     }
     if (!this.#records("RequestResponse")) return;
     this.#responseObject = JSON.stringify(this.#trimmed(value));

@@ -13,6 +13,8 @@ export interface ServerUnderTest extends AsyncDisposable {
   readonly target: Target;
   /** Its processes, the API server first. */
   readonly pids: readonly number[];
+  /** Where its files are: the keys of the cluster below `pki`, what it wrote in `kube-apiserver.log`. */
+  readonly dir: string;
   /** The end of what the API server wrote. */
   log(): string;
   readonly hasEnded: boolean;
@@ -53,10 +55,13 @@ function commonFlags(pki: ClusterPki, port: number): string[] {
   ];
 }
 
-/** Ours: `coracle` is the command's file. */
-export function startOurServer(coracle: string): Promise<ServerUnderTest> {
+/** Ours: `coracle` is the command's file. `more`: flags beside the usual ones, which may name files made in the folder. */
+export function startOurServer(
+  coracle: string,
+  more: (dir: string) => readonly string[] = () => [],
+): Promise<ServerUnderTest> {
   return startServer((dir, pki, port, start) => {
-    const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`];
+    const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`, ...more(dir)];
     return Promise.resolve([start("kube-apiserver", process.execPath, [resolve(coracle), "kube-apiserver", ...flags])]);
   });
 }
@@ -101,6 +106,7 @@ async function startServer(
   process.once("exit", killAll);
   const server: ServerUnderTest = {
     target,
+    dir,
     pids: children.map((child) => child.pid ?? 0),
     log: () => readFileSync(join(dir, "kube-apiserver.log"), "utf8").slice(-LOG_BYTES),
     get hasEnded() {

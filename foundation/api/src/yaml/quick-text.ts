@@ -19,6 +19,9 @@ const SHORT: Readonly<Record<string, string>> = {
   P: "\u2029",
 };
 
+/** Line breaks, tabs, and escapes beyond the short ones of JSON. */
+const NOT_JSON = /[\n\t]|\\[^nrtbf"\\/]/;
+
 const DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 const MARKER_LINE = /\n(?:---|\.\.\.)(?:[ \t\n]|$)/;
 
@@ -43,10 +46,12 @@ export function unquoteSingle(raw: string): string | undefined {
 export function unquoteDouble(raw: string): string | undefined {
   if (raw.includes("\n") && MARKER_LINE.test(raw)) return undefined;
   if (!raw.includes("\\")) return raw.includes("\n") ? folded(raw) : raw;
+  // What JSON has too is read by the engine itself.
+  if (!NOT_JSON.test(raw)) return JSON.parse(`"${raw}"`) as string;
   const out: string[] = [];
   let start = 0;
   for (let at = raw.indexOf("\\"); at !== -1; at = raw.indexOf("\\", start)) {
-    out.push(folded(raw.slice(start, at)));
+    if (at > start) out.push(folded(raw.slice(start, at)));
     const letter = raw[at + 1] ?? "";
     const digits = DIGITS[letter];
     if (letter === "\n") {
