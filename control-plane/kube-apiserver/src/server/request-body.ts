@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import {
   badRequest,
   isObject,
@@ -253,11 +254,30 @@ function checkDeleteOptionsType(options: unknown): void {
   }
 }
 
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+const NOT_IN_YAML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufffe\uffff]/;
+/** An escape for half a character, its backslash not escaped itself. */
+const HALF_ESCAPED = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/;
+
+/** YAML, also where it looks like JSON, is text of whole and visible characters. */
+function checkYamlText(body: Buffer): void {
+  const text = body.toString("utf8");
+  const why = !isUtf8(body)
+    ? "invalid leading UTF-8 octet"
+    : NOT_IN_YAML.test(text)
+      ? "control characters are not allowed"
+      : text.includes("\\u") && HALF_ESCAPED.test(text)
+        ? "found invalid Unicode character escape code"
+        : undefined;
+  if (why !== undefined) throw badRequest(`error decoding YAML: error converting YAML to JSON: yaml: ${why}`);
+}
+
 /** A patch's body: JSON, or YAML for apply. */
 export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: WireCodecs): Promise<unknown> {
   const isYaml = kind === "apply";
   const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
   request.bodyBytes = body.length;
+  if (isYaml) checkYamlText(body);
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
   if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
   const bracket = tooDeepAt(body);

@@ -16,6 +16,8 @@ const MAX_NODES = 16_384;
 /** Longer ones are of objects that are like no others. */
 const MAX_SIGNATURE = 4_096;
 const END = "\0";
+/** The number of nodes that are not shared. */
+const OWN = -1;
 
 // Objects of one maker differ in values, hardly in fields: thousands of them share the sets that say which.
 const bySignature = new Map<string, SharedNode>();
@@ -30,6 +32,8 @@ export function sharedNode(isIn: boolean, elements: readonly string[], below: re
   let signature = isIn ? "" : END;
   for (let i = 0; i < elements.length; i++) {
     const { id } = below[i] as SharedNode;
+    // What holds a node that no other object has is no other object's either: it would be kept for nothing.
+    if (id < 0) return ownNode(isIn, elements, below);
     signature += id === 0 ? elements[i] + END : elements[i] + END + id + END;
   }
   if (signature.length > MAX_SIGNATURE) return ownNode(isIn, elements, below);
@@ -50,7 +54,7 @@ export const canShare = (element: string): boolean => !element.includes(END);
 
 /** A node that no other object will have. */
 export function ownNode(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): SharedNode {
-  return { node: build(isIn, elements, below), id: ++lastId };
+  return { node: build(isIn, elements, below), id: OWN };
 }
 
 /** The set's JSON; of shared sets it is made once. */
