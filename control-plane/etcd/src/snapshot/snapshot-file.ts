@@ -4,6 +4,8 @@ import type { StoreView } from "../engine/engine.ts";
 import type { LeaseId, Revision } from "../store/store.ts";
 import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError } from "../store/store.ts";
+import type { AuthState } from "../auth/auth-state.ts";
+import { fromAuthRows, toAuthRows, type AuthRow, type AuthRows } from "./auth-rows.ts";
 import { BoltReader, type BoltRow } from "./bolt-reader.ts";
 import { BoltWriter } from "./bolt-writer.ts";
 import { crc32c } from "./crc32c.ts";
@@ -16,6 +18,8 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /** Buckets of etcd's data file, in order. Ours alone, and passed over by etcd, is `coracle`: settings. */
 const SETTINGS_BUCKET = "coracle";
+/** The setting that users and roles are kept in. */
+const AUTH = "auth";
 const EMPTY_BUCKETS = ["members", "members_removed"] as const;
 const META = {
   finished: "finishedCompactRev",
@@ -45,7 +49,15 @@ export async function writeSnapshot(file: FileHandle, view: StoreView): Promise<
   const put = async (key: string | Buffer, value: Buffer): Promise<void> => {
     await writer.put(typeof key === "string" ? Buffer.from(key) : key, value);
   };
-  for (const bucket of ["alarm", "auth", "authRoles", "authUsers", "cluster"]) writer.endBucket(bucket);
+  writer.endBucket("alarm");
+  const auth = view.settings.get(AUTH) as AuthState | undefined;
+  const authRows = auth === undefined ? undefined : toAuthRows(auth);
+  for (const bucket of ["auth", "authRoles", "authUsers"] as const) {
+    // oxlint-disable-next-line no-await-in-loop
+    for (const { key, value } of authRows?.[bucket] ?? []) await put(key, value);
+    writer.endBucket(bucket);
+  }
+  writer.endBucket("cluster");
   for (const [name, value] of [...view.settings].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     // oxlint-disable-next-line no-await-in-loop
     await put(name, Buffer.from(JSON.stringify(value)));
@@ -142,19 +154,26 @@ export class Snapshot implements AsyncDisposable {
     return leases;
   }
 
-  /** Settings of ours; a snapshot of etcd has none. */
+  /** Settings of ours. A snapshot of etcd may have users and roles. */
   async settings(): Promise<ReadonlyMap<string, unknown>> {
     const settings = new Map<string, unknown>();
     for await (const { key, value } of this.#reader.rows(SETTINGS_BUCKET)) {
       settings.set(key.toString(), JSON.parse(value.toString()));
     }
+    if (!settings.has(AUTH)) {
+      const rowsOf = async (bucket: keyof AuthRows): Promise<AuthRow[]> => {
+        const rows: AuthRow[] = [];
+        // The page that a row lies in is not kept.
+        for await (const { key, value } of this.#reader.rows(bucket)) {
+          rows.push({ key: Buffer.from(key), value: Buffer.from(value) });
+        }
+        return rows;
+      };
+      const [auth, authRoles, authUsers] = [await rowsOf("auth"), await rowsOf("authRoles"), await rowsOf("authUsers")];
+      const state = fromAuthRows({ auth, authRoles, authUsers });
+      if (state !== undefined) settings.set(AUTH, state);
+    }
     return settings;
-  }
-
-  /** Whether users and roles of etcd's own are in it, whose passwords only etcd can check. */
-  async hasForeignUsers(): Promise<boolean> {
-    for await (const _row of this.#reader.rows("authUsers")) return true;
-    return false;
   }
 
   async status(): Promise<SnapshotStatus> {

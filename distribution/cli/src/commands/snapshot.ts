@@ -89,9 +89,6 @@ async function restore(
   await using snapshot = await openFile(() => openSnapshot(file, { skipHashCheck }), file);
   const { revision, rows } = await restoreSnapshot({ snapshot, dataDir, clock: systemClock });
   console.log(`restored ${rows} versions up to revision ${revision} into ${dataDir}`);
-  if (await snapshot.hasForeignUsers()) {
-    console.log("users and roles of etcd stay behind: only etcd can check their passwords");
-  }
 }
 
 async function tellStatus(file: string, json: boolean): Promise<void> {
