@@ -8,15 +8,15 @@ const notFound = (): GrpcError => new GrpcError(grpcCode.notFound, "etcdserver: 
 
 /** Service etcdserverpb.Cluster: a cluster of this one member, which stays alone. */
 export function clusterService(context: EtcdContext): readonly (readonly [string, GrpcHandler])[] {
-  const { auth, store, memberId } = context;
+  const { auth, memberId } = context;
   const self = { ID: memberId, name: context.name, peerURLs: context.peerUrls, clientURLs: context.clientUrls };
   return [
     [
       "/etcdserverpb.Cluster/MemberList",
-      unary("etcdserverpb.MemberListRequest", "etcdserverpb.MemberListResponse", async () => ({
-        header: headerOf(context, await store.revision()),
-        members: [self],
-      })),
+      unary("etcdserverpb.MemberListRequest", "etcdserverpb.MemberListResponse", () =>
+        // As etcd: no revision here.
+        Promise.resolve({ header: headerOf(context, 0), members: [self] }),
+      ),
     ],
     [
       "/etcdserverpb.Cluster/MemberAdd",
