@@ -238,6 +238,7 @@ describe("what is secret", () => {
     expect(
       await knock("/api/v1/namespaces", { authorization: `Basic ${Buffer.from(`u:${CANARY}`).toString("base64")}` }),
     ).toBe(403);
+    expect(await knock(`/api/v1/namespaces?limit=1&access_token=${CANARY}`, {})).toBe(403);
     for (const token of [`${CANARY}static`, CANARY]) {
       const path = "/api/v1/namespaces/default/pods/none/exec?command=x&stdout=1";
       expect([404, 401, 400]).toContain(await knock(path, { ...upgrade, "sec-websocket-protocol": asProtocol(token) }));

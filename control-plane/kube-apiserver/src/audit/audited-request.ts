@@ -56,6 +56,10 @@ const QUOTED_VALUE = /(Invalid value: )"(?:[^"\\]|\\.)*"/g;
 const withoutValues = (name: string, value: unknown): unknown =>
   name === "message" && typeof value === "string" ? value.replaceAll(QUOTED_VALUE, "$1(not recorded)") : value;
 
+/** A query without the token that some put there; this server does not look for one. */
+const withoutToken = (query: string): string =>
+  query.includes("access_token") ? query.replaceAll(/(^|&)(access_token=)[^&]*/g, "$1$2-") : query;
+
 /** Bytes as JSON, from whatever they came in; undefined when they are no object. */
 async function readValue(bytes: Buffer, type: string): Promise<unknown> {
   if (bytes.length === 0) return undefined;
@@ -234,7 +238,7 @@ export class AuditedRequest {
       level: this.level,
       auditID: auditId,
       stage,
-      requestURI: exchange.query === "" ? exchange.path : `${exchange.path}?${exchange.query}`,
+      requestURI: exchange.query === "" ? exchange.path : `${exchange.path}?${withoutToken(exchange.query)}`,
       verb: info.verb,
       user: this.#isRefused ? {} : auditUser(this.#user),
       impersonatedUser: this.#impersonated === undefined ? undefined : auditUser(this.#impersonated),
