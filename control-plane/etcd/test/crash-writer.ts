@@ -7,7 +7,13 @@ import { openEmbeddedStore } from "../src/index.ts";
  * one transaction, and notes the number in the log once it is acknowledged.
  */
 const [dataDir = "", log = "", first = "0"] = process.argv.slice(2);
-const store = await openEmbeddedStore({ dataDir, clock: systemClock, logger: silentLogger });
+const store = await openEmbeddedStore({
+  // So that the saved index is put to the test too.
+  indexedAfter: 100,
+  dataDir,
+  clock: systemClock,
+  logger: silentLogger,
+});
 process.stdout.write("ready\n");
 
 async function write(writer: number): Promise<void> {

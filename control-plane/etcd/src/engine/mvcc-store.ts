@@ -431,7 +431,7 @@ export class MvccStore implements Engine {
 
   #saveIndexIfDue(): void {
     if (this.#savingIndex !== undefined || this.#savedIndex !== undefined || this.#closed) return;
-    if (this.#sinceIndex < (this.#mvcc.index.size + this.#mvcc.changeCount) / REPLAYED_PART) return;
+    if (this.#sinceIndex < Math.max(this.#mvcc.index.size, this.#mvcc.changeCount) / REPLAYED_PART) return;
     this.#savingIndex = this.#saveIndex().finally(() => {
       this.#savingIndex = undefined;
       if (!this.#closed) this.#scheduleFlush();
