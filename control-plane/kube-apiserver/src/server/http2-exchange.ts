@@ -170,8 +170,9 @@ export class Http2Exchange implements Exchange, StreamListener {
     this.status = status;
     const body = (this.#body = new StreamBody(stream));
     if (stream.isClosed) return body;
-    stream.respond(status, headers);
     this.#connection.openBodies += 1;
+    // Whoever asks for the head alone gets no more.
+    stream.respond(status, headers, this.method === "HEAD");
     // Whatever still comes is not waited for.
     if (this.#reader === undefined) stream.flow();
     return body;
