@@ -308,7 +308,7 @@ async function passBindingPoints(
 ): Promise<void> {
   for (const { plugin } of plugins) {
     const refusal = (await plugin.reserve?.(cycle, pod, nodeName)) ?? (await plugin.permit?.(cycle, pod, nodeName));
-    if (refusal !== undefined) throw new Error(`${plugin.name}: ${refusal}`);
+    if (typeof refusal === "string") throw new Error(`${plugin.name}: ${refusal}`);
   }
   for (const { plugin } of plugins) await plugin.preBind?.(cycle, pod, nodeName);
   for (const { plugin } of plugins) if ((await plugin.bind?.(cycle, pod, nodeName)) === true) break;
@@ -324,11 +324,11 @@ function createQueue(plugins: readonly PluginEntry[], clock: Clock): SchedulingQ
     preEnqueue(pod) {
       for (const { plugin } of plugins) {
         const reason = plugin.preEnqueue?.(pod);
-        if (reason !== undefined) return reason;
+        if (reason !== undefined) return { plugin: plugin.name, reason };
       }
       return undefined;
     },
-    isHelpful: (name, event) => byName.get(name)?.events?.includes(event) ?? true,
+    isHelpful: (name, { event }) => byName.get(name)?.events?.includes(event) ?? true,
   });
 }
 

@@ -1,3 +1,4 @@
+import type { KubeObject } from "@coracle/api";
 import type { Pod } from "@coracle/api/core/v1";
 import type { NodeState } from "../state/node-state.ts";
 
@@ -11,6 +12,18 @@ export type ClusterEvent =
   | "pod-changed"
   | "volume-changed"
   | "other";
+
+/** One change of the cluster, with the object before and after it, as far as there is one. */
+export interface ClusterChange {
+  readonly event: ClusterEvent;
+  readonly old?: KubeObject | undefined;
+  readonly current?: KubeObject | undefined;
+}
+
+/** The pod may be bound once other plugins let it, at the latest after so long; then it is rejected. */
+export interface PermitWait {
+  readonly waitMs: number;
+}
 
 /** A node does not fit, and why; `isFinal`: removing pods from it would not help. */
 export interface Unfit {
@@ -49,6 +62,8 @@ export interface Plugin {
   readonly name: string;
   /** Events after which a pod that this plugin rejected may fit. Absent: all. */
   readonly events?: readonly ClusterEvent[];
+  /** Of those events, whether this one may help this pod. Absent: each may. */
+  isHelpful?(pod: Pod, change: ClusterChange): boolean;
   /** A reason to keep the pod out of the queue; undefined lets it in. */
   preEnqueue?(pod: Pod): string | undefined;
   /** Negative: `a` goes first. */
@@ -77,8 +92,8 @@ export interface Plugin {
   /** Sets something aside on the chosen node; undone by `unreserve`. */
   reserve?(state: CycleState, pod: Pod, nodeName: string): Promise<string | undefined>;
   unreserve?(state: CycleState, pod: Pod, nodeName: string): void;
-  /** May hold the pod back until others arrive. */
-  permit?(state: CycleState, pod: Pod, nodeName: string): Promise<string | undefined>;
+  /** Rejects the pod by a reason, or holds it back until the plugin allows it through the waiting pods' list. */
+  permit?(state: CycleState, pod: Pod, nodeName: string): Promise<string | PermitWait | undefined>;
   preBind?(state: CycleState, pod: Pod, nodeName: string): Promise<void>;
   /** True: bound, no further bind plugin is asked. */
   bind?(state: CycleState, pod: Pod, nodeName: string): Promise<boolean>;
@@ -94,6 +109,10 @@ export interface QueuedPod {
   readonly attempts: number;
   /** Plugins that rejected it last time. */
   readonly rejectedBy: ReadonlySet<string>;
+  /** When it first could be tried (no gate held it), epoch milliseconds. */
+  readonly admittedAt?: number;
+  /** Attempts in a row that ended in an error, not in a "no". */
+  readonly errors?: number;
 }
 
 /** Of two pods the one with more goes first, and may take the other's place. */

@@ -13,8 +13,9 @@ function setUp() {
   const queue = new SchedulingQueue({
     clock,
     compare: (a, b) => (b.pod.spec.priority ?? 0) - (a.pod.spec.priority ?? 0) || a.since - b.since,
-    preEnqueue: (p) => (p.spec.schedulingGates === undefined ? undefined : "gated"),
-    isHelpful: (plugin, event) =>
+    preEnqueue: (p) =>
+      p.spec.schedulingGates === undefined ? undefined : { plugin: "SchedulingGates", reason: "gated" },
+    isHelpful: (plugin, { event }) =>
       plugin === "Fit"
         ? event === "assigned-pod-deleted"
         : plugin === "SchedulingGates"
@@ -34,26 +35,47 @@ describe("the scheduling queue", () => {
     queue.set(pod("urgent", 10));
     expect([popName(), popName(), popName(), popName()]).toEqual(["urgent", "first", "second", undefined]);
   });
-  it("a rejected pod waits for an event that may help it, and no less than its back-off", async () => {
+  it("a rejected pod waits for an event that may help it; its back-off counts as long as others are ready", async () => {
     const { clock, queue, popName } = setUp();
     queue.set(pod("p"));
-    const entry = queue.pop();
-    queue.failed(entry!, new Set(["Fit"]), pod("p"));
+    queue.failed(queue.pop()!, new Set(["Fit"]), pod("p"));
     queue.notify("node-changed");
-    await clock.advance(5000);
+    await clock.advance(500);
     expect(popName()).toBeUndefined();
+    queue.set(pod("other", -1));
     queue.notify("assigned-pod-deleted");
+    expect(queue.counts()).toEqual({ active: 1, backoff: 1, unschedulable: 0, gated: 0 });
+    expect([popName(), popName(), popName()]).toEqual(["other", "p", undefined]);
+  });
+  it("what happened during the attempt counts", () => {
+    const { queue, popName } = setUp();
+    queue.set(pod("p"));
+    const entry = queue.pop();
+    queue.notify("assigned-pod-deleted");
+    queue.failed(entry!, new Set(["Fit"]), pod("p"));
     expect(popName()).toBe("p");
   });
-  it("what happened during the attempt counts: the pod backs off instead of waiting for the next event", async () => {
-    const { clock, queue, popName } = setUp();
-    queue.set(pod("p"));
-    const entry = queue.pop();
+  it("what happened before the attempt does not count, whoever else is being tried", () => {
+    const { queue, popName } = setUp();
+    queue.set(pod("slow"));
+    queue.pop();
     queue.notify("assigned-pod-deleted");
-    queue.failed(entry!, new Set(["Fit"]), pod("p"));
-    expect(popName()).toBeUndefined();
-    await clock.advance(1000);
-    expect(popName()).toBe("p");
+    queue.set(pod("p"));
+    queue.failed(queue.pop()!, new Set(["Fit"]), pod("p"));
+    expect([popName(), queue.missedChanges]).toEqual([undefined, 1]);
+    queue.done(pod("slow"));
+    expect(queue.missedChanges).toBe(0);
+  });
+  it("after errors a pod backs off: 1 s, doubling, at most 10 s, whoever is ready", async () => {
+    const { clock, queue } = setUp();
+    queue.set(pod("p"));
+    for (const seconds of [1, 2, 4, 8, 10, 10]) {
+      queue.failed(queue.pop()!, new Set(), pod("p"));
+      await clock.advance(seconds * 1000 - 1);
+      expect(queue.pop()).toBeUndefined();
+      await clock.advance(1);
+    }
+    expect(queue.pop()?.attempts).toBe(6);
   });
   it("nobody waits for ever: after five minutes every pod is tried again", async () => {
     const { clock, queue, popName } = setUp();
@@ -67,9 +89,18 @@ describe("the scheduling queue", () => {
   it("gated pods come in when the last gate is gone", () => {
     const { queue, popName } = setUp();
     queue.set(pod("p", 0, true));
-    expect(popName()).toBeUndefined();
+    expect([popName(), queue.counts().gated]).toEqual([undefined, 1]);
     queue.set(pod("p"));
     expect(popName()).toBe("p");
+  });
+  it("gives 5,000 pods in order, whatever comes and goes between", () => {
+    const { queue } = setUp();
+    for (let i = 0; i < 5000; i++) queue.set(pod(`p${i}`, (i * 7919) % 101));
+    for (let i = 0; i < 5000; i += 3) queue.delete(pod(`p${i}`));
+    const order: number[] = [];
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) order.push(next.pod.spec.priority ?? 0);
+    expect(order).toEqual(order.toSorted((a, b) => b - a));
+    expect(order).toHaveLength(3333);
   });
   it("deleted pods are forgotten wherever they wait", async () => {
     const { clock, queue, popName } = setUp();

@@ -1,21 +1,37 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { Clock, Timer } from "@coracle/base";
-import type { ClusterEvent, QueuedPod } from "../framework/plugin.ts";
+import type { ClusterChange, ClusterEvent, QueuedPod } from "../framework/plugin.ts";
 import { uidOf } from "../state/node-state.ts";
+import { EventLog } from "./event-log.ts";
+import { PodHeap } from "./pod-heap.ts";
+
+/** Where a pod waits: upstream's names, as its metrics have them. */
+export type QueueName = "active" | "backoff" | "unschedulable" | "gated";
+
+/** A plugin keeps a pod outside. */
+export interface Gate {
+  readonly plugin: string;
+  readonly reason: string;
+}
 
 export interface SchedulingQueueOptions {
   readonly clock: Clock;
   /** Who goes first. */
   readonly compare: (a: QueuedPod, b: QueuedPod) => number;
-  /** A reason to keep the pod waiting outside; undefined lets it in. */
-  readonly preEnqueue: (pod: Pod) => string | undefined;
-  /** Whether an event may help a pod that this plugin rejected. */
-  readonly isHelpful: (plugin: string, event: ClusterEvent) => boolean;
+  /** Who keeps the pod waiting outside; undefined lets it in. */
+  readonly preEnqueue: (pod: Pod) => Gate | undefined;
+  /** Whether a change may help a pod that this plugin rejected. Must not throw. */
+  readonly isHelpful: (plugin: string, change: ClusterChange, pod: Pod) => boolean;
+  readonly initialBackoffMs?: number;
+  readonly maxBackoffMs?: number;
+  /** A pod nobody woke is tried again after so long: the safety net. */
+  readonly maxUnschedulableMs?: number;
+  /** Told of each pod that comes into a queue, and of the event that brought it there. */
+  readonly onIncoming?: (queue: QueueName, event: string) => void;
 }
 
 const INITIAL_BACKOFF_MS = 1000;
 const MAX_BACKOFF_MS = 10_000;
-/** A pod nobody woke is tried again after so long: the safety net. */
 const MAX_UNSCHEDULABLE_MS = 300_000;
 
 interface Waiting extends QueuedPod {
@@ -25,76 +41,100 @@ interface Waiting extends QueuedPod {
   readonly rejectedAt: number;
 }
 
+/** Upstream's words for what moves pods, as its metrics have them. */
+const LABELS: Readonly<Record<ClusterEvent, string>> = {
+  "node-added": "NodeAdd",
+  "node-changed": "NodeUpdate",
+  "assigned-pod-added": "AssignedPodAdd",
+  "assigned-pod-changed": "AssignedPodUpdate",
+  "assigned-pod-deleted": "AssignedPodDelete",
+  "pod-changed": "PodUpdate",
+  "volume-changed": "StorageUpdate",
+  other: "UnschedulableTimeout",
+};
+
+/** Upstream's word for what moved pods. */
+export const eventLabel = (event: ClusterEvent): string => LABELS[event] ?? event;
+
 /**
- * Pods that wait for a node, in three places: ready to be tried, backing off after a failure, or put aside until
- * something happens that may help.
+ * Pods that wait for a node, in four places: ready to be tried, backing off after a failure, put aside until something
+ * happens that may help, or held at the gate. A pod is in one of them or in flight, never lost between them.
  */
 export class SchedulingQueue {
   readonly #options: SchedulingQueueOptions;
-  readonly #active = new Map<string, QueuedPod>();
-  readonly #backoff = new Map<string, Waiting>();
+  readonly #active: PodHeap<QueuedPod>;
+  /** After a "no" that something may have turned: may go before its time when nobody else is ready. */
+  readonly #backoff: PodHeap<Waiting>;
+  /** After an error: waits out its time. */
+  readonly #errorBackoff = new PodHeap<Waiting>((a, b) => a.notBefore < b.notBefore);
+  /** In the order in which they were rejected. */
   readonly #unschedulable = new Map<string, Waiting>();
-  /** Being tried, with the events that came meanwhile. */
-  readonly #inFlight = new Map<string, ClusterEvent[]>();
-  #sorted: QueuedPod[] | undefined;
+  readonly #gated = new Map<string, QueuedPod>();
+  readonly #log = new EventLog();
   #timer: { readonly due: number; readonly timer: Timer } | undefined;
   #wake: (() => void) | undefined;
 
   constructor(options: SchedulingQueueOptions) {
     this.#options = options;
+    this.#active = new PodHeap((a, b) => options.compare(a, b) < 0);
+    this.#backoff = new PodHeap((a, b) => a.notBefore < b.notBefore);
   }
 
-  /** A new or changed pod without a node. */
-  set(pod: Pod): void {
+  /** A new or changed pod without a node. `old`: as it was before. */
+  set(pod: Pod, old?: Pod): void {
     const uid = uidOf(pod);
-    if (this.#inFlight.has(uid)) {
-      this.#inFlight.get(uid)?.push("pod-changed");
+    const change: ClusterChange = { event: "pod-changed", old, current: pod };
+    if (this.#log.isInFlight(uid)) {
+      this.#log.add(change);
       return;
     }
-    const known = this.#active.get(uid) ?? this.#backoff.get(uid) ?? this.#unschedulable.get(uid);
-    const entry: QueuedPod =
-      known === undefined
-        ? { pod, since: this.#options.clock.now(), attempts: 0, rejectedBy: new Set() }
-        : { ...known, pod };
-    if (this.#active.has(uid)) {
-      this.#activate(entry);
-      return;
+    const active = this.#active.get(uid);
+    if (active !== undefined) return this.#active.set({ ...active, pod });
+    for (const heap of [this.#backoff, this.#errorBackoff]) {
+      const held = heap.get(uid);
+      if (held !== undefined) return heap.set({ ...held, pod });
     }
-    const held = this.#backoff.get(uid);
-    if (held !== undefined) {
-      this.#backoff.set(uid, { ...held, pod });
+    const gated = this.#gated.get(uid);
+    if (gated !== undefined) {
+      this.#gated.delete(uid);
+      this.#admit({ ...gated, pod }, "PodUpdate");
       return;
     }
     const aside = this.#unschedulable.get(uid);
-    if (aside !== undefined && !this.#mayHelp(aside, "pod-changed")) this.#unschedulable.set(uid, { ...aside, pod });
-    else {
+    if (aside === undefined) {
+      const since = this.#options.clock.now();
+      this.#admit({ pod, since, attempts: 0, rejectedBy: new Set() }, "PodAdd");
+    } else if (this.#mayHelp({ ...aside, pod }, change)) {
       this.#unschedulable.delete(uid);
-      this.#admit(entry);
-    }
+      this.#admit({ ...aside, pod }, "PodUpdate", aside.notBefore);
+      this.#schedule();
+    } else this.#unschedulable.set(uid, { ...aside, pod });
   }
 
   /** The pod is gone or has a node. */
   delete(pod: Pod): void {
     const uid = uidOf(pod);
-    if (this.#active.delete(uid)) this.#sorted = undefined;
+    this.#active.delete(uid);
     this.#backoff.delete(uid);
+    this.#errorBackoff.delete(uid);
     this.#unschedulable.delete(uid);
+    this.#gated.delete(uid);
   }
 
-  /** The next pod, or undefined when none is ready. */
+  /** The next pod, or undefined when none is ready. When nobody is, one that backs off after a "no" need not wait. */
   pop(): QueuedPod | undefined {
-    this.#sorted ??= [...this.#active.values()].sort((a, b) => this.#options.compare(b, a));
-    const next = this.#sorted.pop();
+    const next = this.#active.first() ?? this.#backoff.first();
     if (next === undefined) return undefined;
     const uid = uidOf(next.pod);
     this.#active.delete(uid);
-    this.#inFlight.set(uid, []);
+    this.#backoff.delete(uid);
+    this.#log.begin(uid);
     return next;
   }
 
   /** Resolves when there may be a pod to pop, or the signal aborts. */
   async wait(signal: AbortSignal): Promise<void> {
-    if (this.#active.size > 0 || signal.aborted) return;
+    if (this.#active.size > 0 || this.#backoff.size > 0 || signal.aborted) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         signal.removeEventListener("abort", done);
@@ -108,81 +148,147 @@ export class SchedulingQueue {
 
   /** The attempt succeeded, or the pod needs none any more. */
   done(pod: Pod): void {
-    this.#inFlight.delete(uidOf(pod));
+    this.#log.end(uidOf(pod));
   }
 
   /** The attempt failed: for lack of a fitting node (`rejectedBy`), or by an error (empty). */
   failed(entry: QueuedPod, rejectedBy: ReadonlySet<string>, latest: Pod): void {
     const uid = uidOf(entry.pod);
-    const missed = this.#inFlight.get(uid) ?? [];
-    this.#inFlight.delete(uid);
+    const missed = this.#log.end(uid);
     const now = this.#options.clock.monotonicMs();
+    const isError = rejectedBy.size === 0;
+    const errors = isError ? (entry.errors ?? 0) + 1 : 0;
     const attempts = entry.attempts + 1;
-    const delay = Math.min(INITIAL_BACKOFF_MS * 2 ** (attempts - 1), MAX_BACKOFF_MS);
     const waiting: Waiting = {
+      ...entry,
       pod: latest,
-      since: entry.since,
       attempts,
+      errors,
       rejectedBy,
-      notBefore: now + delay,
+      notBefore: now + this.#backoffMs(isError ? errors : attempts),
       rejectedAt: now,
     };
-    // What happened while it was tried was not seen by the attempt.
-    if (rejectedBy.size === 0 || missed.some((event) => this.#mayHelp(waiting, event))) this.#backoff.set(uid, waiting);
-    else this.#unschedulable.set(uid, waiting);
-    this.#schedule();
-  }
-
-  /** Something happened: pods it may help come back. */
-  notify(event: ClusterEvent): void {
-    for (const events of this.#inFlight.values()) if (events.at(-1) !== event) events.push(event);
-    for (const [uid, waiting] of this.#unschedulable) {
-      if (!this.#mayHelp(waiting, event)) continue;
-      this.#unschedulable.delete(uid);
-      this.#admit(waiting, waiting.notBefore);
+    if (isError) {
+      this.#errorBackoff.set(waiting);
+      this.#came("backoff", "ScheduleAttemptFailure");
+    } else if (missed.some((change) => this.#mayHelp(waiting, change))) {
+      // What happened while it was tried was not seen by the attempt.
+      this.#backoff.set(waiting);
+      this.#came("backoff", "ScheduleAttemptFailure");
+      this.#wake?.();
+    } else {
+      this.#unschedulable.set(uid, waiting);
+      this.#came("unschedulable", "ScheduleAttemptFailure");
     }
     this.#schedule();
   }
 
-  /** Waiting in all places. */
-  get size(): number {
-    return this.#active.size + this.#backoff.size + this.#unschedulable.size;
+  /** Something happened: pods it may help come back. */
+  notify(change: ClusterEvent | ClusterChange): void {
+    const what: ClusterChange = typeof change === "string" ? { event: change } : change;
+    this.#log.add(what);
+    if (this.#unschedulable.size === 0 && this.#gated.size === 0) return;
+    const label = eventLabel(what.event);
+    for (const [uid, waiting] of this.#unschedulable) {
+      if (!this.#mayHelp(waiting, what)) continue;
+      this.#unschedulable.delete(uid);
+      this.#admit(waiting, label, waiting.notBefore);
+    }
+    for (const [uid, gated] of this.#gated) {
+      if (!this.#mayHelp(gated, what)) continue;
+      this.#gated.delete(uid);
+      this.#admit(gated, label);
+    }
+    this.#schedule();
   }
 
-  #mayHelp(waiting: QueuedPod, event: ClusterEvent): boolean {
-    for (const plugin of waiting.rejectedBy) if (this.#options.isHelpful(plugin, event)) return true;
+  /** Pods that shall be tried now whatever happened: a plugin says so. */
+  activate(pods: Iterable<Pod>): void {
+    for (const pod of pods) {
+      const uid = uidOf(pod);
+      const entry = this.#unschedulable.get(uid) ?? this.#backoff.get(uid) ?? this.#errorBackoff.get(uid);
+      if (entry === undefined) continue;
+      this.delete(pod);
+      this.#admit(entry, "ForceActivate");
+    }
+  }
+
+  /** Waiting in all places. */
+  get size(): number {
+    const { active, backoff, unschedulable, gated } = this.counts();
+    return active + backoff + unschedulable + gated;
+  }
+
+  /** How many wait where. */
+  counts(): Readonly<Record<QueueName, number>> {
+    return {
+      active: this.#active.size,
+      backoff: this.#backoff.size + this.#errorBackoff.size,
+      unschedulable: this.#unschedulable.size,
+      gated: this.#gated.size,
+    };
+  }
+
+  /** Changes kept for attempts under way. */
+  get missedChanges(): number {
+    return this.#log.size;
+  }
+
+  /** All who wait, with the place. */
+  *entries(): Iterable<readonly [QueueName, QueuedPod]> {
+    for (const entry of this.#active.values()) yield ["active", entry];
+    for (const entry of this.#backoff.values()) yield ["backoff", entry];
+    for (const entry of this.#errorBackoff.values()) yield ["backoff", entry];
+    for (const entry of this.#unschedulable.values()) yield ["unschedulable", entry];
+    for (const entry of this.#gated.values()) yield ["gated", entry];
+  }
+
+  #backoffMs(count: number): number {
+    const { initialBackoffMs = INITIAL_BACKOFF_MS, maxBackoffMs = MAX_BACKOFF_MS } = this.#options;
+    return Math.min(initialBackoffMs * 2 ** Math.max(0, count - 1), maxBackoffMs);
+  }
+
+  #mayHelp(waiting: QueuedPod, change: ClusterChange): boolean {
+    for (const plugin of waiting.rejectedBy) if (this.#options.isHelpful(plugin, change, waiting.pod)) return true;
     return false;
   }
 
-  #admit(entry: QueuedPod, notBefore = 0): void {
-    const uid = uidOf(entry.pod);
-    const now = this.#options.clock.monotonicMs();
-    if (this.#options.preEnqueue(entry.pod) !== undefined) {
-      this.#unschedulable.set(uid, {
-        ...entry,
-        rejectedBy: new Set(["SchedulingGates"]),
-        notBefore: 0,
-        rejectedAt: Infinity,
-      });
-    } else if (notBefore > now) this.#backoff.set(uid, { ...entry, notBefore, rejectedAt: now });
-    else this.#activate(entry);
+  #came(queue: QueueName, event: string): void {
+    this.#options.onIncoming?.(queue, event);
   }
 
-  #activate(entry: QueuedPod): void {
-    this.#active.set(uidOf(entry.pod), entry);
-    this.#sorted = undefined;
+  #admit(entry: QueuedPod, event: string, notBefore = 0): void {
+    const uid = uidOf(entry.pod);
+    const { clock, preEnqueue } = this.#options;
+    const gate = preEnqueue(entry.pod);
+    if (gate !== undefined) {
+      const { pod, since, attempts } = entry;
+      this.#gated.set(uid, { pod, since, attempts, rejectedBy: new Set([gate.plugin]) });
+      this.#came("gated", event);
+      return;
+    }
+    const admitted = { ...entry, admittedAt: entry.admittedAt ?? clock.now() };
+    if (notBefore > clock.monotonicMs()) {
+      this.#backoff.set({ ...admitted, notBefore, rejectedAt: 0 });
+      this.#came("backoff", event);
+    } else {
+      this.#active.set(admitted);
+      this.#came("active", event);
+    }
     this.#wake?.();
   }
 
   /** One timer for the earliest pod that comes back by time. */
   #schedule(): void {
     const { clock } = this.#options;
-    let due = Infinity;
-    for (const { notBefore } of this.#backoff.values()) due = Math.min(due, notBefore);
-    for (const { rejectedAt } of this.#unschedulable.values()) due = Math.min(due, rejectedAt + MAX_UNSCHEDULABLE_MS);
+    const [oldest] = this.#unschedulable.values();
+    const due = Math.min(
+      this.#backoff.first()?.notBefore ?? Infinity,
+      this.#errorBackoff.first()?.notBefore ?? Infinity,
+      oldest === undefined ? Infinity : oldest.rejectedAt + this.#maxUnschedulableMs,
+    );
     if (this.#timer !== undefined && this.#timer.due <= due) return;
-    this.#timer?.timer[Symbol.dispose]();
-    this.#timer = undefined;
+    this.close();
     if (due === Infinity) return;
     const timer = clock.after(due - clock.monotonicMs(), () => {
       this.#timer = undefined;
@@ -193,17 +299,22 @@ export class SchedulingQueue {
     this.#timer = { due, timer };
   }
 
+  get #maxUnschedulableMs(): number {
+    return this.#options.maxUnschedulableMs ?? MAX_UNSCHEDULABLE_MS;
+  }
+
   #release(): void {
     const now = this.#options.clock.monotonicMs();
-    for (const [uid, waiting] of this.#backoff) {
-      if (waiting.notBefore > now) continue;
-      this.#backoff.delete(uid);
-      this.#activate(waiting);
+    for (const heap of [this.#backoff, this.#errorBackoff]) {
+      for (let next = heap.first(); next !== undefined && next.notBefore <= now; next = heap.first()) {
+        heap.delete(uidOf(next.pod));
+        this.#admit(next, "BackoffComplete");
+      }
     }
     for (const [uid, waiting] of this.#unschedulable) {
-      if (waiting.rejectedAt + MAX_UNSCHEDULABLE_MS > now) continue;
+      if (waiting.rejectedAt + this.#maxUnschedulableMs > now) break; // the others came later
       this.#unschedulable.delete(uid);
-      this.#activate(waiting);
+      this.#admit(waiting, "UnschedulableTimeout", waiting.notBefore);
     }
   }
 
