@@ -12,7 +12,9 @@ const run = promisify(execFile);
 async function said(server: RunningEtcd, args: readonly string[]): Promise<string> {
   try {
     return (
-      await run("etcdctl", ["--endpoints", server.endpoint, ...args], { env: { ...process.env, ETCDCTL_API: "3" } })
+      await run("etcdctl", ["--endpoints", server.endpoint, "--command-timeout=30s", "--dial-timeout=10s", ...args], {
+        env: { ...process.env, ETCDCTL_API: "3" },
+      })
     ).stdout.trim();
   } catch (error) {
     const lines = String((error as { stderr?: string }).stderr)

@@ -195,9 +195,13 @@ function evenOut(text: string, server: RunningEtcd): string {
 
 async function said(server: RunningEtcd, { args, input, lines }: Told): Promise<string> {
   const words = args.map((word) => word.replaceAll("DIR", server.dataDir));
-  const child = spawn("etcdctl", ["--endpoints", server.endpoint, ...words], {
-    env: { ...process.env, ETCDCTL_API: "3" },
-  });
+  const child = spawn(
+    "etcdctl",
+    ["--endpoints", server.endpoint, "--command-timeout=30s", "--dial-timeout=10s", ...words],
+    {
+      env: { ...process.env, ETCDCTL_API: "3" },
+    },
+  );
   let [out, complaint] = ["", ""];
   const count = (): void => {
     if (lines !== undefined && out.split("\n").length > lines) child.kill("SIGKILL");

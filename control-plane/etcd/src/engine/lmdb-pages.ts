@@ -48,7 +48,7 @@ class PageCheck {
   /** A page for each level of a tree, read into again and again. */
   readonly #levels: Buffer[] = [];
   readonly #overflow = Buffer.alloc(HEADER_BYTES);
-  #compare: (a: Buffer, b: Buffer) => number = Buffer.compare;
+  #compare: (a: Buffer, b: Buffer) => number = compareBytes;
 
   constructor(file: number) {
     this.#file = file;
@@ -63,7 +63,7 @@ class PageCheck {
       // The keys of the free pages are numbers of this machine's kind.
       this.#compare = compareNumbers;
       this.#checkTree("free pages", readTree(meta, META.freeTree));
-      this.#compare = Buffer.compare;
+      this.#compare = compareBytes;
       this.#checkTree("entries", readTree(meta, META.mainTree));
       return undefined;
     } catch (error) {
@@ -185,6 +185,10 @@ function readTree(meta: Buffer, at: number): Tree {
     entries: number(TREE.entries),
     root: meta.readBigUInt64LE(at + TREE.root),
   };
+}
+
+function compareBytes(a: Buffer, b: Buffer): number {
+  return a.compare(b);
 }
 
 function compareNumbers(a: Buffer, b: Buffer): number {
