@@ -7,7 +7,7 @@ const LARGE_SLAB_BYTES = 8 * (FRAME_HEAD_BYTES + FRAME_BYTES);
 /** A slab with less room left is not begun again. */
 const LEAST_ROOM = 2 * 1024;
 /** Slabs kept for later: what a burst needed is given back. */
-const MOST_KEPT = 32;
+const MOST_KEPT = 96;
 const MOST_LARGE_KEPT = 8;
 
 /** Memory that frames are put together in. It is written to again once the socket is done with it. */
