@@ -1,0 +1,126 @@
+/** Text of one label set: `{result="scheduled",profile="default-scheduler"}`; none: empty. */
+function labelText(names: readonly string[], values: readonly string[]): string {
+  if (names.length === 0) return "";
+  return `{${names.map((name, i) => `${name}=${JSON.stringify(values[i] ?? "")}`).join(",")}}`;
+}
+
+/** Something that can be asked for its lines in Prometheus' text format. */
+export interface Instrument {
+  text(): string;
+}
+
+/** Counts up, by label values. */
+export class Counter implements Instrument {
+  readonly #head: string;
+  readonly #name: string;
+  readonly #labels: readonly string[];
+  readonly #values = new Map<string, number>();
+
+  constructor(name: string, help: string, labels: readonly string[] = []) {
+    this.#name = name;
+    this.#head = `# HELP ${name} ${help}\n# TYPE ${name} counter\n`;
+    this.#labels = labels;
+    if (labels.length === 0) this.#values.set("", 0);
+  }
+
+  add(amount: number, ...values: readonly string[]): void {
+    const key = labelText(this.#labels, values);
+    this.#values.set(key, (this.#values.get(key) ?? 0) + amount);
+  }
+
+  text(): string {
+    if (this.#values.size === 0) return "";
+    return this.#head + [...this.#values].map(([key, value]) => `${this.#name}${key} ${value}\n`).join("");
+  }
+}
+
+/** Values asked for when somebody looks. */
+export class Gauge implements Instrument {
+  readonly #head: string;
+  readonly #name: string;
+  readonly #labels: readonly string[];
+  readonly #read: () => Iterable<readonly [values: readonly string[], value: number]>;
+
+  constructor(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => Iterable<readonly [values: readonly string[], value: number]>,
+  ) {
+    this.#name = name;
+    this.#head = `# HELP ${name} ${help}\n# TYPE ${name} gauge\n`;
+    this.#labels = labels;
+    this.#read = read;
+  }
+
+  text(): string {
+    const lines = [...this.#read()].map(
+      ([values, value]) => `${this.#name}${labelText(this.#labels, values)} ${value}\n`,
+    );
+    return lines.length === 0 ? "" : this.#head + lines.join("");
+  }
+}
+
+interface Series {
+  readonly values: readonly string[];
+  /** One a bucket, the last for what is beyond all bounds. */
+  readonly counts: Float64Array;
+  sum: number;
+}
+
+/** How values spread over buckets, by label values. */
+export class Histogram implements Instrument {
+  readonly #head: string;
+  readonly #name: string;
+  readonly #labels: readonly string[];
+  readonly #bounds: readonly number[];
+  readonly #series = new Map<string, Series>();
+
+  constructor(name: string, help: string, bounds: readonly number[], labels: readonly string[] = []) {
+    this.#name = name;
+    this.#head = `# HELP ${name} ${help}\n# TYPE ${name} histogram\n`;
+    this.#labels = labels;
+    this.#bounds = bounds;
+    if (labels.length === 0) this.#of([]);
+  }
+
+  observe(value: number, ...values: readonly string[]): void {
+    const series = this.#of(values);
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > (this.#bounds[bucket] ?? Infinity)) bucket++;
+    series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
+    series.sum += value;
+  }
+
+  #of(values: readonly string[]): Series {
+    const key = values.length === 1 ? (values[0] ?? "") : values.join("\n");
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = { values, counts: new Float64Array(this.#bounds.length + 1), sum: 0 };
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+
+  text(): string {
+    if (this.#series.size === 0) return "";
+    let out = this.#head;
+    for (const { values, counts, sum } of this.#series.values()) {
+      let total = 0;
+      for (const [i, count] of counts.entries()) {
+        total += count;
+        const bound = this.#bounds[i];
+        const labels = labelText([...this.#labels, "le"], [...values, bound === undefined ? "+Inf" : String(bound)]);
+        out += `${this.#name}_bucket${labels} ${total}\n`;
+      }
+      const labels = labelText(this.#labels, values);
+      out += `${this.#name}_sum${labels} ${sum}\n${this.#name}_count${labels} ${total}\n`;
+    }
+    return out;
+  }
+}
+
+/** `count` bounds from `start`, each `factor` times the one before. */
+export function exponentialBuckets(start: number, factor: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => Number((start * factor ** i).toPrecision(12)));
+}

@@ -1,0 +1,59 @@
+import { Pod, type PodCondition } from "@coracle/api/core/v1";
+import type { Clock } from "@coracle/base";
+import { referenceTo, type ApiClient, type EventRecorder } from "@coracle/client";
+import type { EventStream } from "./event-stream.ts";
+
+export interface ReportDeps {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  /** One a profile: events carry the scheduler's name. */
+  readonly recorderOf: (schedulerName: string) => EventRecorder;
+  readonly stream: EventStream;
+  readonly signal: AbortSignal;
+}
+
+/** Why a pod has no node, as its condition says it. */
+export type FailureReason = "Unschedulable" | "SchedulerError" | "SchedulingGated";
+
+/** Tells users where a pod went, or why nowhere, in upstream's words. */
+export class SchedulingReport {
+  readonly #deps: ReportDeps;
+
+  constructor(deps: ReportDeps) {
+    this.#deps = deps;
+  }
+
+  placed(schedulerName: string, pod: Pod, nodeName: string): void {
+    const message = `Successfully assigned ${pod.metadata.namespace}/${pod.metadata.name} to ${nodeName}`;
+    this.#deps.stream.event(schedulerName, referenceTo(Pod, pod), "Scheduled", message);
+  }
+
+  failed(schedulerName: string, pod: Pod, message: string): void {
+    this.#deps.recorderOf(schedulerName).event(referenceTo(Pod, pod), "Warning", "FailedScheduling", message);
+  }
+
+  /** Writes the condition and the nomination where they differ from what the pod says already. */
+  async writeFailure(pod: Pod, reason: FailureReason, message: string, nominated: string | undefined): Promise<void> {
+    const { client, clock, signal } = this.#deps;
+    const old = pod.status?.conditions?.find((condition) => condition.type === "PodScheduled");
+    const isNominationKnown = (pod.status?.nominatedNodeName ?? "") === (nominated ?? "");
+    const isKnown = old?.status === "False" && old.reason === reason && old.message === message;
+    if (isKnown && isNominationKnown) return;
+    const now = `${new Date(clock.now()).toISOString().slice(0, 19)}Z`;
+    const condition: PodCondition = {
+      type: "PodScheduled",
+      status: "False",
+      reason,
+      message,
+      observedGeneration: pod.metadata.generation,
+      lastTransitionTime: old?.status === "False" ? old.lastTransitionTime : now,
+    };
+    await client.patch(
+      Pod,
+      { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" },
+      "strategic",
+      { status: { conditions: [condition], ...(isNominationKnown ? {} : { nominatedNodeName: nominated ?? null }) } },
+      { subresource: "status", signal },
+    );
+  }
+}

@@ -1,0 +1,262 @@
+import type { Pod } from "@coracle/api/core/v1";
+import { isConflict, isNotFound, StatusError } from "@coracle/apimachinery";
+import { isAbort, type Clock, type Logger, type Random } from "@coracle/base";
+import type { ApiClient, EventRecorder, Lister } from "@coracle/client";
+import { bind, permit, reserve, unreserve, type BindingDeps, type Placement } from "../binding/binding-cycle.ts";
+import type { PermitRefusal, WaitingPods } from "../binding/waiting-pods.ts";
+import type { Decision } from "../cycle/schedule-pod.ts";
+import type { PostFilterResult, QueuedPod } from "../framework/plugin.ts";
+import type { Profile } from "../framework/profile.ts";
+import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
+import { evictVictims } from "../preemption/evict-victims.ts";
+import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
+import type { FailureReason, SchedulingReport } from "../report/scheduling-report.ts";
+import type { ClusterState } from "../state/cluster-state.ts";
+import { TaskSlots } from "./task-slots.ts";
+
+/** How long pods wait where. */
+export interface SchedulerTimes {
+  readonly initialBackoffMs?: number;
+  readonly maxBackoffMs?: number;
+  readonly maxUnschedulableMs?: number;
+}
+
+export interface SchedulerDeps {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly state: ClusterState;
+  readonly queue: SchedulingQueue;
+  readonly waiting: WaitingPods;
+  readonly metrics: SchedulerMetrics;
+  readonly report: SchedulingReport;
+  readonly recorderOf: (schedulerName: string) => EventRecorder;
+  /** Pods as the API server has them. */
+  readonly pods: Lister<Pod>;
+  /** Whether the pod, as it is now, is to be placed. */
+  readonly isMine: (pod: Pod) => boolean;
+  /** Looks for a node. */
+  readonly search: (pod: Pod, profile: Profile) => Decision | Promise<Decision>;
+}
+
+type Unschedulable = Extract<Decision, { type: "unfit" }>;
+
+/** One attempt to place a pod. */
+interface Attempt {
+  readonly entry: QueuedPod;
+  readonly pod: Pod;
+  readonly profile: Profile;
+  readonly startMs: number;
+}
+
+/** Placements under way at once (binding is a request each), those that plugins hold back not counted. */
+const MAX_BINDING = 128;
+const MAX_REPORTING = 16;
+/** More reports than these, and the next decision waits. */
+const MAX_UNREPORTED = 256;
+/** Decisions may keep others from their turn for so long. */
+const TURN_MS = 8;
+
+/** Tries one waiting pod after the other until the signal aborts; bindings and reports go on beside it. */
+export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
+  const { client, clock, logger, signal, profiles, state, queue, metrics, report } = deps;
+  const binding = new TaskSlots(MAX_BINDING);
+  const reporting = new TaskSlots(MAX_REPORTING);
+  const held = new Set<Promise<void>>();
+  const bindingDeps = new Map<string, BindingDeps>();
+  for (const [name, profile] of profiles)
+    bindingDeps.set(name, { profile, waiting: deps.waiting, metrics, logger, signal });
+  let turnEndsAt = clock.monotonicMs() + TURN_MS;
+  try {
+    while (!signal.aborted) {
+      const entry = queue.pop();
+      if (entry === undefined) {
+        await queue.wait(signal);
+        turnEndsAt = clock.monotonicMs() + TURN_MS;
+        continue;
+      }
+      const attempt = attemptOf(entry);
+      if (attempt === undefined) queue.done(entry.pod);
+      else await place(attempt);
+      while (binding.isFull && !signal.aborted) await binding.freed();
+      while (reporting.size > MAX_UNREPORTED && !signal.aborted) await reporting.freed();
+      if (clock.monotonicMs() < turnEndsAt) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turnEndsAt = clock.monotonicMs() + TURN_MS;
+    }
+  } finally {
+    queue.close();
+    await Promise.all([binding.ended(), reporting.ended(), ...held]);
+  }
+
+  /** The pod as it is now; undefined: it needs no node, or not from us. */
+  function attemptOf(entry: QueuedPod): Attempt | undefined {
+    const { namespace, name = "", uid } = entry.pod.metadata;
+    const pod = deps.pods.get(namespace, name);
+    if (pod === undefined || pod.metadata.uid !== uid || !deps.isMine(pod) || state.isAssumed(pod)) return undefined;
+    const profile = profiles.get(pod.spec.schedulerName ?? "");
+    return profile === undefined ? undefined : { entry, pod, profile, startMs: clock.monotonicMs() };
+  }
+
+  async function place(attempt: Attempt): Promise<void> {
+    const { pod, profile, startMs } = attempt;
+    let decision: Decision;
+    try {
+      const found = deps.search(pod, profile);
+      decision = found instanceof Promise ? await found : found;
+    } catch (error) {
+      if (!isAbort(error, signal)) fail(attempt, error);
+      return;
+    }
+    metrics.decided(startMs);
+    if (decision.type === "unfit") {
+      refuse(attempt, decision);
+      return;
+    }
+    // Others may have come while an extender was asked.
+    if (state.isAssumed(pod)) return queue.done(pod);
+    const placement: Placement = { pod, nodeName: decision.nodeName, state: decision.state };
+    const around = bindingDeps.get(profile.schedulerName) as BindingDeps;
+    state.assume(pod, decision.nodeName);
+    state.denominate(pod);
+    try {
+      // Before the next decision: that one must see what was set aside.
+      const refusal = await reserve(around, placement);
+      if (refusal !== undefined) return undo(attempt, around, placement, refusal);
+    } catch (error) {
+      return undo(attempt, around, placement, error);
+    }
+    if (profile.at.permit.length === 0) binding.run(async () => carryOut(attempt, around, placement));
+    else {
+      const work = waitAndBind(attempt, around, placement);
+      held.add(work);
+      void work.finally(() => held.delete(work));
+    }
+  }
+
+  async function waitAndBind(attempt: Attempt, around: BindingDeps, placement: Placement): Promise<void> {
+    const startMs = clock.monotonicMs();
+    try {
+      const refusal = await permit(around, placement);
+      metrics.permitted(refusal === undefined ? "Success" : "Unschedulable", startMs);
+      if (refusal !== undefined) return undo(attempt, around, placement, refusal);
+    } catch (error) {
+      return undo(attempt, around, placement, error);
+    }
+    await new Promise<void>((resolve) => {
+      binding.run(async () => {
+        await carryOut(attempt, around, placement);
+        resolve();
+      });
+    });
+  }
+
+  async function carryOut(attempt: Attempt, around: BindingDeps, placement: Placement): Promise<void> {
+    const { entry, pod, profile, startMs } = attempt;
+    try {
+      await bind(around, placement);
+    } catch (error) {
+      return undo(attempt, around, placement, error);
+    }
+    queue.done(pod);
+    metrics.attempted("scheduled", profile.schedulerName, startMs);
+    metrics.placed(entry.attempts + 1, clock.now() - (entry.admittedAt ?? entry.since));
+    report.placed(profile.schedulerName, pod, placement.nodeName);
+  }
+
+  /** The placement came to nothing: what was set aside for it is free again, and the pod waits for another try. */
+  function undo(attempt: Attempt, around: BindingDeps, placement: Placement, cause: unknown): void {
+    const { entry, pod, profile, startMs } = attempt;
+    unreserve(around, placement);
+    state.forget(pod);
+    queue.notify({ event: "assigned-pod-deleted", old: pod });
+    if (isNotFound(cause) && deps.pods.get(pod.metadata.namespace, pod.metadata.name ?? "") === undefined)
+      return queue.done(pod);
+    if (signal.aborted) return queue.done(pod);
+    if (isRefusal(cause)) {
+      metrics.attempted("unschedulable", profile.schedulerName, startMs);
+      queue.failed(entry, new Set([cause.plugin]), pod);
+      report.failed(profile.schedulerName, pod, cause.reason);
+      tell(pod, "Unschedulable", cause.reason);
+      return;
+    }
+    // Somebody else was faster, or it was us and the answer got lost: the informer will tell.
+    if (isConflict(cause)) {
+      metrics.attempted("error", profile.schedulerName, startMs);
+      return queue.failed(entry, new Set(), pod);
+    }
+    fail(attempt, cause, "binding rejected: ");
+  }
+
+  /** Something went wrong that is no "no": the pod is tried again after its back-off. */
+  function fail({ entry, pod, profile, startMs }: Attempt, error: unknown, prefix = ""): void {
+    const message = `${prefix}${error instanceof Error ? error.message : StatusError.from(error).message}`;
+    logger.error("pod could not be placed", { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, error });
+    metrics.attempted("error", profile.schedulerName, startMs);
+    queue.failed(entry, new Set(), pod);
+    report.failed(profile.schedulerName, pod, message);
+    tell(pod, "SchedulerError", message);
+  }
+
+  function refuse({ entry, pod, profile, startMs }: Attempt, decision: Unschedulable): void {
+    const room = makeRoom(pod, profile, decision);
+    metrics.attempted("unschedulable", profile.schedulerName, startMs);
+    queue.failed(entry, decision.plugins, pod);
+    // No claims of dynamic resources are ever held, so none can be given back: upstream says so first.
+    const message =
+      room?.type === "none" ? `${decision.message} no new claims to deallocate, ${room.message}` : decision.message;
+    report.failed(profile.schedulerName, pod, message);
+    const victims = room?.type === "nominated" ? { nodeName: room.nodeName, pods: room.victims } : undefined;
+    tell(pod, "Unschedulable", message, async () => {
+      if (victims === undefined) return;
+      const recorder = deps.recorderOf(profile.schedulerName);
+      const eviction = { client, clock, recorder, schedulerName: profile.schedulerName, signal };
+      await evictVictims(eviction, pod, victims.nodeName, victims.pods);
+    });
+  }
+
+  /** Asks the plugins whether room can be made. What they choose counts at once: others are tried meanwhile. */
+  function makeRoom(pod: Pod, profile: Profile, decision: Unschedulable): PostFilterResult | undefined {
+    if (state.nodes().length === 0) return undefined;
+    const isDone = metrics.startPoint("PostFilter", profile.schedulerName);
+    for (const plugin of profile.at.postFilter) {
+      let result: PostFilterResult | undefined;
+      try {
+        result = plugin.postFilter?.(pod, decision.unfit, state);
+      } catch (error) {
+        logger.error("plugin failed to make room", { plugin: plugin.name, error });
+      }
+      if (result === undefined) continue;
+      if (result.type === "nominated") {
+        state.nominate(pod, result.nodeName);
+        metrics.preempted(result.victims.length);
+      } else {
+        metrics.preempted(0);
+        if (!result.isUnderWay) state.denominate(pod);
+      }
+      isDone(result.type === "nominated" ? "Success" : "Unschedulable");
+      return result;
+    }
+    return undefined;
+  }
+
+  /** Does what a failure asks for and writes it down, beside the next decisions. */
+  function tell(pod: Pod, reason: FailureReason, message: string, first?: () => Promise<void>): void {
+    const nominated = state.nominationOf(pod);
+    reporting.run(async () => {
+      try {
+        await first?.();
+        await report.writeFailure(pod, reason, message, nominated);
+      } catch (error) {
+        // Only a report, or a step that the next attempt takes again.
+        if (!isNotFound(error) && !signal.aborted) logger.warn("unschedulable pod could not be seen to", { error });
+      }
+    });
+  }
+}
+
+const isRefusal = (cause: unknown): cause is PermitRefusal =>
+  typeof cause === "object" && cause !== null && !(cause instanceof Error) && "plugin" in cause && "reason" in cause;
