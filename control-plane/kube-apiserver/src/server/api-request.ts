@@ -4,6 +4,7 @@ import { anonymous, type UserInfo } from "../authentication/user.ts";
 import type { AuditedRequest } from "../audit/audited-request.ts";
 import type { RepeatedFields, RequestContext } from "../registry/registry.ts";
 import type { Exchange, ResponseHeaders } from "./exchange.ts";
+import type { LongBodies } from "./long-bodies.ts";
 import { parseRequestInfo, type RequestInfo } from "./request-info.ts";
 
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
@@ -58,6 +59,8 @@ export class ApiRequest implements RequestContext {
   streamedBytes = 0;
   /** Of the request's own body, once it was read whole. */
   bodyBytes = 0;
+  /** Who works on long bodies in turn. Absent: each at once. */
+  longBodies: LongBodies | undefined = undefined;
   /** Undone in reverse order when the request is over, whatever its outcome. */
   readonly onFinish: (() => void)[] = [];
 

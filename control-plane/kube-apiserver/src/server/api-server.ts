@@ -61,6 +61,7 @@ import { createFlowFilter } from "../flow-control/flow-filter.ts";
 import { openFlowControl } from "../flow-control/open-flow-control.ts";
 import { createResourceRoutes } from "./resource-routes.ts";
 import { InFlightRequests } from "./in-flight-requests.ts";
+import { LongBodies } from "./long-bodies.ts";
 import type { ServingSettings } from "./serving-settings.ts";
 import { baseHeaders, sendNotFoundPage } from "./responder.ts";
 import { firstOf, rootRoutes, sendSlis, sendVersion } from "./root-routes.ts";
@@ -407,6 +408,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     logger,
     requestTimeoutMs,
     inFlight,
+    longBodies: new LongBodies(),
     turnsAway: () => turnsAway,
     extraHeaders: createExtraHeaders({
       allowedOrigins: serving.corsAllowedOrigins ?? [],

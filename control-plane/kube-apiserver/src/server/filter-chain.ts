@@ -16,6 +16,7 @@ import { ApiRequest, type IdentityHeaders } from "./api-request.ts";
 import type { ExtraHeaders } from "./cross-origin.ts";
 import type { Exchange } from "./exchange.ts";
 import type { InFlightRequests } from "./in-flight-requests.ts";
+import type { LongBodies } from "./long-bodies.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { RequestDeadlines } from "./request-deadlines.ts";
 import { isLongRunning, isReading } from "./request-info.ts";
@@ -48,6 +49,7 @@ export interface FilterChainOptions {
   readonly extraHeaders?: ExtraHeaders | undefined;
   /** Requests that come to an end by themselves. */
   readonly inFlight: InFlightRequests;
+  readonly longBodies: LongBodies;
   /** True: the server stops; whoever comes now is told to come again. */
   readonly turnsAway: () => boolean;
   /** Priority and fairness. Absent: the two limits below. */
@@ -129,6 +131,7 @@ export function createFilterChain(options: FilterChainOptions): (exchange: Excha
     let request: ApiRequest;
     try {
       request = new ApiRequest(exchange, clock.monotonicMs());
+      request.longBodies = options.longBodies;
     } catch (error) {
       // Whoever sends this sends more of it: no reason to fill the log.
       options.logger.debug("request refused", { error });

@@ -171,6 +171,15 @@ const TYPED_VALUE =
 const jsonTypeOf = (value: unknown): string =>
   Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
 
+/** The body, once it is its turn to be worked on. Throws 413, 429. */
+async function readWhole(request: ApiRequest): Promise<Buffer> {
+  const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
+  request.bodyBytes = body.length;
+  const turn = request.longBodies?.enter(request.user.name, body.length);
+  if (turn !== undefined) request.onFinish.push(await turn);
+  return body;
+}
+
 /** Reads and parses the object in a request's body. Throws 400, 413, 415. */
 export async function readObject(request: ApiRequest, kind: string, codecs: WireCodecs): Promise<Draft> {
   const contentType = request.exchange.header("content-type");
@@ -178,8 +187,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
   if (media === undefined || (media === "protobuf" && codecs.protobuf === undefined)) {
     throw unsupportedMediaType(acceptedBodies(codecs));
   }
-  const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
-  request.bodyBytes = body.length;
+  const body = await readWhole(request);
   const value = await parseBody(media, body, kind, codecs);
   await noteRepeatedFields(request, media, body);
   // Nothing at all is an object without members.
@@ -208,8 +216,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
 
 /** The optional DeleteOptions of a delete. */
 export async function readDeleteOptions(request: ApiRequest, codecs: WireCodecs): Promise<unknown> {
-  const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
-  request.bodyBytes = body.length;
+  const body = await readWhole(request);
   if (body.length === 0) return undefined;
   const media = bodyMediaType(request.exchange.header("content-type"));
   if (media === undefined || (media === "protobuf" && codecs.protobuf === undefined)) {
@@ -275,8 +282,7 @@ function checkYamlText(body: Buffer): void {
 /** A patch's body: JSON, or YAML for apply. */
 export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: WireCodecs): Promise<unknown> {
   const isYaml = kind === "apply";
-  const body = await request.exchange.readBody(BODY_LIMIT_BYTES);
-  request.bodyBytes = body.length;
+  const body = await readWhole(request);
   if (isYaml) checkYamlText(body);
   // Apply bodies are mostly JSON, which is YAML too: try the cheap parser first.
   if (isYaml && body[0] !== 0x7b) return readApply(request, body, codecs);
