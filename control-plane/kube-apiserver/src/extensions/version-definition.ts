@@ -85,14 +85,16 @@ export function defineVersion(
         { countsMetadata: (draft: ApiDraft, old: ApiObject) => !equalJson(draft["status"], old["status"]) }),
     update: {
       ...(hasStatus ? { prepare: keepStatus } : {}),
-      validate: (object, old) => schema.validateUpdate(object as Draft, old as Draft),
+      validate: (object, old, { warnings }) =>
+        schema.validateUpdate(object as Draft, old as Draft, undefined, warnings),
       warnings: finalizerWarnings,
     },
     subresources: hasStatus
       ? {
           status: {
             prepare: onlyStatus,
-            validate: (object, old) => schema.validateStatusUpdate(object as Draft, old as Draft),
+            validate: (object, old, { warnings }) =>
+              schema.validateStatusUpdate(object as Draft, old as Draft, undefined, warnings),
           },
         }
       : {},

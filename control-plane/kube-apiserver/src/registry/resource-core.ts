@@ -63,7 +63,14 @@ export function strategyContext(
   namespace: string,
   isDryRun: boolean,
 ): StrategyContext {
-  return { clock: core.clock, random: core.random, user: context.user, isDryRun, namespace };
+  return {
+    clock: core.clock,
+    random: core.random,
+    user: context.user,
+    isDryRun,
+    namespace,
+    warnings: context.warnings,
+  };
 }
 
 /** Arguments of one admission call. */

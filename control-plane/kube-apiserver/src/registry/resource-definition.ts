@@ -20,6 +20,8 @@ export interface StrategyContext {
   readonly isDryRun: boolean;
   /** `NAMESPACE` of the request, `""` for cluster-scoped kinds. */
   readonly namespace: string;
+  /** Takes what the client is to be warned of. Absent: nobody hears it. */
+  readonly warnings?: string[];
 }
 
 /** How one way of updating (the main resource, `status`, `scale`'s target, `resize` …) treats the object. */

@@ -60,10 +60,10 @@ import { apiService } from "./apiregistration/api-service.ts";
 import { deviceClass } from "./resource/device-class.ts";
 import { resourceClaim, resourceClaimTemplate } from "./resource/resource-claim.ts";
 import { resourceSlice } from "./resource/resource-slice.ts";
+import { withWarnings } from "./warnings/object-warnings.ts";
 import { customResourceDefinition } from "./apiextensions/custom-resource-definition.ts";
 
-/** What is special about each kind the API server serves. */
-export const resourceDefinitions: readonly ResourceDefinition[] = [
+const definitions: readonly ResourceDefinition[] = [
   pod,
   podTemplate,
   replicationController,
@@ -125,3 +125,6 @@ export const resourceDefinitions: readonly ResourceDefinition[] = [
   resourceSlice,
   customResourceDefinition,
 ];
+
+/** What is special about each kind the API server serves. */
+export const resourceDefinitions: readonly ResourceDefinition[] = definitions.map(withWarnings);

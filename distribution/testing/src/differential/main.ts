@@ -11,6 +11,7 @@ import { compareServers } from "./run.ts";
 import { loadChanges, loadSeeds, nameOf, type Seed } from "./seeds.ts";
 import { startOurServer, startPeerServer, type ServerUnderTest } from "./server.ts";
 import { jsonStep, type Chapter } from "./step.ts";
+import { warnings } from "./warnings-chapter.ts";
 
 const SEED = 20_261_122;
 const MUTATIONS_PER_OBJECT = 40;
@@ -130,6 +131,7 @@ function write(args: Arguments, discovery: Discovery): Chapter[][] {
   const lanes = new Map<string, Chapter[]>([
     ["v1/configmaps", protocol.filter(wanted)],
     ["v1/events", [events()].filter(wanted)],
+    ["v1/pods", [warnings()].filter(wanted)],
     ["autoscaling/v2/horizontalpodautoscalers", [autoscalers()].filter(wanted)],
   ]);
   seeds.forEach((seed, i) => {

@@ -32,8 +32,11 @@ export interface RulePort {
 
 /** The rules of one schema, ready to run. */
 export interface CompiledRules {
-  /** What the rules say of an object. `before`: its correlation with the object that it replaces. */
-  validate(object: Draft, old: Draft | undefined, before: Correlation | undefined): FieldError[];
+  /**
+   * What the rules say of an object. `before`: its correlation with the object that it replaces. `warnings`: takes what is
+   * wrong, but may stay so.
+   */
+  validate(object: Draft, old: Draft | undefined, before: Correlation | undefined, warnings?: string[]): FieldError[];
 }
 
 /** A version of a custom resource, as rules over its objects. Objects are changed in place. */
@@ -54,10 +57,10 @@ export interface CustomSchema {
    * are not run when they, or the schema's own verdict, are of a kind that blocks them.
    */
   validate(object: Draft, earlier?: readonly FieldError[]): FieldError[];
-  /** The same for an update; what did not change may stay invalid (ratcheting). */
-  validateUpdate(object: Draft, old: Draft, earlier?: readonly FieldError[]): FieldError[];
+  /** The same for an update; what did not change may stay invalid (ratcheting). `warnings`: takes what rules say of it. */
+  validateUpdate(object: Draft, old: Draft, earlier?: readonly FieldError[], warnings?: string[]): FieldError[];
   /** The same for an update of the status subresource. */
-  validateStatusUpdate(object: Draft, old: Draft, earlier?: readonly FieldError[]): FieldError[];
+  validateStatusUpdate(object: Draft, old: Draft, earlier?: readonly FieldError[], warnings?: string[]): FieldError[];
   /** How server-side apply owns and merges objects. Made on first use. */
   readonly mergeType: MergeType;
 }
@@ -119,7 +122,7 @@ class CompiledSchema implements CustomSchema {
     return this.#withRules(errors, earlier, object, undefined, undefined);
   }
 
-  validateUpdate(object: Draft, old: Draft, earlier: readonly FieldError[] = []): FieldError[] {
+  validateUpdate(object: Draft, old: Draft, earlier: readonly FieldError[] = [], warnings?: string[]): FieldError[] {
     const wrongType = this.#typeErrors(object);
     if (wrongType.length > 0) return wrongType;
     const before = new Correlation(this.root, object, old);
@@ -130,10 +133,15 @@ class CompiledSchema implements CustomSchema {
       ...checkEmbedded(this.root, object),
       ...this.#newListErrors(object, old),
     ];
-    return this.#withRules(errors, earlier, object, old, before);
+    return this.#withRules(errors, earlier, object, old, before, warnings);
   }
 
-  validateStatusUpdate(object: Draft, old: Draft, earlier: readonly FieldError[] = []): FieldError[] {
+  validateStatusUpdate(
+    object: Draft,
+    old: Draft,
+    earlier: readonly FieldError[] = [],
+    warnings?: string[],
+  ): FieldError[] {
     const wrongType = this.#typeErrors(object);
     if (wrongType.length > 0) return wrongType;
     const before = new Correlation(this.root, object, old);
@@ -144,7 +152,7 @@ class CompiledSchema implements CustomSchema {
       errors.push(...checkValue(status, object["status"], "status", beforeStatus));
     }
     errors.push(...checkScaleStatus(this.#options.scale, object), ...this.#newListErrors(object, old));
-    return this.#withRules(errors, earlier, object, old, before);
+    return this.#withRules(errors, earlier, object, old, before, warnings);
   }
 
   get mergeType(): MergeType {
@@ -173,6 +181,7 @@ class CompiledSchema implements CustomSchema {
     object: Draft,
     old: Draft | undefined,
     before: Correlation | undefined,
+    warnings?: string[],
   ): FieldError[] {
     if (!this.root.hasRulesBelow) return errors;
     if (errors.some(blocksRules) || earlier.some(blocksRules)) {
@@ -182,7 +191,7 @@ class CompiledSchema implements CustomSchema {
     const { rules } = this.#options;
     if (rules === undefined) throw new Error("the schema has rules, and nothing was given that runs them");
     this.#rules ??= rules.compile(this.root);
-    for (const error of this.#rules.validate(object, old, before)) errors.push(error);
+    for (const error of this.#rules.validate(object, old, before, warnings)) errors.push(error);
     return errors;
   }
 }

@@ -1,10 +1,11 @@
 import type { Pod, PodSpec, Toleration } from "@coracle/api/core/v1";
 import { equalJson, forbiddenField, invalidValue, required, type Draft, type FieldError } from "@coracle/apimachinery";
-import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import type { ApiDraft, ApiObject, ResourceDefinition, StrategyContext } from "../../registry/resource-definition.ts";
 import { prepareResize, validateResize } from "./pod-resize.ts";
 import { preparePodStatus, validatePodStatus } from "./pod-status.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
+import { appArmorWarning } from "../warnings/pod-warnings.ts";
 import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
@@ -87,7 +88,7 @@ function validateUpdate(object: ApiObject, before: ApiObject): FieldError[] {
     errors.push(
       forbiddenField("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"),
     );
-  if (!equalJson(frozenPart(spec, old), old))
+  if (spec !== old && !equalJson(frozenPart(spec, old), old))
     errors.push(
       forbiddenField(
         "spec",
@@ -142,8 +143,9 @@ function ephemeralUpdate(object: ApiObject, before: ApiObject): FieldError[] {
   return errors;
 }
 
-function prepareForCreate(draft: ApiDraft): void {
-  applyAppArmorAnnotations(draft.metadata, (draft["spec"] ?? {}) as Draft);
+function prepareForCreate(draft: ApiDraft, { warnings }: StrategyContext): void {
+  const told = applyAppArmorAnnotations(draft.metadata, (draft["spec"] ?? {}) as Draft);
+  for (const key of told) warnings?.push(appArmorWarning("metadata.annotations", key));
   draft["status"] = { phase: "Pending", qosClass: qosClass(as<PodSpec>(draft["spec"] ?? {})) };
   if (gated(as<PodSpec>(draft["spec"] ?? {}))) {
     (draft["status"] as Draft)["conditions"] = [

@@ -2,7 +2,6 @@ import type { ServiceSpec } from "@coracle/api/core/v1";
 import {
   duplicate,
   forbiddenField,
-  formatIp,
   invalidValue,
   notSupported,
   parseIp,
@@ -141,20 +140,4 @@ export function checkClusterIpType(spec: Spec): FieldError[] {
   if ((spec.ipFamilies ?? []).length > 0) errors.push(forbiddenField("spec.ipFamilies", why));
   if (spec.ipFamilyPolicy !== undefined) errors.push(forbiddenField("spec.ipFamilyPolicy", why));
   return errors;
-}
-
-/** What to say of an address that is not written as it should be. */
-export function warningsForIp(path: string, ip: string): string[] {
-  const parsed = parseIp(ip);
-  if (parsed === undefined) return [];
-  const canonical = formatIp(parsed.family, parsed.value);
-  if (parsed.family === 6 && !canonical.includes(":"))
-    return [
-      `${path}: non-standard IP address ${JSON.stringify(ip)} will be considered invalid in a future Kubernetes release: use ${JSON.stringify(canonical)}`,
-    ];
-  return canonical === ip
-    ? []
-    : [
-        `${path}: IPv6 address ${JSON.stringify(ip)} should be in RFC 5952 canonical format (${JSON.stringify(canonical)})`,
-      ];
 }

@@ -23,15 +23,12 @@ import {
   checkClusterIpFields,
   checkClusterIpType,
   isHeadlessSpec,
-  warningsForIp,
 } from "./service-cluster-ips.ts";
 
 const TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const AFFINITIES = ["ClientIP", "None"];
 const DISTRIBUTIONS = ["PreferClose", "PreferSameZone", "PreferSameNode"];
 const MAX_AFFINITY_SECONDS = 86_400;
-const TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints";
-const TOPOLOGY_MODE = "service.kubernetes.io/topology-mode";
 
 function defaults(draft: ApiDraft): void {
   setDefault(draft, "spec", {});
@@ -199,30 +196,6 @@ function validate(object: ApiObject): FieldError[] {
   return errors;
 }
 
-function warnings(object: ApiObject): string[] {
-  const spec = as<Service>(object).spec ?? {};
-  const out: string[] = [];
-  if (as<Service>(object).metadata?.annotations?.[TOPOLOGY_HINTS] !== undefined)
-    out.push(`annotation ${TOPOLOGY_HINTS} is deprecated, please use ${TOPOLOGY_MODE} instead`);
-  const hasIps = spec.type !== "ExternalName" && text(spec.clusterIP) !== "" && spec.clusterIP !== "None";
-  if (hasIps) spec.clusterIPs?.forEach((ip, i) => out.push(...warningsForIp(`spec.clusterIPs[${i}]`, ip)));
-  if (spec.type === "ClusterIP" && spec.clusterIP === "None") {
-    const ignored = (field: string): void => void out.push(`spec.${field} is ignored for headless services`);
-    if (text(spec.loadBalancerIP) !== "") ignored("loadBalancerIP");
-    if ((spec.externalIPs ?? []).length > 0) ignored("externalIPs");
-    if (spec.sessionAffinity !== "None") ignored("SessionAffinity");
-  }
-  spec.externalIPs?.forEach((ip, i) => out.push(...warningsForIp(`spec.externalIPs[${i}]`, ip)));
-  if (text(spec.loadBalancerIP) !== "") out.push(...warningsForIp("spec.loadBalancerIP", text(spec.loadBalancerIP)));
-  if (spec.type === "ExternalName" && (spec.externalIPs ?? []).length > 0)
-    out.push('spec.externalIPs is ignored when spec.type is "ExternalName"');
-  if (spec.type !== "ExternalName" && text(spec.externalName) !== "")
-    out.push('spec.externalName is ignored when spec.type is not "ExternalName"');
-  if (spec.trafficDistribution === "PreferClose")
-    out.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
-  return out;
-}
-
 export const service: ResourceDefinition = {
   group: "",
   version: "v1",
@@ -236,9 +209,7 @@ export const service: ResourceDefinition = {
   },
   validateName: nameIsDns1035Label,
   validate,
-  createWarnings: warnings,
   update: {
-    warnings,
     prepare(draft, old) {
       keepStatus(draft, old);
       const spec = draft["spec"] as Draft;

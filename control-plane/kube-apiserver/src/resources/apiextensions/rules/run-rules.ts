@@ -24,7 +24,8 @@ export function createRuleRunner(): RulePort {
     compile(root): CompiledRules {
       const programs: Programs = new Map();
       return {
-        validate: (object, old, before) => new RuleRun(root, true, programs).validate("", object, old, before),
+        validate: (object, old, before, warnings) =>
+          new RuleRun(root, true, programs, warnings).validate("", object, old, before),
       };
     },
   };
@@ -48,9 +49,12 @@ export class RuleRun {
   readonly #programs: Programs;
   readonly #root: StructuralNode;
   readonly #rootIsResource: boolean;
+  readonly #warnings: string[] | undefined;
   #budget = RUNTIME_BUDGET;
 
-  constructor(root: StructuralNode, isResource: boolean, programs: Programs = new Map()) {
+  /** `warnings`: takes what is wrong, but may stay so. */
+  constructor(root: StructuralNode, isResource: boolean, programs: Programs = new Map(), warnings?: string[]) {
+    this.#warnings = warnings;
     this.#root = root;
     this.#rootIsResource = isResource;
     this.#programs = programs;
@@ -169,9 +173,10 @@ export class RuleRun {
     if (result.value === true) return;
     const at = compiled.fieldPath === "" ? field : path === "" ? compiled.fieldPath : `${path}.${compiled.fieldPath}`;
     const detail = this.#message(compiled, at, node, messageBindings);
+    const error = typeof detail === "string" ? errorFor(rule.reason, at, node, value, detail) : detail;
     // What did not change may stay wrong.
-    if (!compiled.usesOldSelf && (past.here ?? past.above)?.isUnchanged === true) return;
-    this.#errors.push(typeof detail === "string" ? errorFor(rule.reason, at, node, value, detail) : detail);
+    if (compiled.usesOldSelf || (past.here ?? past.above)?.isUnchanged !== true) this.#errors.push(error);
+    else this.#warnings?.push(`${error.field}: ${error.message}`);
   }
 
   /** What the rule says, or the error that takes its place. */
