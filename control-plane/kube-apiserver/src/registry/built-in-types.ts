@@ -16,6 +16,7 @@ import type { SchemaPort } from "./schema-port.ts";
 export function createBuiltInSchemaPort(): SchemaPort {
   const engine = builtInSchema();
   return {
+    isSettled: true,
     decode(type, value) {
       const { object, unknownFields } = engine.decodeKind(type, value);
       return { object, strict: unknownFields };

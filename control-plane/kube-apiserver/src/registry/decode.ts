@@ -3,7 +3,7 @@ import { textOf } from "./json-text.ts";
 import type { FieldValidation, RequestContext } from "./registry.ts";
 import type { TypeName } from "./resource-catalog.ts";
 import { apiVersionOfCore, warn, type ResourceCore } from "./resource-core.ts";
-import type { ApiDraft } from "./resource-definition.ts";
+import type { ApiDraft, ApiObject } from "./resource-definition.ts";
 import type { SchemaPort } from "./schema-port.ts";
 
 const versionName = ({ group, version }: TypeName): string => (group === "" ? version : `${group}/${version}`);
@@ -76,15 +76,18 @@ function otherType(schema: SchemaPort, type: TypeName, apiVersion: string, kind:
   return `converting (${sent.version}.${kind}) to (${family}.${type.kind}): unknown conversion`;
 }
 
-/** Decodes an object of the resource itself and sets its defaults. */
+/** Decodes an object of the resource itself and sets its defaults. `settled`: members that are copied as they are. */
 export function decodeObject(
   core: ResourceCore,
   value: Draft,
   validation: FieldValidation,
   context: RequestContext | undefined,
   refuse?: (why: string) => Error,
+  settled: Draft = {},
 ): ApiDraft {
-  const object = decodeAs(core.schema, core.entry, value, validation, context, refuse) as ApiDraft;
+  const object = decodeRest(settled, value, (rest) =>
+    decodeAs(core.schema, core.entry, rest, validation, context, refuse),
+  ) as ApiDraft;
   if (!isObject(object.metadata)) object.metadata = {};
   const owners = managedFieldsOf(value);
   // An empty list says something: that no one owns anything any longer.
@@ -92,6 +95,37 @@ export function decodeObject(
   core.definition.defaults?.(object);
   context?.noteObject?.(object);
   return object;
+}
+
+/** The members beside metadata that what a patch made of `old` has from that, where they need not be decoded again. */
+export function settledMembers(core: ResourceCore, patched: Draft, old: ApiObject): Draft {
+  const out: Draft = {};
+  if (core.schema.isSettled !== true || !isObject(patched)) return out;
+  for (const member in patched) {
+    const value = patched[member];
+    if (member !== "metadata" && typeof value === "object" && value !== null && value === old[member])
+      out[member] = value;
+  }
+  return out;
+}
+
+function decodeRest(settled: Draft, value: Draft, decode: (rest: Draft) => Draft): Draft {
+  const rest: Draft = {};
+  let isWhole = true;
+  for (const member in value) {
+    if (settled[member] === undefined) rest[member] = value[member];
+    else isWhole = false;
+  }
+  if (isWhole) return decode(value);
+  const decoded = decode(rest);
+  const out: Draft = {};
+  for (const member in value) {
+    const known = settled[member];
+    if (known !== undefined) out[member] = cloneJson(known);
+    else if (decoded[member] !== undefined) out[member] = decoded[member];
+  }
+  for (const member in decoded) out[member] ??= decoded[member];
+  return out;
 }
 
 /** Puts the request's namespace into the object, or refuses one that says otherwise. */

@@ -115,15 +115,16 @@ function managersBefore(sent: unknown, old: ApiObject | undefined, subresource: 
 
 /**
  * Records in the draft who owns what after a create or an update, before admission: what the server itself adds is
- * owned by no one. Objects that no one owns anything of (the owner of all was reset) are not tracked.
+ * owned by no one. `untouched`: members of `old` that the write leaves as they are. Objects that no one owns anything of (the owner of all was reset) are not tracked.
  */
 export function trackWrite(
   core: ResourceCore,
   draft: ApiDraft,
   old: ApiObject | undefined,
   write: { readonly manager: string; readonly subresource: string },
+  untouched: Draft = {},
 ): void {
-  recordOwners(core, draft, old, write);
+  recordOwners(core, draft, old, write, untouched);
   settleEmptyLists(core.entry, draft);
 }
 
@@ -132,6 +133,7 @@ function recordOwners(
   draft: ApiDraft,
   old: ApiObject | undefined,
   write: { readonly manager: string; readonly subresource: string },
+  untouched: Draft,
 ): void {
   const before = managersBefore(draft.metadata.managedFields, old, write.subresource);
   delete draft.metadata.managedFields;
@@ -139,7 +141,9 @@ function recordOwners(
   const { type, zero } = fieldsOf(core);
   const part = (object: Draft): Draft => trackedPart(core, write.subresource, object);
   const writer = { ...write, apiVersion: apiVersionOfCore(core), time: formatTime(core.clock.now()) };
-  const after = trackUpdate(type, part(old ?? zero), part(draft), before, writer);
+  const now = part(draft);
+  for (const member in untouched) if (now[member] !== undefined) now[member] = untouched[member];
+  const after = trackUpdate(type, part(old ?? zero), now, before, writer);
   const entries = writeManagedFields(write.subresource === "scale" ? withOldTimes(after, before) : after);
   if (entries !== undefined) draft.metadata.managedFields = entries;
 }

@@ -10,7 +10,7 @@ import {
   type Json,
 } from "@coracle/apimachinery";
 import { applyObject, readConfig } from "./apply-verb.ts";
-import { checkName, decodeObject, settleNamespace, withoutManagedFields } from "./decode.ts";
+import { checkName, decodeObject, settledMembers, settleNamespace, withoutManagedFields } from "./decode.ts";
 import type { Answer, PatchKind, RequestContext, WriteQuery } from "./registry.ts";
 import { resourceOf, type ResourceCore } from "./resource-core.ts";
 import type { ApiDraft, ApiObject } from "./resource-definition.ts";
@@ -88,6 +88,7 @@ export async function patchObject(
     return applyObject(core, context, where, readConfig(core, core.entry, patch.body), query, way);
   }
   if (core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
+  let untouched: Draft = {};
   const next = (old: ApiObject): ApiDraft => {
     const isOwnersPatch = speaksOfOwners(patch.body);
     const target = isOwnersPatch ? old : (withoutManagedFields(old) as ApiObject);
@@ -98,7 +99,8 @@ export async function patchObject(
       const shown = isOwnersPatch || managedFields === undefined ? patched : withOwners(patched, managedFields);
       return unreadable(kind, patch.body, shown, why);
     };
-    const draft = decodeObject(core, patched, query.fieldValidation, context, refuse);
+    untouched = settledMembers(core, patched, old);
+    const draft = decodeObject(core, patched, query.fieldValidation, context, refuse, untouched);
     if (!isOwnersPatch && old.metadata.managedFields !== undefined) {
       draft.metadata.managedFields = old.metadata.managedFields;
     }
@@ -111,5 +113,6 @@ export async function patchObject(
     }
     return draft;
   };
-  return carryOutUpdate(core, context, { name, namespace, next, query, way, isPatch: true });
+  const plan = { name, namespace, next, query, way, isPatch: true, untouched: () => untouched };
+  return carryOutUpdate(core, context, plan);
 }

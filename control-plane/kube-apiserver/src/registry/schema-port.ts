@@ -9,6 +9,8 @@ export interface SchemaPort {
    * fields) come back as texts; others throw an Error whose message tells them as upstream's decoder does.
    */
   decode(type: TypeName, value: Draft): { readonly object: Draft; readonly strict: readonly string[] };
+  /** An object that was decoded once is in its normal form for good: what stays of it need not be decoded again. */
+  readonly isSettled?: boolean;
   /** Judges the type that a value names, by itself. Throws a StatusError. Absent: it must be the expected one. */
   checkType?(type: TypeName, value: Draft): void;
   /** Repeated members are told before unknown ones, not in the order of the text: custom resources. */

@@ -50,6 +50,8 @@ export interface UpdatePlan {
   readonly namespace: string;
   /** The new object, decoded, defaulted; undefined in the old one's place: it does not exist. */
   next(old: ApiObject): ApiDraft;
+  /** Members of the old object that the last call of `next` left as they are. */
+  untouched?(): Draft;
   readonly query: WriteQuery;
   readonly way: UpdateWay;
   /** The new object's resourceVersion says nothing: another precondition was checked by `next`. */
@@ -137,7 +139,7 @@ async function updateOnce(
   const draft = plan.next(old);
   checkVersion(core, draft, old, plan);
   if (plan.isTracked !== true)
-    trackWrite(core, draft, old, { manager: query.fieldManager, subresource: way.subresource });
+    trackWrite(core, draft, old, { manager: query.fieldManager, subresource: way.subresource }, plan.untouched?.());
   const { validatesAsMain = way.subresource === "" } = way;
   const call = {
     operation: "UPDATE",
@@ -160,7 +162,10 @@ async function updateOnce(
   draft.metadata.resourceVersion = old.metadata.resourceVersion;
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   way.strategy.prepare?.(draft, old, strategy);
-  raiseGeneration(core, draft, old, way);
+  const same = sameMembers(draft, old);
+  raiseGeneration(core, draft, old, way, same);
+  // Nothing changes the draft any more but who reserves: the versions share what is the same in both.
+  if (core.hooks.reserve === undefined) for (const member of same) draft[member] = old[member];
   const reservation = way.subresource === "" ? await core.hooks.reserve?.(draft, old, query.dryRun) : undefined;
   try {
     const object = draft as ApiObject;
@@ -266,13 +271,26 @@ function checkUpdate(
   if (errors.length > 0) throw invalid(kindInErrors(core.entry), textOf(object.metadata.name), errors);
 }
 
+/** The members beside metadata that are the same in both. */
+function sameMembers(draft: ApiDraft, old: ApiObject): ReadonlySet<string> {
+  const out = new Set<string>();
+  for (const member in draft) if (member !== "metadata" && equalJson(draft[member], old[member])) out.add(member);
+  return out;
+}
+
 /** The generation counts the changes of what is wished for: everything but metadata and status. */
-function raiseGeneration(core: ResourceCore, draft: ApiDraft, old: ApiObject, way: UpdateWay): void {
+function raiseGeneration(
+  core: ResourceCore,
+  draft: ApiDraft,
+  old: ApiObject,
+  way: UpdateWay,
+  same: ReadonlySet<string>,
+): void {
   if (!core.hasGeneration || core.definition.keepsGeneration === true) return;
   const before = typeof old.metadata.generation === "number" ? old.metadata.generation : 0;
-  const changed = [...new Set([...Object.keys(draft), ...Object.keys(old)])].some(
-    (member) => !UNCOUNTED.has(member) && !equalJson(draft[member], old[member]),
-  );
+  const isChanged = (member: string): boolean =>
+    !UNCOUNTED.has(member) && !same.has(member) && draft[member] !== old[member];
+  const changed = Object.keys(draft).some(isChanged) || Object.keys(old).some(isChanged);
   // A controller that writes status may annotate on the way: that is no new wish.
   const counts = way.subresource === "" && core.definition.countsMetadata?.(draft, old) === true;
   if (changed || counts) draft.metadata.generation = before + 1;

@@ -42,12 +42,13 @@ export function nodeOf(isIn: boolean, children: FieldSet | undefined): FieldSet 
 
 type Combine = (a: boolean, b: boolean) => boolean;
 
-const NOTHING: FieldSet = EMPTY_SET;
-
 function combineNodes(a: FieldSet | undefined, b: FieldSet | undefined, keep: Combine): FieldSet | undefined {
   if (a === b) return keep(true, true) ? a : undefined;
-  const isIn = keep(a !== undefined && isMember(a), b !== undefined && isMember(b));
-  return nodeOf(isIn, combineChildren(a ?? NOTHING, b ?? NOTHING, keep));
+  // What only one of them has is kept or left out as it is: shared parts stay shared.
+  if (b === undefined) return keep(true, false) ? a : undefined;
+  if (a === undefined) return keep(false, true) ? b : undefined;
+  const isIn = keep(isMember(a), isMember(b));
+  return nodeOf(isIn, combineChildren(a, b, keep));
 }
 
 function combineChildren(a: FieldSet, b: FieldSet, keep: Combine): FieldSet | undefined {

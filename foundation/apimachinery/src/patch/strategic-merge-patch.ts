@@ -1,6 +1,6 @@
 import { badRequest, statusError, type StatusError } from "../errors/status-error.ts";
 import { goText } from "../json/go-text.ts";
-import { cloneJson, isObject, type Draft } from "../json/json.ts";
+import { isObject, type Draft } from "../json/json.ts";
 import type { FieldSchema, ObjectSchema, SchemaNode } from "../schema/schema-node.ts";
 import { setMember } from "./merge-patch.ts";
 
@@ -10,29 +10,30 @@ const DELETE_PRIMITIVES = "$deleteFromPrimitiveList/";
 const ELEMENT_ORDER = "$setElementOrder/";
 
 /**
- * Applies a strategic merge patch to a copy of `original`, an object of the type. Lists merge by the keys that the
- * tables declare; `$patch`, `$retainKeys`, `$deleteFromPrimitiveList` and `$setElementOrder` are obeyed.
+ * Applies a strategic merge patch to `original`, an object of the type, which is not changed: what the patch does not
+ * speak of is the same in both. Lists merge by the keys that the tables declare; `$patch`, `$retainKeys`, `$deleteFromPrimitiveList` and `$setElementOrder` are obeyed.
  * Throws a StatusError of code 400 for a patch of the wrong form.
  */
 export function applyStrategicMergePatch(schema: ObjectSchema, original: unknown, patch: unknown): unknown {
   if (!isObject(patch)) throw badRequest("invalid JSON document: a strategic merge patch is an object");
-  return mergeMap(isObject(original) ? (cloneJson(original) as Draft) : {}, patch, schema);
+  return mergeMap(isObject(original) ? original : {}, patch, schema);
 }
 
-/** Merges `patch` into `original`, which belongs to the caller and may be changed. */
-function mergeMap(original: Draft, patch: Draft, schema: SchemaNode | undefined): Draft {
+/** A copy of `before` with `patch` merged into it. */
+function mergeMap(before: Draft, patch: Draft, schema: SchemaNode | undefined): Draft {
   const directive = patch[DIRECTIVE];
   if (directive === "replace") return withoutDirectives(patch) as Draft;
   if (directive === "delete") return {};
   if (directive !== undefined) throw badDirective(patch);
 
+  const original = { ...before };
   retainKeys(original, patch);
   const orders: ElementOrder[] = [];
   for (const key of Object.keys(patch)) {
     if (!key.startsWith(ELEMENT_ORDER)) continue;
     const name = key.slice(ELEMENT_ORDER.length);
-    const before = original[name];
-    orders.push({ name, order: patch[key], before: Array.isArray(before) ? before : [] });
+    const list = original[name];
+    orders.push({ name, order: patch[key], before: Array.isArray(list) ? list : [] });
   }
   for (const key of Object.keys(patch)) {
     if (key.startsWith(DELETE_PRIMITIVES)) deletePrimitives(original, key.slice(DELETE_PRIMITIVES.length), patch[key]);
@@ -45,9 +46,9 @@ function mergeMap(original: Draft, patch: Draft, schema: SchemaNode | undefined)
       continue;
     }
     const field = fieldOf(schema, key);
-    const before = Object.hasOwn(original, key) ? original[key] : undefined;
+    const member = Object.hasOwn(original, key) ? original[key] : undefined;
     // Where there is nothing of the same form to merge with, the patch's own value is taken.
-    const merged = isSameForm(before, value) ? mergeValue(before, value, field) : withoutDirectives(value);
+    const merged = isSameForm(member, value) ? mergeValue(member, value, field) : withoutDirectives(value);
     setMember(original, key, merged);
   }
   for (const each of orders) orderElements(original, each, patch[each.name], fieldOf(schema, each.name).field);
