@@ -97,6 +97,18 @@ export function equalSets(a: FieldSet, b: FieldSet): boolean {
   return true;
 }
 
+/** Whether all paths of `a` are in `b`. */
+export function isSubset(a: FieldSet, b: FieldSet): boolean {
+  if (a === b) return true;
+  for (const element in a) {
+    if (element === SELF) continue;
+    const node = a[element] as FieldSet;
+    const other = b[element];
+    if (other === undefined || (isMember(node) && !isMember(other)) || !isSubset(node, other)) return false;
+  }
+  return true;
+}
+
 /** Every path, outer ones before what is below them, as messages write it: `.spec.containers[name="c"].image`. */
 export function pathsOf(set: FieldSet, prefix = ""): string[] {
   const elements = Object.keys(set)

@@ -5,6 +5,7 @@ import {
   equalSets,
   intersectSets,
   isEmptySet,
+  isSubset,
   parseFieldSet,
   pathsOf,
   subtractSet,
@@ -119,23 +120,30 @@ export function trackUpdate(
   writer: Writer,
 ): readonly ManagedFields[] {
   const difference = compareObjects(type, before, after);
-  const { changed } = difference;
-  const rest = settleOthers(all, difference);
-  if (isEmptySet(changed)) return rest;
+  const { changed, removed } = difference;
+  if (isEmptySet(changed)) return settleOthers(all, difference);
   const own = { ...writer, operation: "Update" } as const;
+  const last = all.find((entry) => isSameManager(own, entry));
+  // Whoever writes what it wrote before owns what it owned: the usual case.
+  const isAgain = last !== undefined && isEmptySet(removed) && isSubset(changed, last.fields);
+  const rest = settleOthers(all, difference, isAgain ? last : undefined);
   const at = rest.findIndex((entry) => isSameManager(own, entry));
   const known = rest[at];
   if (known === undefined) return capUpdateManagers([...rest, { ...own, fields: changed }]);
-  return rest.with(at, { ...own, fields: uniteSets(changed, known.fields) });
+  return rest.with(at, { ...own, fields: isAgain ? known.fields : uniteSets(changed, known.fields) });
 }
 
-/** Takes what changed or is gone from all owners. Versions of a kind call by one name what is one thing. */
-function settleOthers(all: readonly ManagedFields[], { changed, removed }: Comparison): readonly ManagedFields[] {
+/** Takes what changed or is gone from all owners but `writer`. Versions of a kind call by one name what is one thing. */
+function settleOthers(
+  all: readonly ManagedFields[],
+  { changed, removed }: Comparison,
+  writer?: ManagedFields,
+): readonly ManagedFields[] {
   if (all.length === 0 || (isEmptySet(changed) && isEmptySet(removed))) return all;
   const gone = uniteSets(changed, removed);
   const out: ManagedFields[] = [];
   for (const entry of all) {
-    const fields = subtractSet(entry.fields, gone);
+    const fields = entry === writer ? entry.fields : subtractSet(entry.fields, gone);
     if (!isEmptySet(fields)) out.push(fields === entry.fields ? entry : { ...entry, fields });
   }
   return out;
@@ -218,8 +226,11 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
   const previous = request.managers.find((entry) => isSameManager(own, entry));
   const others = request.managers.filter((entry) => entry !== previous);
   const merged = mergeConfig(type, live, config) as Draft;
-  const kept = [fieldSetOf(type, config), ...others.map(({ fields }) => fields)];
-  const object = prune(type, merged, previous?.fields, kept);
+  const set = fieldSetOf(type, config);
+  const isAllKept = previous === undefined || isSubset(previous.fields, set);
+  const object = isAllKept
+    ? merged
+    : prune(type, merged, previous.fields, [set, ...others.map(({ fields }) => fields)]);
   const difference = compareObjects(type, tracked(live), tracked(object));
   if (!force) {
     const conflicts = findConflicts(others, difference.changed, mayTake);
@@ -229,10 +240,11 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
   // What was removed with a parent is no longer the applier's either.
   const fields = subtractSet(own.fields, difference.removed);
   const isSame = equalJson(live, object);
-  const isUnchanged = isSame && previous !== undefined && equalSets(previous.fields, fields);
+  const ownsTheSame = previous !== undefined && equalSets(previous.fields, fields);
   // The time is of the last change of the object: who takes fields over as they are has made none.
   const time = isSame ? previous?.time : own.time;
-  const entry = isUnchanged && previous.apiVersion === own.apiVersion ? previous : { ...own, time, fields };
+  const now = { ...own, time, fields: ownsTheSame ? previous.fields : fields };
+  const entry = isSame && ownsTheSame && previous.apiVersion === own.apiVersion ? previous : now;
   return {
     type: "applied",
     object: isSame ? undefined : object,
@@ -256,8 +268,7 @@ function findConflicts(
 }
 
 /** Removes what the applier owned and does not want any longer, unless it is in one of the kept sets. */
-function prune(type: MergeType, merged: Draft, last: FieldSet | undefined, kept: readonly FieldSet[]): Draft {
-  if (last === undefined || isEmptySet(last)) return merged;
+function prune(type: MergeType, merged: Draft, last: FieldSet, kept: readonly FieldSet[]): Draft {
   const full = (set: FieldSet): FieldSet => withNamedParents(type, set);
   const setOf = (value: unknown): FieldSet => full(fieldSetOf(type, value));
   const lastFull = full(last);
