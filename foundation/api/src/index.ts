@@ -30,10 +30,10 @@ export {
   LONGEST_RARE_YAML,
   parseYaml,
   parseYamlDocument,
-  stringifyYaml,
   YamlError,
   yamlDuplicates,
 } from "./yaml/yaml.ts";
+export { writeYaml } from "./yaml/write-yaml.ts";
 export { builtInOpenApiResources, type OpenApiResource } from "./openapi/openapi-resource.ts";
 export { createOpenApi, type OpenApi, type OpenApiDocument } from "./openapi/openapi.ts";
 export { encodeOpenApiV2 } from "./openapi/v2-protobuf.ts";

@@ -121,6 +121,7 @@ export {
 } from "./schema/definitions.ts";
 export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/schema-engine.ts";
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
+export { wrapIntegers } from "./schema/wrap-integers.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "@coracle/api";
 export { duplicateFields, parseJson, parseJsonStrict, strictFields, type ParsedJson } from "./json/parse-json.ts";
 export { checkConfig } from "./apply/check-config.ts";

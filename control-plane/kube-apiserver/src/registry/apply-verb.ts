@@ -64,12 +64,19 @@ function checkNamed(draft: ApiDraft, name: string): void {
   throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
 }
 
+const OVERFLOW = /cannot unmarshal number -?\d+ into .* of type int32$/;
+
 /** The configuration fits the declared fields, yet values may not: an error of the server, as upstream has it. */
 function decodeApplied(core: ResourceCore, context: RequestContext, config: Draft, applied: Draft): ApiDraft {
   try {
     return decodeObject(core, applied, "Ignore", context);
   } catch (error) {
     if (!isStatusError(error, "BadRequest")) throw error;
+    const { schema, entry } = core;
+    if (OVERFLOW.test(error.message) && schema.wrapIntegers !== undefined) {
+      const wrapped = schema.wrapIntegers(entry, applied);
+      if (JSON.stringify(wrapped) !== JSON.stringify(applied)) return decodeApplied(core, context, config, wrapped);
+    }
     const why = error.message.replace(/^.* cannot be handled as an? \w+: /, "");
     const type = `${apiVersionOfCore(core)}, Kind=${core.entry.kind}`;
     throw statusError(

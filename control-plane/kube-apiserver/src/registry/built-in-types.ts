@@ -5,6 +5,8 @@ import {
   applyStrategicMergePatch,
   builtInSchema,
   mergeTypeOf,
+  wrapIntegers,
+  type Draft,
   type Json,
 } from "@coracle/apimachinery";
 import { readJsonValue, type ValueReader } from "../storage/stored-version.ts";
@@ -20,6 +22,10 @@ export function createBuiltInSchemaPort(): SchemaPort {
     decode(type, value) {
       const { object, unknownFields } = engine.decodeKind(type, value);
       return { object, strict: unknownFields };
+    },
+    wrapIntegers(type, value) {
+      const schema = engine.findKind(type);
+      return schema === undefined ? value : (wrapIntegers(schema, value) as Draft);
     },
     mergeType(type) {
       const schema = engine.findKind(type);

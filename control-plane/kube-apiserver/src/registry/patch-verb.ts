@@ -84,6 +84,8 @@ export async function patchObject(
 ): Promise<Answer> {
   const { namespace, name } = where;
   const { kind } = patch;
+  // Upstream reads a configuration once it has the object that it is about.
+  if (way.subresource !== "" && core.storage.get(namespace, name) === undefined) throw notFound(resourceOf(core), name);
   if (kind === "apply") {
     return applyObject(core, context, where, readConfig(core, core.entry, patch.body), query, way);
   }

@@ -15,6 +15,8 @@ export interface SchemaPort {
   checkType?(type: TypeName, value: Draft): void;
   /** Repeated members are told before unknown ones, not in the order of the text: custom resources. */
   readonly tellsRepeatedFirst?: boolean;
+  /** The value with integers cut to the bits that their members have. Absent: its integers have all bits. */
+  wrapIntegers?(type: TypeName, value: Draft): Draft;
   /** How objects of the type are owned and merged by server-side apply. Absent: as far as their values tell. */
   mergeType?(type: TypeName): MergeType | undefined;
 }

@@ -55,7 +55,7 @@ export async function encodeValue(
   options: Pick<EncodeOptions, "format" | "codecs" | "isPretty">,
 ): Promise<Buffer> {
   const { format, codecs } = options;
-  if (format.media === "yaml") return Buffer.from(await (await codecs.yaml()).print(value));
+  if (format.media === "yaml") return Buffer.from((await codecs.yaml()).print(value));
   if (format.media === "protobuf") {
     const { protobuf } = codecs;
     const type = { apiVersion: value["apiVersion"] as string, kind: value["kind"] as string };

@@ -99,6 +99,21 @@ function tooDeepAt(body: Buffer): string | undefined {
   return undefined;
 }
 
+/** How a number that is too large is written. */
+const LARGE_EXPONENT = /-?\d+(?:\.\d+)?[eE]\+?\d{3,}/g;
+
+/** The first number of the text that is too large for one; few texts have what looks like it. */
+function overflowIn(text: string, value: unknown): string | undefined {
+  if (!/[eE]\+?\d{3}/.test(text) || isFinite(value)) return undefined;
+  return text.match(LARGE_EXPONENT)?.find((number) => !Number.isFinite(Number(number)));
+}
+
+/** Whether all numbers in the value are. */
+function isFinite(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(isFinite);
+}
+
 /** Parses JSON text; failures are 400. `kind`: what was expected, for the message. */
 export function parseJsonBody(body: Buffer, kind: string): unknown {
   const bracket = tooDeepAt(body);
@@ -295,6 +310,11 @@ export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: Wi
   } catch (error) {
     if (isYaml) return readApply(request, body, codecs);
     const fault = jsonFault(error, body.toString("utf8"));
+    throw badRequest(kind === "strategic" ? fault : `error decoding patch: ${fault}`);
+  }
+  const overflow = isYaml ? undefined : overflowIn(body.toString("utf8"), value);
+  if (overflow !== undefined) {
+    const fault = `json: cannot unmarshal number ${overflow} into Go value of type float64`;
     throw badRequest(kind === "strategic" ? fault : `error decoding patch: ${fault}`);
   }
   await notePatchedTwice(request, kind, body, true);

@@ -23,7 +23,7 @@ export interface ProtobufCodec {
 /** YAML, loaded only when someone asks for it. */
 export interface YamlCodec {
   parse(text: string): Promise<unknown>;
-  print(value: unknown): Promise<string>;
+  print(value: unknown): string;
 }
 
 /** The encodings beside JSON. */

@@ -5,7 +5,7 @@ import {
   joinKubernetesList,
   LONGEST_RARE_YAML,
   parseYamlDocument,
-  stringifyYaml,
+  writeYaml,
   wrapKubernetesMessage,
 } from "@coracle/api";
 import type { JsonObject } from "@coracle/apimachinery";
@@ -29,7 +29,7 @@ export function loadWireCodecs(): WireCodecs {
     yaml: () =>
       Promise.resolve({
         parse: (text) => parseYamlDocument(text, { longestRare: LONGEST_RARE_YAML }),
-        print: stringifyYaml,
+        print: writeYaml,
       }),
   };
 }

@@ -20,6 +20,11 @@ const MOST_REPEATED = 100;
 /** The text needs the whole of YAML, or is none. */
 const UNSURE = Symbol("unsure");
 
+/** What no parser of the API's clients takes, although others do. */
+export class MalformedYaml extends Error {
+  override readonly name = "MalformedYaml";
+}
+
 /** Line breaks and characters that few texts have, and on which parsers differ. */
 // oxlint-disable-next-line no-control-regex -- these are what is looked for
 const ODD_CHARACTERS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/;
@@ -43,6 +48,7 @@ const CLOSE_MAP = 0x7d;
 const INDICATORS = new Set(Buffer.from("!&*%@|>`\"'{}[],#"));
 
 const isBlank = (code: number): boolean => code === SPACE || code === TAB;
+const isOpening = (code: number): boolean => code === OPEN_LIST || code === OPEN_MAP;
 const isFlowMark = (code: number): boolean =>
   code === COMMA || code === OPEN_LIST || code === CLOSE_LIST || code === OPEN_MAP || code === CLOSE_MAP;
 
@@ -196,11 +202,14 @@ class QuickReader {
       if (code > COLON && !inFlow) continue;
       if (code === NEWLINE) return at;
       if (code === HASH && isBlank(text.charCodeAt(at - 1))) return at;
+      if (inFlow && isOpening(code)) throw new MalformedYaml("did not find expected ',' or '}'");
       if (inFlow && isFlowMark(code)) return at;
       if (inFlow && code === QUESTION) throw UNSURE;
       if (code !== COLON) continue;
       const next = text.charCodeAt(at + 1);
       if (next === SPACE || next === NEWLINE || next === TAB || Number.isNaN(next)) return at;
+      // A colon is the text's own here, and behind text nothing opens.
+      if (inFlow && isOpening(next)) throw new MalformedYaml("did not find expected ',' or '}'");
       // Some parsers end here, others do not.
       if (inFlow && isFlowMark(next)) throw UNSURE;
     }
@@ -218,6 +227,8 @@ class QuickReader {
       if (this.#lineStart !== lineStart) throw UNSURE;
     } else {
       if (INDICATORS.has(code)) throw UNSURE;
+      if (inFlow && code === COLON && this.#code(1) === DOUBLE)
+        throw new MalformedYaml("did not find expected node content");
       if (inFlow && code === COLON) throw UNSURE;
       if ((code === QUESTION || code === DASH) && this.#endsAfter(1)) throw UNSURE;
       const end = this.#plainEnd(inFlow);
@@ -472,7 +483,7 @@ function setMember(out: Record<string, unknown>, name: string, value: unknown): 
 /**
  * Reads one document of YAML in time linear in its length: maps and lists in lines and in brackets, scalars of every
  * style, comments. Undefined: the text has what only a whole parser reads rightly (anchors, tags, merges, several
- * documents, names that are no scalars), or is no YAML.
+ * documents, names that are no scalars), or is no YAML. Throws MalformedYaml.
  */
 export function readQuickYaml(text: string): QuickDocument | undefined {
   const lines = text.includes("\r") ? text.replaceAll(/\r\n?/g, "\n") : text;

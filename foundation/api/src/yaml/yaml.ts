@@ -1,5 +1,5 @@
 import type * as Yaml from "yaml";
-import { DEEPEST, readQuickYaml, type RepeatedMember } from "./quick-yaml.ts";
+import { DEEPEST, MalformedYaml, readQuickYaml, type QuickDocument, type RepeatedMember } from "./quick-yaml.ts";
 
 /** Text that is no YAML, or YAML that JSON cannot hold. */
 export class YamlError extends Error {
@@ -30,6 +30,15 @@ function checkRare(text: string, { longestRare = Number.POSITIVE_INFINITY }: Yam
   }
 }
 
+function readQuick(text: string): QuickDocument | undefined {
+  try {
+    return readQuickYaml(text);
+  } catch (error) {
+    if (error instanceof MalformedYaml) throw cannotRead(error.message);
+    throw error;
+  }
+}
+
 /**
  * Parses the documents of a YAML text as kubectl does: YAML 1.1 booleans and numbers (`yes`, `017`, `0o17`, `1_000`),
  * times and sexagesimals stay text, names become text (`y:` is `"true"`), the last of duplicate members counts. Empty
@@ -37,7 +46,7 @@ function checkRare(text: string, { longestRare = Number.POSITIVE_INFINITY }: Yam
  * YamlError.
  */
 export async function parseYaml(text: string, options: YamlOptions = {}): Promise<unknown[]> {
-  const quick = readQuickYaml(text);
+  const quick = readQuick(text);
   if (quick !== undefined) return quick.value === null ? [] : [quick.value];
   checkRare(text, options);
   const yaml = await (library ??= import("yaml"));
@@ -78,7 +87,7 @@ export async function parseYamlDocument(text: string, options?: YamlOptions): Pr
  * a line for each. Undefined: there are none, or the text is no YAML.
  */
 export async function yamlDuplicates(text: string, options: YamlOptions = {}): Promise<string | undefined> {
-  const quick = readQuickYaml(text);
+  const quick = readQuick(text);
   if (quick !== undefined) return repeatedText(quick.repeated);
   if (text.length > (options.longestRare ?? Number.POSITIVE_INFINITY)) return undefined;
   const yaml = await (library ??= import("yaml"));
@@ -104,18 +113,6 @@ function repeatedText(found: readonly RepeatedMember[]): string | undefined {
   if (found.length === 0) return undefined;
   const list = found.map(({ line, key }) => `\n  line ${line}: key ${JSON.stringify(key)} already set in map`);
   return `yaml: unmarshal errors:${list.join("")}`;
-}
-
-/** Writes one value as YAML: members in order, lists not indented, lines not folded. */
-export async function stringifyYaml(value: unknown): Promise<string> {
-  const yaml = await (library ??= import("yaml"));
-  return yaml.stringify(value, {
-    version: "1.1",
-    lineWidth: 0,
-    aliasDuplicateObjects: false,
-    sortMapEntries: true,
-    indentSeq: false,
-  });
 }
 
 const newOctal: Yaml.ScalarTag = {
