@@ -56,7 +56,7 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
 async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
   const { client, clock, random, logger, schedulerName = "default-scheduler" } = options;
   await using factory = createInformerFactory({ client, clock, random, logger });
-  const informers = createClusterInformers(factory, client);
+  const informers = createClusterInformers(factory, { client, clock, signal });
   const profile = createProfile(schedulerName, defaultPlugins(informers.pluginDeps));
   const profiles: ReadonlyMap<string, Profile> = new Map([[schedulerName, profile]]);
 

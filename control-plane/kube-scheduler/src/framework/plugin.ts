@@ -11,6 +11,15 @@ export type ClusterEvent =
   | "assigned-pod-deleted"
   | "pod-changed"
   | "volume-changed"
+  | "volume-claim-changed"
+  | "storage-class-changed"
+  | "csi-node-changed"
+  | "csi-driver-changed"
+  | "csi-capacity-changed"
+  | "volume-attachment-deleted"
+  | "resource-claim-changed"
+  | "resource-slice-changed"
+  | "device-class-changed"
   | "other";
 
 /** One change of the cluster, with the object before and after it, as far as there is one. */
@@ -89,8 +98,11 @@ export interface Plugin {
   /** Higher is better; 0 to 100 after `normalize`. */
   score?(state: CycleState, pod: Pod, node: NodeState): number;
   normalize?(state: CycleState, pod: Pod, scores: number[], nodes: readonly NodeState[]): void;
-  /** Sets something aside on the chosen node; undone by `unreserve`. */
-  reserve?(state: CycleState, pod: Pod, nodeName: string): Promise<string | undefined>;
+  /**
+   * Sets something aside on the chosen node; undone by `unreserve`. Runs before the next pod is tried: what is set
+   * aside before the first wait is seen by that one.
+   */
+  reserve?(state: CycleState, pod: Pod, nodeName: string): string | undefined | Promise<string | undefined>;
   unreserve?(state: CycleState, pod: Pod, nodeName: string): void;
   /** Rejects the pod by a reason, or holds it back until the plugin allows it through the waiting pods' list. */
   permit?(state: CycleState, pod: Pod, nodeName: string): Promise<string | PermitWait | undefined>;

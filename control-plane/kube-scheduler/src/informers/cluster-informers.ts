@@ -1,29 +1,32 @@
 import { ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
-import {
-  Node,
-  PersistentVolume,
-  PersistentVolumeClaim,
-  Pod,
-  ReplicationController,
-  Service,
-} from "@coracle/api/core/v1";
+import { Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
-import { StorageClass } from "@coracle/api/storage/v1";
+import type { Clock } from "@coracle/base";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import { createSpreadOwners } from "../cycle/spread-owners.ts";
 import type { DefaultPluginDeps } from "../plugins/index.ts";
+import { watchStorage, type StorageWatch } from "../storage/watch-storage.ts";
 
 /** What the scheduler follows. */
 export interface ClusterInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
-  /** Changes of these may help pods that wait for storage. */
-  readonly storage: readonly Pick<Informer<PersistentVolumeClaim>, "addHandlers">[];
+  readonly storage: StorageWatch;
   readonly pluginDeps: DefaultPluginDeps;
 }
 
+/** What informers and those who write to what they follow need. */
+export interface InformerDeps {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
 /** Asks for all informers, and hands to the plugins what they look up in them. */
-export function createClusterInformers(factory: InformerFactory, client: ApiClient): ClusterInformers {
+export function createClusterInformers(
+  factory: InformerFactory,
+  { client, clock, signal }: InformerDeps,
+): ClusterInformers {
   const pods = factory.informer(Pod, {
     fieldSelector: "status.phase!=Succeeded,status.phase!=Failed",
     transform: dropManagedFields,
@@ -36,21 +39,16 @@ export function createClusterInformers(factory: InformerFactory, client: ApiClie
     replicationControllers: factory.informer(ReplicationController, { transform: dropManagedFields }).lister,
   });
   const budgets = factory.informer(PodDisruptionBudget, { transform: dropManagedFields }).lister;
-  const claims = factory.informer(PersistentVolumeClaim, { transform: dropManagedFields });
-  const volumes = factory.informer(PersistentVolume, { transform: dropManagedFields });
-  const classes = factory.informer(StorageClass, { transform: dropManagedFields });
+  const storage = watchStorage({ factory, client, clock, signal, nodes: nodes.lister, pods: pods.lister });
   return {
     pods,
     nodes,
-    storage: [claims, volumes, classes] as unknown as ClusterInformers["storage"],
+    storage,
     pluginDeps: {
       owners,
       budgets: () => budgets.list(),
-      volumes: {
-        claim: (namespace, name) => claims.lister.get(namespace, name),
-        volume: (name) => volumes.lister.get(undefined, name),
-        storageClass: (name) => classes.lister.get(undefined, name),
-      },
+      volumes: storage.view,
+      volumeWriter: storage.writer,
       async binder(pod, nodeName) {
         const { namespace = "", name = "", uid } = pod.metadata;
         await client.post(Pod, { namespace, name }, "binding", {

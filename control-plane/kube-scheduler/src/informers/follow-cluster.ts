@@ -1,4 +1,3 @@
-import type { KubeObject } from "@coracle/api";
 import type { Pod } from "@coracle/api/core/v1";
 import type { ClusterEvent } from "../framework/plugin.ts";
 import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
@@ -69,13 +68,5 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
       queue.notify({ event: "other", old: node });
     },
   });
-  const changed = (old: KubeObject | undefined, current: KubeObject | undefined): void =>
-    queue.notify({ event: "volume-changed", old, current });
-  for (const informer of informers.storage) {
-    informer.addHandlers({
-      added: (object) => changed(undefined, object),
-      updated: (old, object) => changed(old, object),
-      deleted: (object) => changed(object, undefined),
-    });
-  }
+  informers.storage.follow((change) => queue.notify(change));
 }

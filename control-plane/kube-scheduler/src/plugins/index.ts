@@ -1,5 +1,6 @@
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { PluginEntry } from "../framework/filtering.ts";
+import type { VolumeWriter } from "../storage/bind-volumes.ts";
 import { balancedAllocation } from "./balanced-allocation.ts";
 import { createDefaultBinder, type Binder } from "./default-binder.ts";
 import { createDefaultPreemption } from "./default-preemption.ts";
@@ -9,12 +10,15 @@ import { nodeAffinity } from "./node-affinity.ts";
 import { nodeName } from "./node-name.ts";
 import { nodePorts } from "./node-ports.ts";
 import { nodeResourcesFit } from "./node-resources-fit.ts";
+import { createNodeVolumeLimits } from "./node-volume-limits.ts";
 import { nodeUnschedulable } from "./node-unschedulable.ts";
 import { createPodTopologySpread, type SpreadOwners } from "./pod-topology-spread.ts";
 import { prioritySort } from "./priority-sort.ts";
 import { schedulingGates } from "./scheduling-gates.ts";
 import { taintToleration } from "./taint-toleration.ts";
 import { createVolumeBinding, type VolumeLookup } from "./volume-binding.ts";
+import { createVolumeRestrictions } from "./volume-restrictions.ts";
+import { createVolumeZone } from "./volume-zone.ts";
 
 export type { PluginEntry } from "../framework/filtering.ts";
 
@@ -22,6 +26,8 @@ export interface DefaultPluginDeps {
   readonly binder: Binder;
   readonly owners: SpreadOwners;
   readonly volumes: VolumeLookup;
+  /** Absent: nobody binds claims that wait for their pod. */
+  readonly volumeWriter?: VolumeWriter;
   readonly budgets: () => readonly PodDisruptionBudget[];
 }
 
@@ -36,7 +42,10 @@ export function defaultPlugins(deps: DefaultPluginDeps): readonly PluginEntry[] 
     { plugin: nodeAffinity, weight: 2 },
     { plugin: nodePorts, weight: 0 },
     { plugin: nodeResourcesFit, weight: 1 },
-    { plugin: createVolumeBinding(deps.volumes), weight: 0 },
+    { plugin: createVolumeRestrictions(deps.volumes), weight: 0 },
+    { plugin: createNodeVolumeLimits(deps.volumes), weight: 0 },
+    { plugin: createVolumeBinding(deps.volumes, { writer: deps.volumeWriter }), weight: 0 },
+    { plugin: createVolumeZone(deps.volumes), weight: 0 },
     { plugin: createPodTopologySpread(deps.owners), weight: 2 },
     { plugin: interPodAffinity, weight: 2 },
     { plugin: createDefaultPreemption(() => plugins, deps.budgets), weight: 0 },

@@ -49,7 +49,16 @@ const LABELS: Readonly<Record<ClusterEvent, string>> = {
   "assigned-pod-changed": "AssignedPodUpdate",
   "assigned-pod-deleted": "AssignedPodDelete",
   "pod-changed": "PodUpdate",
-  "volume-changed": "StorageUpdate",
+  "volume-changed": "PersistentVolumeUpdate",
+  "volume-claim-changed": "PersistentVolumeClaimUpdate",
+  "storage-class-changed": "StorageClassUpdate",
+  "csi-node-changed": "CSINodeUpdate",
+  "csi-driver-changed": "CSIDriverUpdate",
+  "csi-capacity-changed": "CSIStorageCapacityUpdate",
+  "volume-attachment-deleted": "VolumeAttachmentDelete",
+  "resource-claim-changed": "ResourceClaimUpdate",
+  "resource-slice-changed": "ResourceSliceUpdate",
+  "device-class-changed": "DeviceClassUpdate",
   other: "UnschedulableTimeout",
 };
 
