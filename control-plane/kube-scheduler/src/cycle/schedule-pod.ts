@@ -1,114 +1,34 @@
 import type { Pod } from "@coracle/api/core/v1";
-import type { Random } from "@coracle/base";
-import { priorityOf, type CycleState, type Snapshot, type Unfit } from "../framework/plugin.ts";
+import { PodClasses } from "../columns/pod-classes.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
-import { countReasons, explain, firstRefusal, prepareFilters, tryOn, type Refusal } from "../framework/filtering.ts";
-import { uidOf, type NodeState } from "../state/node-state.ts";
+import type { Snapshot } from "../framework/plugin.ts";
+import { ClusterState } from "../state/cluster-state.ts";
+import type { Decision, ScheduleDeps } from "./decision.ts";
+import { scheduleByColumns } from "./schedule-by-columns.ts";
+import { schedulePlainly } from "./schedule-plainly.ts";
 
-/** What one look at the cluster says about a pod. */
-export type Decision =
-  | { readonly type: "fits"; readonly nodeName: string; readonly state: CycleState }
-  | {
-      readonly type: "unfit";
-      readonly message: string;
-      /** Plugins that rejected it somewhere. */
-      readonly plugins: ReadonlySet<string>;
-      readonly unfit: ReadonlyMap<string, Unfit>;
-      readonly state: CycleState;
-    };
+export { enoughNodes, type Decision, type ScheduleDeps } from "./decision.ts";
 
-export interface ScheduleDeps {
-  readonly plugins: readonly PluginEntry[];
-  readonly random: Random;
-  /** Where the search for nodes begins: moves on, so that every node gets its turn in large clusters. */
-  readonly startAt: number;
-}
-
-const MIN_FEASIBLE_NODES = 100;
-const MIN_SHARE_PERCENT = 5;
-
-/** How many fitting nodes are enough to choose from: all up to 100, then a share that falls as clusters grow. */
-export function enoughNodes(total: number): number {
-  if (total < MIN_FEASIBLE_NODES) return total;
-  const percent = Math.max(MIN_SHARE_PERCENT, Math.floor(50 - total / 125));
-  return Math.max(MIN_FEASIBLE_NODES, Math.floor((total * percent) / 100));
-}
-
-/** Chooses a node. Pure but for the random choice among equals: reads the snapshot, changes nothing. */
+/**
+ * Chooses a node. Pure but for the random choice among equals: reads the snapshot, changes nothing that shows.
+ * Out of columns where the snapshot has them; `schedulePlainly` is its plain twin.
+ */
 export function schedulePod(pod: Pod, snapshot: Snapshot, deps: ScheduleDeps): Decision {
-  const state: CycleState = new Map();
-  const all = snapshot.nodes();
-  const unfit = new Map<string, Unfit>();
-  const rejectedBy = new Set<string>();
-  const refuse = (message: string): Decision => ({ type: "unfit", message, plugins: rejectedBy, unfit, state });
-  if (all.length === 0) return refuse("no nodes available to schedule pods");
-
-  const { filters, rejection, only, narrowedBy } = prepareFilters(deps.plugins, state, pod, snapshot);
-  if (rejection !== undefined) {
-    rejectedBy.add(rejection.plugin);
-    return refuse(`0/${all.length} nodes are available: ${rejection.unfit.reasons.join(", ")}.`);
+  if (snapshot instanceof ClusterState && snapshot.table.aliveCount > 0) {
+    const decision = scheduleByColumns(pod, snapshot, deps, classesOf(snapshot, deps.plugins));
+    if (decision !== undefined) return decision;
   }
-  for (const name of narrowedBy) rejectedBy.add(name);
-  const refusalOn = (node: NodeState): Refusal | undefined =>
-    refusalBeside(deps.plugins, pod, node, snapshot) ?? firstRefusal(filters, state, pod, node);
-
-  // Where room was made for it, the pod goes if it can: others were driven away for that.
-  const nominated = snapshot.node(snapshot.nominationOf(pod) ?? "");
-  if (nominated !== undefined && only?.has(nominated.name) !== false && refusalOn(nominated) === undefined)
-    return { type: "fits", nodeName: nominated.name, state };
-
-  const candidates = only === undefined ? all : [...only].flatMap((name) => snapshot.node(name) ?? []);
-  const fitting: NodeState[] = [];
-  const enough = enoughNodes(all.length);
-  for (let i = 0; i < candidates.length && fitting.length < enough; i++) {
-    const node = candidates[(deps.startAt + i) % candidates.length];
-    if (node === undefined) continue;
-    const refusal = refusalOn(node);
-    if (refusal === undefined) fitting.push(node);
-    else {
-      unfit.set(node.name, refusal.unfit);
-      rejectedBy.add(refusal.plugin);
-    }
-  }
-  if (fitting.length > 0) return { type: "fits", nodeName: best(pod, fitting, state, snapshot, deps), state };
-  const reasons = countReasons(unfit.values());
-  const others = all.length - candidates.length;
-  if (others > 0) reasons.set(`node(s) didn't satisfy plugin(s) [${[...narrowedBy].sort().join(" ")}]`, others);
-  return refuse(explain(all.length, reasons));
+  return schedulePlainly(pod, snapshot, deps);
 }
 
-/** Pods of its priority or more that room is being made for on this node count as if they were there. */
-function refusalBeside(
-  plugins: readonly PluginEntry[],
-  pod: Pod,
-  node: NodeState,
-  snapshot: Snapshot,
-): Refusal | undefined {
-  const nominated = snapshot.nominated(node.name);
-  if (nominated.length === 0) return undefined;
-  const ahead = nominated.filter((each) => priorityOf(each) >= priorityOf(pod) && uidOf(each) !== uidOf(pod));
-  if (ahead.length === 0) return undefined;
-  const crowded = node.clone();
-  for (const each of ahead) crowded.addPod(each);
-  return tryOn(plugins, pod, crowded, snapshot)();
-}
+/** What is kept for classes of pods, by cluster and profile. */
+const classes = new WeakMap<ClusterState, Map<readonly PluginEntry[], PodClasses>>();
 
-function best(
-  pod: Pod,
-  nodes: readonly NodeState[],
-  state: CycleState,
-  snapshot: Snapshot,
-  deps: ScheduleDeps,
-): string {
-  if (nodes.length === 1) return nodes[0]?.name ?? "";
-  const totals = new Array<number>(nodes.length).fill(0);
-  for (const { plugin, weight } of deps.plugins) {
-    if (plugin.score === undefined || plugin.preScore?.(state, pod, nodes, snapshot)?.skip === true) continue;
-    const scores = nodes.map((node) => plugin.score?.(state, pod, node) ?? 0);
-    plugin.normalize?.(state, pod, scores, nodes);
-    for (let i = 0; i < scores.length; i++) totals[i] = (totals[i] ?? 0) + (scores[i] ?? 0) * weight;
-  }
-  const max = Math.max(...totals);
-  const equals = nodes.filter((_, i) => totals[i] === max);
-  return equals[Math.floor(deps.random.next() * equals.length)]?.name ?? "";
+/** What is kept for classes of pods of this cluster under this profile. */
+export function classesOf(state: ClusterState, plugins: readonly PluginEntry[]): PodClasses {
+  let byProfile = classes.get(state);
+  if (byProfile === undefined) classes.set(state, (byProfile = new Map()));
+  let found = byProfile.get(plugins);
+  if (found === undefined) byProfile.set(plugins, (found = new PodClasses(state, plugins)));
+  return found;
 }

@@ -76,12 +76,13 @@ export function tryOn(
   node: NodeState,
   snapshot: Snapshot,
 ): () => Refusal | undefined {
-  const nodes = snapshot.nodes().map((each) => (each.name === node.name ? node : each));
+  let nodes: readonly NodeState[] | undefined;
   const changed: Snapshot = {
-    nodes: () => nodes,
+    nodes: () => (nodes ??= snapshot.nodes().map((each) => (each.name === node.name ? node : each))),
     node: (name) => (name === node.name ? node : snapshot.node(name)),
     nominated: (name) => snapshot.nominated(name),
     nominationOf: (each) => snapshot.nominationOf(each),
+    namespaceLabels: (name) => snapshot.namespaceLabels(name),
   };
   return () => {
     const state: CycleState = new Map();

@@ -1,5 +1,6 @@
 import type { KubeObject } from "@coracle/api";
 import type { Pod } from "@coracle/api/core/v1";
+import type { ColumnPlugin } from "../columns/column-plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
 
 /** What happened in the cluster: decides which waiting pods are worth another try. */
@@ -51,6 +52,8 @@ export interface Snapshot {
   nominated(nodeName: string): readonly Pod[];
   /** The node where room is being made for the pod. */
   nominationOf(pod: Pod): string | undefined;
+  /** Labels of a namespace. */
+  namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
 }
 
 /** Where room can be made by removing `victims`, or why nowhere. */
@@ -71,6 +74,11 @@ export interface Plugin {
   readonly name: string;
   /** Events after which a pod that this plugin rejected may fit. Absent: all. */
   readonly events?: readonly ClusterEvent[];
+  /**
+   * The same filter and score over columns of all nodes, for speed: what `preFilter` to `normalize` say is what counts,
+   * columns must say the same. Absent: the plugin is asked node by node.
+   */
+  readonly columns?: ColumnPlugin;
   /** Of those events, whether this one may help this pod. Absent: each may. */
   isHelpful?(pod: Pod, change: ClusterChange): boolean;
   /** A reason to keep the pod out of the queue; undefined lets it in. */
@@ -132,9 +140,18 @@ export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 
 export const MAX_NODE_SCORE = 100;
 
+/** As `normalizeScores`, one score at a time. */
+export function maxNormalizer(reverse: boolean): (raw: number, min: number, max: number) => number {
+  return (raw, _min, max) => {
+    if (max <= 0) return reverse ? MAX_NODE_SCORE : 0;
+    const score = Math.floor((MAX_NODE_SCORE * raw) / max);
+    return reverse ? MAX_NODE_SCORE - score : score;
+  };
+}
+
 /** Scales raw scores to 0..100 by the largest; `reverse`: small raw scores are good. */
 export function normalizeScores(scores: number[], reverse: boolean): void {
-  const max = Math.max(0, ...scores);
+  const max = scores.reduce((one, other) => Math.max(one, other), 0);
   for (let i = 0; i < scores.length; i++) {
     const score = max === 0 ? (reverse ? MAX_NODE_SCORE : 0) : Math.floor((MAX_NODE_SCORE * (scores[i] ?? 0)) / max);
     scores[i] = max === 0 ? score : reverse ? MAX_NODE_SCORE - score : score;

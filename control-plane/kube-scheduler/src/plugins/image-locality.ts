@@ -1,3 +1,4 @@
+import type { Pod } from "@coracle/api/core/v1";
 import { MAX_NODE_SCORE, type CycleState, type Plugin, type Snapshot } from "../framework/plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
 
@@ -18,6 +19,18 @@ function imageSizes(node: NodeState): Map<string, number> {
 /** With a tag, as node status names images. */
 function normalized(image: string): string {
   return image.lastIndexOf(":") <= image.lastIndexOf("/") ? `${image}:latest` : image;
+}
+
+const imagesOf = (pod: Pod): string[] =>
+  [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map(({ image = "" }) => normalized(image));
+
+/** What an image of this size, on so many of all nodes, is worth. */
+const worth = (size: number, nodes: number, all: number): number => Math.floor(size * (nodes / all));
+
+function scaled(sum: number, containers: number): number {
+  const max = MAX_BYTES_PER_CONTAINER * containers;
+  const counted = sum < MIN_BYTES ? MIN_BYTES : Math.min(sum, max);
+  return Math.floor((MAX_NODE_SCORE * (counted - MIN_BYTES)) / (max - MIN_BYTES));
 }
 
 /** Likes nodes that have the pod's images, the more so the larger they are and the more nodes have them. */
@@ -43,14 +56,39 @@ export const imageLocality: Plugin = {
       sizes: Map<string, Map<string, number>>;
       total: number;
     };
-    const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
     const own = kept.sizes.get(node.name);
+    const names = imagesOf(pod);
     let sum = 0;
-    for (const container of containers) {
-      const name = normalized(container.image ?? "");
-      sum += Math.floor(((own?.get(name) ?? 0) * (kept.spread.get(name) ?? 0)) / kept.total);
+    for (const name of names) {
+      const size = own?.get(name);
+      if (size !== undefined) sum += worth(size, kept.spread.get(name) ?? 0, kept.total);
     }
-    const max = MAX_BYTES_PER_CONTAINER * containers.length;
-    return Math.floor((MAX_NODE_SCORE * (Math.min(Math.max(sum, MIN_BYTES), max) - MIN_BYTES)) / (max - MIN_BYTES));
+    return scaled(sum, names.length);
+  },
+  columns: {
+    nodePart(pod, { table }) {
+      const names = imagesOf(pod);
+      const { images } = table;
+      const isAnywhere = (): boolean => names.some((name) => images.sizes(name).size > 0);
+      return {
+        kind: "node",
+        isStatic: true,
+        score(slot) {
+          let sum = 0;
+          for (const name of names) {
+            const sizes = images.sizes(name);
+            const size = sizes.get(slot);
+            if (size !== undefined) sum += worth(size, sizes.size, table.aliveCount);
+          }
+          return scaled(sum, names.length);
+        },
+        // Images that are somewhere are worth less the more nodes there are.
+        version: () =>
+          names.reduce(
+            (mixed, name) => (mixed * 31 + images.versionOf(name)) % 2 ** 40,
+            isAnywhere() ? table.aliveCount : 0,
+          ),
+      };
+    },
   },
 };

@@ -1,15 +1,15 @@
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { PluginEntry } from "../framework/filtering.ts";
 import type { VolumeWriter } from "../storage/bind-volumes.ts";
-import { balancedAllocation } from "./balanced-allocation.ts";
+import { createBalancedAllocation } from "./balanced-allocation.ts";
 import { createDefaultBinder, type Binder } from "./default-binder.ts";
 import { createDefaultPreemption } from "./default-preemption.ts";
 import { imageLocality } from "./image-locality.ts";
-import { interPodAffinity } from "./inter-pod-affinity.ts";
-import { nodeAffinity } from "./node-affinity.ts";
+import { createInterPodAffinity } from "./inter-pod-affinity.ts";
+import { createNodeAffinity } from "./node-affinity.ts";
 import { nodeName } from "./node-name.ts";
 import { nodePorts } from "./node-ports.ts";
-import { nodeResourcesFit } from "./node-resources-fit.ts";
+import { createNodeResourcesFit } from "./node-resources-fit.ts";
 import { createNodeVolumeLimits } from "./node-volume-limits.ts";
 import { nodeUnschedulable } from "./node-unschedulable.ts";
 import { createPodTopologySpread, type SpreadOwners } from "./pod-topology-spread.ts";
@@ -39,17 +39,17 @@ export function defaultPlugins(deps: DefaultPluginDeps): readonly PluginEntry[] 
     { plugin: nodeUnschedulable, weight: 0 },
     { plugin: nodeName, weight: 0 },
     { plugin: taintToleration, weight: 3 },
-    { plugin: nodeAffinity, weight: 2 },
+    { plugin: createNodeAffinity(), weight: 2 },
     { plugin: nodePorts, weight: 0 },
-    { plugin: nodeResourcesFit, weight: 1 },
+    { plugin: createNodeResourcesFit(), weight: 1 },
     { plugin: createVolumeRestrictions(deps.volumes), weight: 0 },
     { plugin: createNodeVolumeLimits(deps.volumes), weight: 0 },
     { plugin: createVolumeBinding(deps.volumes, { writer: deps.volumeWriter }), weight: 0 },
     { plugin: createVolumeZone(deps.volumes), weight: 0 },
     { plugin: createPodTopologySpread(deps.owners), weight: 2 },
-    { plugin: interPodAffinity, weight: 2 },
+    { plugin: createInterPodAffinity(), weight: 2 },
     { plugin: createDefaultPreemption(() => plugins, deps.budgets), weight: 0 },
-    { plugin: balancedAllocation, weight: 1 },
+    { plugin: createBalancedAllocation(), weight: 1 },
     { plugin: imageLocality, weight: 1 },
     { plugin: createDefaultBinder(deps.binder), weight: 0 },
   ];

@@ -1,83 +1,48 @@
-import { compileLabelSelector, type Selector } from "@coracle/apimachinery";
-import type { Pod, PodAffinityTerm } from "@coracle/api/core/v1";
-import type { LabelSelector } from "@coracle/api/meta/v1";
-import { MAX_NODE_SCORE, type CycleState, type Plugin, type Snapshot } from "../framework/plugin.ts";
+import type { Pod } from "@coracle/api/core/v1";
+import { termMatches, termsOf, type PodTerms, type Term } from "../framework/affinity-term.ts";
+import { MAX_NODE_SCORE, type CycleState, type Plugin, type Snapshot, type Unfit } from "../framework/plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
+import { affinityPart } from "./affinity-part.ts";
 
 const NAME = "InterPodAffinity";
-/** What a required affinity of a pod already there adds to the score of a pod it would have liked. */
-const HARD_AFFINITY_WEIGHT = 1;
 
-interface Term {
-  readonly key: string;
-  readonly selects: Selector;
-  readonly inNamespace: (namespace: string) => boolean;
-  readonly weight: number;
+/** What the configuration may say. */
+export interface InterPodAffinityArgs {
+  /** What a required affinity of a pod already there adds to the score of a pod it would have liked; default 1. */
+  readonly hardPodAffinityWeight?: number | undefined;
+  /** What pods already there prefer does not matter to pods that prefer nothing. */
+  readonly ignorePreferredTermsOfExistingPods?: boolean | undefined;
 }
 
-function compile(term: PodAffinityTerm, owner: Pod, weight = 0): Term {
-  const namespaces = new Set(term.namespaces ?? []);
-  if (namespaces.size === 0 && term.namespaceSelector === undefined) namespaces.add(owner.metadata.namespace ?? "");
-  const isAny = term.namespaceSelector !== undefined && isEmptySelector(term.namespaceSelector);
-  const bySelector =
-    term.namespaceSelector === undefined || isAny ? undefined : compileLabelSelector(term.namespaceSelector);
-  const keys = (names: readonly string[] | undefined, operator: "In" | "NotIn") =>
-    (names ?? []).flatMap((key) => {
-      const value = owner.metadata.labels?.[key];
-      return value === undefined ? [] : [{ key, operator, values: [value] }];
-    });
-  const added = [...keys(term.matchLabelKeys, "In"), ...keys(term.mismatchLabelKeys, "NotIn")];
-  const selector: LabelSelector | undefined =
-    added.length === 0
-      ? term.labelSelector
-      : { ...term.labelSelector, matchExpressions: [...(term.labelSelector?.matchExpressions ?? []), ...added] };
-  return {
-    key: term.topologyKey,
-    selects: compileLabelSelector(selector),
-    // A namespace is known here by its name label alone, which every namespace carries.
-    inNamespace: (namespace) =>
-      isAny || namespaces.has(namespace) || bySelector?.matches({ "kubernetes.io/metadata.name": namespace }) === true,
-    weight,
-  };
+const UNFIT: Readonly<Record<"affinity" | "antiAffinity" | "unwanted", Unfit>> = {
+  affinity: { reasons: ["node(s) didn't match pod affinity rules"], isFinal: true },
+  antiAffinity: { reasons: ["node(s) didn't match pod anti-affinity rules"], isFinal: false },
+  unwanted: { reasons: ["node(s) didn't satisfy existing pods anti-affinity rules"], isFinal: false },
+};
+
+const matches = (term: Term, pod: Pod): boolean => termMatches(term, pod.metadata.namespace, pod.metadata.labels);
+
+/** Topology key → value → count or weight. */
+type Topologies = Map<string, Map<string, number>>;
+const labelOf = (node: NodeState, key: string): string | undefined => node.node?.metadata.labels?.[key];
+
+function bump(topologies: Topologies, node: NodeState, key: string, by: number): void {
+  const value = labelOf(node, key);
+  if (value === undefined) return;
+  let values = topologies.get(key);
+  if (values === undefined) topologies.set(key, (values = new Map()));
+  values.set(value, (values.get(value) ?? 0) + by);
 }
 
-const isEmptySelector = (selector: LabelSelector): boolean =>
-  Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
-
-const matches = (term: Term, pod: Pod): boolean =>
-  term.inNamespace(pod.metadata.namespace ?? "") && term.selects.matches(pod.metadata.labels ?? {});
-
-const requiredAffinity = (pod: Pod): Term[] =>
-  (pod.spec.affinity?.podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map((term) =>
-    compile(term, pod),
-  );
-const requiredAntiAffinity = (pod: Pod): Term[] =>
-  (pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map((term) =>
-    compile(term, pod),
-  );
-const preferredTerms = (pod: Pod): Term[] => [
-  ...(pod.spec.affinity?.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(
-    ({ weight, podAffinityTerm }) => compile(podAffinityTerm, pod, weight),
-  ),
-  ...(pod.spec.affinity?.podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(
-    ({ weight, podAffinityTerm }) => compile(podAffinityTerm, pod, -weight),
-  ),
-];
-
-/** Topology `KEY=VALUE` → count or weight. */
-type Topologies = Map<string, number>;
-const at = (node: NodeState, key: string): string | undefined => {
-  const value = node.node?.metadata.labels?.[key];
-  return value === undefined ? undefined : `${key}=${value}`;
-};
-const bump = (map: Topologies, key: string | undefined, by: number): void => {
-  if (key !== undefined) map.set(key, (map.get(key) ?? 0) + by);
-};
+function countAt(topologies: Topologies | undefined, node: NodeState, key: string): number {
+  const value = labelOf(node, key);
+  return value === undefined ? 0 : (topologies?.get(key)?.get(value) ?? 0);
+}
 
 interface FilterState {
-  readonly affinity: readonly Term[];
-  readonly antiAffinity: readonly Term[];
-  readonly affinityCounts: readonly Topologies[];
+  readonly own: PodTerms;
+  /** Pods that match all terms of required affinity. */
+  readonly affinityCounts: Topologies;
   readonly antiAffinityCounts: readonly Topologies[];
   /** Topologies where some pod there does not want this one. */
   readonly unwanted: Topologies;
@@ -85,107 +50,99 @@ interface FilterState {
 }
 
 /** Pods that want, or do not want, to be near others. */
-export const interPodAffinity: Plugin = {
-  name: NAME,
-  events: [
-    "node-added",
-    "node-changed",
-    "assigned-pod-added",
-    "assigned-pod-changed",
-    "assigned-pod-deleted",
-    "pod-changed",
-  ],
+export function createInterPodAffinity(args: InterPodAffinityArgs = {}): Plugin {
+  const { hardPodAffinityWeight = 1, ignorePreferredTermsOfExistingPods: ignoresOthers = false } = args;
+  return {
+    name: NAME,
+    events: [
+      "node-added",
+      "node-changed",
+      "assigned-pod-added",
+      "assigned-pod-changed",
+      "assigned-pod-deleted",
+      "pod-changed",
+    ],
 
-  preFilter(state, pod, snapshot) {
-    const affinity = requiredAffinity(pod);
-    const antiAffinity = requiredAntiAffinity(pod);
-    const affinityCounts: Topologies[] = affinity.map(() => new Map());
-    const antiAffinityCounts: Topologies[] = antiAffinity.map(() => new Map());
-    const unwanted: Topologies = new Map();
-    const looksAround = affinity.length > 0 || antiAffinity.length > 0;
-    for (const node of snapshot.nodes()) {
-      if (!looksAround && node.waryPodCount === 0) continue; // nobody here minds
-      for (const other of node.pods) {
-        affinity.forEach(
-          (term, i) => matches(term, other) && bump(affinityCounts[i] ?? new Map(), at(node, term.key), 1),
-        );
-        antiAffinity.forEach(
-          (term, i) => matches(term, other) && bump(antiAffinityCounts[i] ?? new Map(), at(node, term.key), 1),
-        );
-        if (other.spec.affinity?.podAntiAffinity === undefined) continue;
-        for (const term of requiredAntiAffinity(other)) if (matches(term, pod)) bump(unwanted, at(node, term.key), 1);
+    preFilter(state, pod, snapshot) {
+      const own = termsOf(pod, snapshot);
+      const affinityCounts: Topologies = new Map();
+      const antiAffinityCounts: Topologies[] = own.antiAffinity.map(() => new Map());
+      const unwanted: Topologies = new Map();
+      const looksAround = own.affinity.length > 0 || own.antiAffinity.length > 0;
+      for (const node of snapshot.nodes()) {
+        if (!looksAround && node.waryPodCount === 0) continue; // nobody here minds
+        for (const other of node.pods) {
+          if (own.affinity.length > 0 && own.affinity.every((term) => matches(term, other)))
+            for (const { key } of own.affinity) bump(affinityCounts, node, key, 1);
+          own.antiAffinity.forEach((term, i) => {
+            if (matches(term, other)) bump(antiAffinityCounts[i] ?? new Map(), node, term.key, 1);
+          });
+          if (other.spec.affinity?.podAntiAffinity === undefined) continue;
+          for (const term of termsOf(other, snapshot).antiAffinity)
+            if (matches(term, pod)) bump(unwanted, node, term.key, 1);
+        }
       }
-    }
-    if (affinity.length === 0 && antiAffinity.length === 0 && unwanted.size === 0) return { skip: true };
-    const matchesItself = affinity.every((term) => matches(term, pod));
-    state.set(NAME, {
-      affinity,
-      antiAffinity,
-      affinityCounts,
-      antiAffinityCounts,
-      unwanted,
-      matchesItself,
-    } satisfies FilterState);
-    return undefined;
-  },
+      if (!looksAround && unwanted.size === 0) return { skip: true };
+      const matchesItself = own.affinity.every((term) => matches(term, pod));
+      const filterState = { own, affinityCounts, antiAffinityCounts, unwanted, matchesItself };
+      state.set(NAME, filterState satisfies FilterState);
+      return undefined;
+    },
 
-  filter(state, _pod, node) {
-    const kept = state.get(NAME) as FilterState;
-    if (!satisfiesAffinity(kept, node)) return { reasons: ["node(s) didn't match pod affinity rules"], isFinal: true };
-    const clashes = kept.antiAffinity.some(
-      (term, i) => (kept.antiAffinityCounts[i]?.get(at(node, term.key) ?? "") ?? 0) > 0,
-    );
-    if (clashes) return { reasons: ["node(s) didn't match pod anti-affinity rules"], isFinal: false };
-    const labels = node.node?.metadata.labels ?? {};
-    for (const key of kept.unwanted.keys()) {
-      const equals = key.indexOf("=");
-      if (labels[key.slice(0, equals)] === key.slice(equals + 1)) {
-        return { reasons: ["node(s) didn't satisfy existing pods anti-affinity rules"], isFinal: false };
+    filter(state, _pod, node) {
+      const { own, antiAffinityCounts, unwanted } = state.get(NAME) as FilterState;
+      if (!satisfiesAffinity(state.get(NAME) as FilterState, node)) return UNFIT.affinity;
+      if (own.antiAffinity.some(({ key }, i) => countAt(antiAffinityCounts[i], node, key) > 0))
+        return UNFIT.antiAffinity;
+      for (const key of unwanted.keys()) if (countAt(unwanted, node, key) > 0) return UNFIT.unwanted;
+      return undefined;
+    },
+
+    preScore(state, pod, _nodes, snapshot: Snapshot) {
+      const own = termsOf(pod, snapshot).preferred;
+      if (ignoresOthers && own.length === 0) return { skip: true };
+      const weights: Topologies = new Map();
+      for (const node of snapshot.nodes()) {
+        for (const other of node.pods) {
+          for (const term of own) if (matches(term, other)) bump(weights, node, term.key, term.weight);
+          if (other.spec.affinity === undefined) continue;
+          const theirs = termsOf(other, snapshot);
+          for (const term of theirs.preferred) if (matches(term, pod)) bump(weights, node, term.key, term.weight);
+          if (hardPodAffinityWeight === 0) continue;
+          for (const term of theirs.affinity)
+            if (matches(term, pod)) bump(weights, node, term.key, hardPodAffinityWeight);
+        }
       }
-    }
-    return undefined;
-  },
+      if (weights.size === 0) return { skip: true };
+      state.set(`${NAME}/score`, weights);
+      return { skip: false };
+    },
 
-  preScore(state, pod, _nodes, snapshot: Snapshot) {
-    const own = preferredTerms(pod);
-    const weights: Topologies = new Map();
-    for (const node of snapshot.nodes()) {
-      for (const other of node.pods) {
-        for (const term of own) if (matches(term, other)) bump(weights, at(node, term.key), term.weight);
-        if (other.spec.affinity === undefined) continue;
-        for (const term of preferredTerms(other))
-          if (matches(term, pod)) bump(weights, at(node, term.key), term.weight);
-        for (const term of requiredAffinity(other))
-          if (matches(term, pod)) bump(weights, at(node, term.key), HARD_AFFINITY_WEIGHT);
-      }
-    }
-    if (weights.size === 0) return { skip: true };
-    state.set(`${NAME}/score`, weights);
-    return { skip: false };
-  },
+    score(state: CycleState, _pod, node) {
+      const weights = state.get(`${NAME}/score`) as Topologies;
+      let sum = 0;
+      for (const key of weights.keys()) sum += countAt(weights, node, key);
+      return sum;
+    },
 
-  score(state: CycleState, _pod, node) {
-    let sum = 0;
-    for (const [key, weight] of state.get(`${NAME}/score`) as Topologies) {
-      const equals = key.indexOf("=");
-      if (node.node?.metadata.labels?.[key.slice(0, equals)] === key.slice(equals + 1)) sum += weight;
-    }
-    return sum;
-  },
+    normalize(_state, _pod, scores) {
+      const max = scores.reduce((one, other) => Math.max(one, other), -Infinity);
+      const min = scores.reduce((one, other) => Math.min(one, other), Infinity);
+      for (let i = 0; i < scores.length; i++)
+        scores[i] = max === min ? 0 : Math.floor(MAX_NODE_SCORE * (((scores[i] ?? 0) - min) / (max - min)));
+    },
 
-  normalize(_state, _pod, scores) {
-    const max = Math.max(...scores);
-    const min = Math.min(...scores);
-    for (let i = 0; i < scores.length; i++) {
-      scores[i] = max === min ? 0 : Math.floor((MAX_NODE_SCORE * ((scores[i] ?? 0) - min)) / (max - min));
-    }
-  },
-};
+    columns: {
+      isMoving: ({ spec: { affinity } }, { groups }) =>
+        affinity?.podAffinity !== undefined || affinity?.podAntiAffinity !== undefined || groups.withTerms.size > 0,
+      movingPart: (pod, state) => affinityPart(pod, state, { hardPodAffinityWeight, ignoresOthers }, UNFIT),
+    },
+  };
+}
 
-function satisfiesAffinity(kept: FilterState, node: NodeState): boolean {
-  if (kept.affinity.length === 0) return true;
-  if (kept.affinity.some((term) => at(node, term.key) === undefined)) return false;
-  if (kept.affinity.every((term, i) => (kept.affinityCounts[i]?.get(at(node, term.key) ?? "") ?? 0) > 0)) return true;
+function satisfiesAffinity({ own, affinityCounts, matchesItself }: FilterState, node: NodeState): boolean {
+  if (own.affinity.some(({ key }) => labelOf(node, key) === undefined)) return false;
+  if (own.affinity.every(({ key }) => countAt(affinityCounts, node, key) > 0)) return true;
   // The first pod of a group that wants to be together may go anywhere.
-  return kept.matchesItself && kept.affinityCounts.every((counts) => counts.size === 0);
+  return matchesItself && affinityCounts.size === 0;
 }

@@ -1,4 +1,6 @@
-import type { Plugin } from "../framework/plugin.ts";
+import type { Plugin, Unfit } from "../framework/plugin.ts";
+
+const UNFIT: Unfit = { reasons: ["node(s) didn't match the requested node name"], isFinal: true };
 
 /** A pod that names its node goes there or nowhere. */
 export const nodeName: Plugin = {
@@ -6,8 +8,17 @@ export const nodeName: Plugin = {
   events: ["node-added"],
   filter(_, pod, { name }) {
     const wanted = pod.spec.nodeName ?? "";
-    return wanted === "" || wanted === name
-      ? undefined
-      : { reasons: ["node(s) didn't match the requested node name"], isFinal: true };
+    return wanted === "" || wanted === name ? undefined : UNFIT;
+  },
+  columns: {
+    nodePart(pod, { table }) {
+      const wanted = pod.spec.nodeName ?? "";
+      if (wanted === "") return undefined;
+      return {
+        kind: "node",
+        isStatic: true,
+        filter: (slot) => (table.state(slot)?.name === wanted ? undefined : UNFIT),
+      };
+    },
   },
 };

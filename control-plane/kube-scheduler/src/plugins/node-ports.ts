@@ -1,14 +1,32 @@
-import type { Plugin } from "../framework/plugin.ts";
+import type { Plugin, Unfit } from "../framework/plugin.ts";
+import { hostPortsOf, type HostPort } from "../state/pod-facts.ts";
+
+const UNFIT: Unfit = { reasons: ["node(s) didn't have free ports for the requested pod ports"], isFinal: false };
+const ANY = "0.0.0.0";
+
+const clash = (a: HostPort, b: HostPort): boolean =>
+  a.port === b.port && a.protocol === b.protocol && (a.address === b.address || a.address === ANY || b.address === ANY);
 
 /** A host port is given once per node. */
 export const nodePorts: Plugin = {
   name: "NodePorts",
   events: ["node-added", "assigned-pod-deleted"],
-  preFilter: (_, pod) => ({
-    skip: !pod.spec.containers.some((container) => container.ports?.some((port) => (port.hostPort ?? 0) !== 0)),
-  }),
-  filter(_, pod, node) {
-    if (!node.hasPortConflict(pod)) return undefined;
-    return { reasons: ["node(s) didn't have free ports for the requested pod ports"], isFinal: false };
+  preFilter: (_, pod) => ({ skip: hostPortsOf(pod).length === 0 }),
+  filter: (_, pod, node) => (node.hasPortConflict(pod) ? UNFIT : undefined),
+  columns: {
+    nodePart(pod, { table }) {
+      const ports = hostPortsOf(pod);
+      if (ports.length === 0) return undefined;
+      const isTaken = (slot: number): boolean => table.state(slot)?.clashesWith(ports) === true;
+      return {
+        kind: "node",
+        isStatic: false,
+        filter: (slot) => (isTaken(slot) ? UNFIT : undefined),
+        filterBeside: (slot, others) =>
+          isTaken(slot) || others.some((other) => other.ports.some((port) => ports.some((own) => clash(own, port))))
+            ? UNFIT
+            : undefined,
+      };
+    },
   },
 };

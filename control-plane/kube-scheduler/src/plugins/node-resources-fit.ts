@@ -1,48 +1,158 @@
-import { MAX_NODE_SCORE, type CycleState, type Plugin } from "../framework/plugin.ts";
+import type { NodePart } from "../columns/column-plugin.ts";
+import type { ResourceColumn } from "../columns/node-table.ts";
+import type { CycleState, Plugin, Unfit } from "../framework/plugin.ts";
+import type { ClusterState } from "../state/cluster-state.ts";
+import type { PodFacts } from "../state/pod-facts.ts";
 import { podRequests, scoringRequests, type ResourceAmounts } from "../state/pod-resources.ts";
+import { resourceScorer, type ResourceWeight, type ScoringStrategy } from "./resource-scoring.ts";
 
 const NAME = "NodeResourcesFit";
-/** Resources that the score compares, with equal weight. */
-export const SCORED = ["cpu", "memory"] as const;
+
+/** What the configuration may say; absent parts are upstream's defaults. */
+export interface NodeResourcesFitArgs {
+  /** Extended resources that are not looked at. */
+  readonly ignoredResources?: readonly string[] | undefined;
+  /** Prefixes (what is before the slash) of such. */
+  readonly ignoredResourceGroups?: readonly string[] | undefined;
+  readonly scoringStrategy?: ScoringStrategy | undefined;
+}
+
+/** cpu and memory, as much one as the other. */
+export const DEFAULT_RESOURCES: readonly ResourceWeight[] = [
+  { name: "cpu", weight: 1 },
+  { name: "memory", weight: 1 },
+];
 
 interface Needs {
+  /** Amounts above 0 that must be there. */
   readonly requests: ResourceAmounts;
   readonly scored: ResourceAmounts;
 }
 const needsOf = (state: CycleState): Needs => state.get(NAME) as Needs;
 
-/** Requests must fit into what is left; among nodes that fit, the emptier one is better (least allocated). */
-export const nodeResourcesFit: Plugin = {
-  name: NAME,
-  events: ["node-added", "node-changed", "assigned-pod-deleted", "assigned-pod-changed", "pod-changed"],
-  preFilter(state, pod) {
-    state.set(NAME, { requests: podRequests(pod), scored: scoringRequests(pod) } satisfies Needs);
-    return undefined;
-  },
-  filter(state, _, node) {
-    const reasons: string[] = [];
-    if (node.podCount + 1 > (node.allocatable.get("pods") ?? 0)) reasons.push("Too many pods");
+/** Requests must fit into what is left; among nodes that fit, the emptier one is better unless told otherwise. */
+export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin {
+  const strategy = args.scoringStrategy ?? { type: "LeastAllocated" };
+  const resources = strategy.resources ?? DEFAULT_RESOURCES;
+  const scorer = resourceScorer(strategy, resources);
+  const isIgnored = ignores(args);
+
+  const needed = (all: ResourceAmounts): ResourceAmounts => {
+    const needs = new Map<string, number>();
+    for (const [name, amount] of all) if (amount > 0 && !isIgnored(name)) needs.set(name, amount);
+    return needs;
+  };
+
+  return {
+    name: NAME,
+    events: ["node-added", "node-changed", "assigned-pod-deleted", "assigned-pod-changed", "pod-changed"],
+    preFilter(state, pod) {
+      state.set(NAME, { requests: needed(podRequests(pod)), scored: scoringRequests(pod) } satisfies Needs);
+      return undefined;
+    },
+    filter(state, _, node) {
+      const reasons: string[] = [];
+      if (node.podCount + 1 > (node.allocatable.get("pods") ?? 0)) reasons.push("Too many pods");
+      let isFinal = false;
+      for (const [name, amount] of needsOf(state).requests) {
+        const allocatable = node.allocatable.get(name) ?? 0;
+        if (amount <= allocatable - node.requested(name)) continue;
+        reasons.push(`Insufficient ${name}`);
+        // More than the whole node has: no pod that leaves would help.
+        if (amount > allocatable) isFinal = true;
+      }
+      return reasons.length === 0 ? undefined : { reasons, isFinal };
+    },
+    score(state, _, node) {
+      const { scored } = needsOf(state);
+      return scorer(
+        (i) => {
+          const name = resources[i]?.name ?? "";
+          return isLeftOut(name, scored) ? 0 : (node.allocatable.get(name) ?? 0);
+        },
+        (i) => {
+          const name = resources[i]?.name ?? "";
+          return node.scored(name) + (scored.get(name) ?? 0);
+        },
+      );
+    },
+    columns: {
+      nodePart(pod, state) {
+        const scored = scoringRequests(pod);
+        const columns = resources.map(({ name }) => state.table.resource(name));
+        const own = resources.map(({ name }) => scored.get(name) ?? 0);
+        const isOut = resources.map(({ name }) => isLeftOut(name, scored));
+        let slot = 0;
+        const allocatable = (i: number): number => (isOut[i] === true ? 0 : (columns[i]?.allocatable[slot] ?? 0));
+        const requested = (i: number): number => (columns[i]?.scored[slot] ?? 0) + (own[i] ?? 0);
+        return {
+          ...fitPart(needed(podRequests(pod)), state),
+          score(at) {
+            slot = at;
+            return scorer(allocatable, requested);
+          },
+        };
+      },
+    },
+  };
+}
+
+/** The filter over columns. */
+function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
+  const names = [...requests.keys()];
+  const amounts = [...requests.values()];
+  const columns: readonly ResourceColumn[] = names.map((name) => table.resource(name));
+  const pods = table.resource("pods");
+  const answers = new Map<string, Unfit>();
+  const answer = (isFull: boolean, lacking: readonly string[], isFinal: boolean): Unfit => {
+    const reasons = [...(isFull ? ["Too many pods"] : []), ...lacking.map((name) => `Insufficient ${name}`)];
+    const key = `${isFinal ? "!" : ""}${reasons.join()}`;
+    let unfit = answers.get(key);
+    if (unfit === undefined) answers.set(key, (unfit = { reasons, isFinal }));
+    return unfit;
+  };
+  const fit = (slot: number, morePods: number, more?: readonly PodFacts[]): Unfit | undefined => {
+    const isFull = (table.podCount[slot] ?? 0) + morePods + 1 > (pods.allocatable[slot] ?? 0);
+    let lacking: string[] | undefined;
     let isFinal = false;
-    for (const [name, amount] of needsOf(state).requests) {
-      if (amount === 0) continue;
-      const allocatable = node.allocatable.get(name) ?? 0;
-      if (amount <= allocatable - node.requested(name)) continue;
-      reasons.push(`Insufficient ${name}`);
-      // More than the whole node has: no pod that leaves would help.
+    for (let i = 0; i < columns.length; i++) {
+      const column = columns[i];
+      if (column === undefined) continue;
+      const amount = amounts[i] ?? 0;
+      const allocatable = column.allocatable[slot] ?? 0;
+      let requested = column.requested[slot] ?? 0;
+      if (more !== undefined) for (const facts of more) requested += facts.requests.get(column.name) ?? 0;
+      if (amount <= allocatable - requested) continue;
+      (lacking ??= []).push(column.name);
       if (amount > allocatable) isFinal = true;
     }
-    return reasons.length === 0 ? undefined : { reasons, isFinal };
-  },
-  score(state, _, node) {
-    let sum = 0;
-    let weights = 0;
-    for (const name of SCORED) {
-      const allocatable = node.allocatable.get(name) ?? 0;
-      if (allocatable === 0) continue;
-      const requested = node.scored(name) + (needsOf(state).scored.get(name) ?? 0);
-      weights++;
-      if (requested <= allocatable) sum += Math.floor(((allocatable - requested) * MAX_NODE_SCORE) / allocatable);
-    }
-    return weights === 0 ? 0 : Math.floor(sum / weights);
-  },
-};
+    return isFull || lacking !== undefined ? answer(isFull, lacking ?? [], isFinal) : undefined;
+  };
+  return {
+    kind: "node",
+    isStatic: false,
+    filter: (slot) => fit(slot, 0),
+    filterBeside: (slot, others) => fit(slot, others.length, others),
+  };
+}
+
+/** Extended resources count for the score only if the pod asks for them. */
+function isLeftOut(name: string, requests: ResourceAmounts): boolean {
+  return (requests.get(name) ?? 0) === 0 && isScalar(name);
+}
+
+/** Neither cpu nor memory nor ephemeral storage: counted by name. */
+function isScalar(name: string): boolean {
+  return name.includes("/") || name.startsWith("hugepages-") || name.startsWith("attachable-volumes-");
+}
+
+function ignores({
+  ignoredResources = [],
+  ignoredResourceGroups = [],
+}: NodeResourcesFitArgs): (name: string) => boolean {
+  if (ignoredResources.length === 0 && ignoredResourceGroups.length === 0) return () => false;
+  return (name) => {
+    if (!name.includes("/") || name.startsWith("kubernetes.io/") || name.startsWith("requests.")) return false;
+    return ignoredResources.includes(name) || ignoredResourceGroups.includes(name.split("/")[0] ?? "");
+  };
+}

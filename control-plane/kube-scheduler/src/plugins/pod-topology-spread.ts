@@ -1,35 +1,26 @@
-import { compileLabelSelector, type Selector } from "@coracle/apimachinery";
-import type { Node, Pod, TopologySpreadConstraint } from "@coracle/api/core/v1";
-import type { LabelSelector } from "@coracle/api/meta/v1";
-import { podAcceptsNode } from "../framework/node-selector.ts";
-import { MAX_NODE_SCORE, type Plugin, type Snapshot } from "../framework/plugin.ts";
-import { untoleratedTaint } from "../framework/tolerations.ts";
+import type { Pod } from "@coracle/api/core/v1";
+import { MAX_NODE_SCORE, type Plugin, type Snapshot, type Unfit } from "../framework/plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
+import {
+  createConstraintSource,
+  hasLabels,
+  HOSTNAME,
+  type Constraint,
+  type ConstraintSet,
+  type PodTopologySpreadArgs,
+  type SpreadOwners,
+} from "./spread-constraint.ts";
+import { spreadPart } from "./spread-part.ts";
+
+export type { SpreadOwners } from "./spread-constraint.ts";
 
 const NAME = "PodTopologySpread";
 
-/** Finds what pods of a kind belong together when they carry no constraints of their own. */
-export interface SpreadOwners {
-  /** A selector that covers the pods of all services and controllers that `pod` belongs to; undefined for loners. */
-  selectorOf(pod: Pod): LabelSelector | undefined;
-}
-
-const HOSTNAME = "kubernetes.io/hostname";
-const ZONE = "topology.kubernetes.io/zone";
-/** Applied (as wishes only) to pods without constraints: spread over nodes and zones. */
-const SYSTEM_DEFAULTS = [
-  { topologyKey: HOSTNAME, maxSkew: 3 },
-  { topologyKey: ZONE, maxSkew: 5 },
-] as const;
-
-interface Constraint {
-  readonly key: string;
-  readonly maxSkew: number;
-  readonly minDomains: number;
-  readonly selects: Selector;
-  /** Whether a node takes part in the count. */
-  readonly counts: (node: Node) => boolean;
-}
+const MISSING_LABEL: Unfit = {
+  reasons: ["node(s) didn't match pod topology spread constraints (missing required label)"],
+  isFinal: true,
+};
+const SKEWED: Unfit = { reasons: ["node(s) didn't match pod topology spread constraints"], isFinal: false };
 
 interface FilterState {
   readonly constraint: Constraint;
@@ -39,38 +30,18 @@ interface FilterState {
   readonly selfMatch: 0 | 1;
 }
 
-function compile(constraint: TopologySpreadConstraint, pod: Pod): Constraint {
-  const selector = withMatchLabelKeys(constraint, pod);
-  const honorsAffinity = constraint.nodeAffinityPolicy !== "Ignore";
-  const honorsTaints = constraint.nodeTaintsPolicy === "Honor";
-  return {
-    key: constraint.topologyKey,
-    maxSkew: constraint.maxSkew,
-    minDomains: constraint.minDomains ?? 1,
-    selects: compileLabelSelector(selector),
-    counts: (node) =>
-      (!honorsAffinity || podAcceptsNode(pod, node)) &&
-      (!honorsTaints ||
-        untoleratedTaint(node.spec.taints, pod.spec.tolerations, ["NoSchedule", "NoExecute"]) === undefined),
-  };
+interface ScoreState {
+  readonly constraint: Constraint;
+  /** By topology value, or by node where each is a domain of its own. */
+  readonly matches: ReadonlyMap<string, number>;
+  /** Rarer domains weigh less: log of their number. */
+  readonly weight: number;
 }
 
-function withMatchLabelKeys(
-  { labelSelector, matchLabelKeys }: TopologySpreadConstraint,
-  pod: Pod,
-): LabelSelector | undefined {
-  if (matchLabelKeys === undefined || matchLabelKeys.length === 0) return labelSelector;
-  const added = matchLabelKeys.flatMap((key) => {
-    const value = pod.metadata.labels?.[key];
-    return value === undefined ? [] : [{ key, operator: "In", values: [value] }];
-  });
-  return { ...labelSelector, matchExpressions: [...(labelSelector?.matchExpressions ?? []), ...added] };
+interface Scoring {
+  readonly set: ConstraintSet;
+  readonly states: readonly ScoreState[];
 }
-
-const constraintsOf = (pod: Pod, when: string): Constraint[] =>
-  (pod.spec.topologySpreadConstraints ?? [])
-    .filter((constraint) => constraint.whenUnsatisfiable === when)
-    .map((constraint) => compile(constraint, pod));
 
 function countMatches(node: NodeState, constraint: Constraint, namespace: string | undefined): number {
   let count = 0;
@@ -82,7 +53,8 @@ function countMatches(node: NodeState, constraint: Constraint, namespace: string
 }
 
 /** Spreads pods over topology domains: as a rule (DoNotSchedule) or as a wish (ScheduleAnyway, and by default). */
-export function createPodTopologySpread(owners: SpreadOwners): Plugin {
+export function createPodTopologySpread(owners: SpreadOwners, args?: PodTopologySpreadArgs): Plugin {
+  const source = createConstraintSource(owners, args);
   return {
     name: NAME,
     events: [
@@ -95,7 +67,7 @@ export function createPodTopologySpread(owners: SpreadOwners): Plugin {
     ],
 
     preFilter(state, pod, snapshot) {
-      const constraints = constraintsOf(pod, "DoNotSchedule");
+      const { constraints } = source.of(pod, "DoNotSchedule");
       if (constraints.length === 0) return { skip: true };
       state.set(
         NAME,
@@ -107,106 +79,92 @@ export function createPodTopologySpread(owners: SpreadOwners): Plugin {
     filter(state, _pod, { node }) {
       for (const { constraint, matches, minimum, selfMatch } of state.get(NAME) as readonly FilterState[]) {
         const value = node?.metadata.labels?.[constraint.key];
-        if (value === undefined) {
-          return {
-            reasons: ["node(s) didn't match pod topology spread constraints (missing required label)"],
-            isFinal: true,
-          };
-        }
-        if ((matches.get(value) ?? 0) + selfMatch - minimum > constraint.maxSkew) {
-          return { reasons: ["node(s) didn't match pod topology spread constraints"], isFinal: false };
-        }
+        if (value === undefined) return MISSING_LABEL;
+        if ((matches.get(value) ?? 0) + selfMatch - minimum > constraint.maxSkew) return SKEWED;
       }
       return undefined;
     },
 
     preScore(state, pod, nodes, snapshot) {
-      const own = constraintsOf(pod, "ScheduleAnyway");
-      const hasOwn = (pod.spec.topologySpreadConstraints ?? []).length > 0;
-      const constraints = own.length > 0 || hasOwn ? own : defaultConstraints(pod, owners);
-      if (constraints.length === 0) return { skip: true };
-      state.set(`${NAME}/score`, scoreStates(constraints, pod, nodes, snapshot, own.length > 0));
+      const set = source.of(pod, "ScheduleAnyway");
+      if (set.constraints.length === 0) return { skip: true };
+      state.set(`${NAME}/score`, { set, states: scoreStates(set, pod, nodes, snapshot) } satisfies Scoring);
       return { skip: false };
     },
 
     score(state, _pod, node) {
       let sum = 0;
-      for (const { constraint, matches, weight } of state.get(`${NAME}/score`) as readonly ScoreState[]) {
+      for (const { constraint, matches, weight } of (state.get(`${NAME}/score`) as Scoring).states) {
         const value = node.node?.metadata.labels?.[constraint.key];
-        if (value !== undefined) sum += (matches.get(value) ?? 0) * weight + (constraint.maxSkew - 1);
+        if (value === undefined) continue;
+        sum += (matches.get(constraint.key === HOSTNAME ? node.name : value) ?? 0) * weight + (constraint.maxSkew - 1);
       }
       return Math.round(sum);
     },
 
     normalize(state, _pod, scores, nodes) {
-      const keys = (state.get(`${NAME}/score`) as readonly ScoreState[])
-        .filter((entry) => entry.isRequired)
-        .map((entry) => entry.constraint.key);
-      const takesPart = nodes.map((node) => keys.every((key) => node.node?.metadata.labels?.[key] !== undefined));
-      const valid = scores.filter((_, i) => takesPart[i]);
-      const max = Math.max(0, ...valid);
-      const min = valid.length === 0 ? 0 : Math.min(...valid);
+      const { set } = state.get(`${NAME}/score`) as Scoring;
+      const takesPart = nodes.map((node) => isCompared(set, node));
+      let max = 0;
+      let min = Infinity;
+      for (const [i, score] of scores.entries()) {
+        if (takesPart[i] !== true) continue;
+        max = Math.max(max, score);
+        min = Math.min(min, score);
+      }
       for (let i = 0; i < scores.length; i++) {
         if (takesPart[i] !== true) scores[i] = 0;
         else
           scores[i] = max === 0 ? MAX_NODE_SCORE : Math.floor((MAX_NODE_SCORE * (max + min - (scores[i] ?? 0))) / max);
       }
     },
+
+    columns: {
+      key: (pod) => source.key(pod),
+      isMoving: (pod) => source.hasAny(pod),
+      movingPart: (pod, state) => spreadPart(pod, state, source, { missing: MISSING_LABEL, skewed: SKEWED }),
+    },
   };
 }
+
+const isCompared = ({ needsAllLabels, constraints }: ConstraintSet, { node }: NodeState): boolean =>
+  node !== undefined && (!needsAllLabels || hasLabels(node, constraints));
 
 function filterState(constraint: Constraint, all: readonly Constraint[], pod: Pod, snapshot: Snapshot): FilterState {
   const matches = new Map<string, number>();
   for (const node of snapshot.nodes()) {
     const labels = node.node?.metadata.labels ?? {};
     // Only nodes that have the labels of all constraints take part.
-    if (node.node === undefined || !all.every(({ key }) => key in labels) || !constraint.counts(node.node)) continue;
+    if (node.node === undefined || !hasLabels(node.node, all) || !constraint.counts(node.node)) continue;
     const value = labels[constraint.key] ?? "";
     matches.set(value, (matches.get(value) ?? 0) + countMatches(node, constraint, pod.metadata.namespace));
   }
-  const minimum = matches.size < constraint.minDomains ? 0 : Math.min(...matches.values());
-  return {
-    constraint,
-    matches,
-    minimum: Number.isFinite(minimum) ? minimum : 0,
-    selfMatch: constraint.selects.matches(pod.metadata.labels ?? {}) ? 1 : 0,
-  };
+  let minimum = Infinity;
+  for (const count of matches.values()) minimum = Math.min(minimum, count);
+  if (matches.size < constraint.minDomains || minimum === Infinity) minimum = 0;
+  return { constraint, matches, minimum, selfMatch: constraint.selects.matches(pod.metadata.labels ?? {}) ? 1 : 0 };
 }
 
-interface ScoreState {
-  readonly constraint: Constraint;
-  readonly matches: ReadonlyMap<string, number>;
-  /** Rarer domains weigh less: log of their number. */
-  readonly weight: number;
-  /** Nodes without the label take no part. */
-  readonly isRequired: boolean;
-}
-
-function scoreStates(
-  constraints: readonly Constraint[],
-  pod: Pod,
-  nodes: readonly NodeState[],
-  snapshot: Snapshot,
-  isRequired: boolean,
-): ScoreState[] {
-  return constraints.map((constraint) => {
+function scoreStates(set: ConstraintSet, pod: Pod, nodes: readonly NodeState[], snapshot: Snapshot): ScoreState[] {
+  const compared = nodes.filter((node) => isCompared(set, node));
+  return set.constraints.map((constraint) => {
+    const valueOf = ({ node }: NodeState): string | undefined => node?.metadata.labels?.[constraint.key];
     const matches = new Map<string, number>();
-    const wanted = new Set(nodes.map((node) => node.node?.metadata.labels?.[constraint.key]));
-    for (const node of snapshot.nodes()) {
-      const value = node.node?.metadata.labels?.[constraint.key];
-      if (node.node === undefined || value === undefined || !wanted.has(value) || !constraint.counts(node.node))
-        continue;
-      matches.set(value, (matches.get(value) ?? 0) + countMatches(node, constraint, pod.metadata.namespace));
+    if (constraint.key === HOSTNAME) {
+      for (const node of compared) matches.set(node.name, countMatches(node, constraint, pod.metadata.namespace));
+      return { constraint, matches, weight: Math.log(compared.length + 2) };
     }
-    const domains = constraint.key === HOSTNAME ? nodes.length : matches.size;
-    return { constraint, matches, weight: Math.log(domains + 2), isRequired };
+    for (const node of compared) {
+      const value = valueOf(node);
+      if (value !== undefined) matches.set(value, 0);
+    }
+    for (const node of snapshot.nodes()) {
+      const value = valueOf(node);
+      const before = value === undefined ? undefined : matches.get(value);
+      if (value === undefined || before === undefined || node.node === undefined) continue;
+      if (!isCompared(set, node) || !constraint.counts(node.node)) continue;
+      matches.set(value, before + countMatches(node, constraint, pod.metadata.namespace));
+    }
+    return { constraint, matches, weight: Math.log(matches.size + 2) };
   });
-}
-
-function defaultConstraints(pod: Pod, owners: SpreadOwners): Constraint[] {
-  const selector = owners.selectorOf(pod);
-  if (selector === undefined) return [];
-  return SYSTEM_DEFAULTS.map(({ topologyKey, maxSkew }) =>
-    compile({ topologyKey, maxSkew, whenUnsatisfiable: "ScheduleAnyway", labelSelector: selector }, pod),
-  );
 }

@@ -1,25 +1,45 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
+import { NodeTable } from "../columns/node-table.ts";
+import { PodGroups, type PodGroup } from "../columns/pod-groups.ts";
 import { NodeState, uidOf } from "./node-state.ts";
+import { factsOf, type PodFacts } from "./pod-facts.ts";
+import { byZones } from "./zones.ts";
 
 const NONE: readonly Pod[] = [];
+
+/** Where a pod is counted, and as what. */
+interface Placement {
+  readonly state: NodeState;
+  readonly facts: PodFacts;
+  readonly group: PodGroup;
+}
 
 /**
  * Nodes and the pods placed on them. A placement counts from the moment it is decided (`assume`), before the API
  * server confirms it; the confirmation, or `forget`, settles it.
+ *
+ * All is kept twice: by node, for plugins that look at one node at a time, and in columns over all nodes.
  */
 export class ClusterState {
+  readonly table = new NodeTable();
+  readonly groups: PodGroups;
   readonly #nodes = new Map<string, NodeState>();
-  /** Pod uid → node that its pod is counted on. */
-  readonly #placed = new Map<string, string>();
+  /** By pod uid. */
+  readonly #placed = new Map<string, Placement>();
   readonly #assumed = new Set<string>();
   /** Node → pods that room is being made for there, by uid. */
   readonly #nominated = new Map<string, Map<string, Pod>>();
   readonly #nominations = new Map<string, string>();
+  readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
   #list: readonly NodeState[] | undefined;
 
-  /** Nodes whose object is known, in the order in which they came. */
+  constructor() {
+    this.groups = new PodGroups(this);
+  }
+
+  /** Nodes whose object is known, zone after zone in turn. */
   nodes(): readonly NodeState[] {
-    this.#list ??= [...this.#nodes.values()].filter((state) => state.node !== undefined);
+    this.#list ??= byZones([...this.#nodes.values()].filter((state) => state.node !== undefined));
     return this.#list;
   }
 
@@ -30,8 +50,11 @@ export class ClusterState {
 
   setNode(node: Node): void {
     const state = this.#stateOf(node.metadata.name ?? "");
-    if (state.node === undefined) this.#list = undefined;
+    const before = state.node;
     state.node = node;
+    if (before !== undefined && looksTheSame(before, node)) return;
+    this.#list = undefined;
+    this.table.nodeChanged(state.slot, state);
   }
 
   removeNode(name: string): void {
@@ -39,7 +62,24 @@ export class ClusterState {
     if (state === undefined) return;
     state.node = undefined;
     this.#list = undefined;
-    if (state.podCount === 0) this.#nodes.delete(name);
+    if (state.podCount === 0) this.#drop(state);
+    else this.table.nodeChanged(state.slot, state);
+  }
+
+  /** Labels of a namespace: rules about other pods may ask for them. */
+  setNamespace(name: string, labels: Readonly<Record<string, string>>): void {
+    const before = this.#namespaces.get(name);
+    this.#namespaces.set(name, labels);
+    if (before === undefined || !sameRecord(before, labels)) this.groups.namespacesChanged();
+  }
+
+  removeNamespace(name: string): void {
+    if (this.#namespaces.delete(name)) this.groups.namespacesChanged();
+  }
+
+  /** Every namespace is known by its name label at least, which the API server sees to. */
+  namespaceLabels(name: string): Readonly<Record<string, string>> {
+    return this.#namespaces.get(name) ?? { "kubernetes.io/metadata.name": name };
   }
 
   /** Counts a pod on its node, as the API server has it. */
@@ -52,12 +92,13 @@ export class ClusterState {
   removePod(pod: Pod): void {
     const uid = uidOf(pod);
     this.#assumed.delete(uid);
-    const nodeName = this.#placed.get(uid);
-    if (nodeName === undefined) return;
+    const placement = this.#placed.get(uid);
+    if (placement === undefined) return;
     this.#placed.delete(uid);
-    const state = this.#nodes.get(nodeName);
-    state?.removePod(pod);
-    if (state?.node === undefined && state?.podCount === 0) this.#nodes.delete(nodeName);
+    const { state } = placement;
+    state.removePod(pod);
+    this.#uncount(placement);
+    if (state.node === undefined && state.podCount === 0) this.#drop(state);
   }
 
   assume(pod: Pod, nodeName: string): void {
@@ -81,6 +122,7 @@ export class ClusterState {
     let pods = this.#nominated.get(nodeName);
     if (pods === undefined) this.#nominated.set(nodeName, (pods = new Map()));
     pods.set(uidOf(pod), pod);
+    this.#touch(nodeName);
   }
 
   denominate(pod: Pod): void {
@@ -91,11 +133,21 @@ export class ClusterState {
     const pods = this.#nominated.get(nodeName);
     pods?.delete(uid);
     if (pods?.size === 0) this.#nominated.delete(nodeName);
+    this.#touch(nodeName);
   }
 
   nominated(nodeName: string): readonly Pod[] {
     const pods = this.#nominated.get(nodeName);
     return pods === undefined ? NONE : [...pods.values()];
+  }
+
+  get hasNominations(): boolean {
+    return this.#nominations.size > 0;
+  }
+
+  /** Nodes that some pod waits for. */
+  nominatedNodes(): Iterable<string> {
+    return this.#nominated.keys();
   }
 
   nominationOf(pod: Pod): string | undefined {
@@ -104,18 +156,76 @@ export class ClusterState {
 
   #place(pod: Pod, nodeName: string): void {
     const uid = uidOf(pod);
+    const facts = factsOf(pod);
+    const group = this.groups.groupOf(pod);
     const before = this.#placed.get(uid);
-    if (before !== undefined && before !== nodeName) this.#nodes.get(before)?.removePod(pod);
-    this.#placed.set(uid, nodeName);
-    this.#stateOf(nodeName).addPod(pod);
+    if (before !== undefined) {
+      const isSame = before.state.name === nodeName && before.facts === facts && before.group === group;
+      if (isSame) {
+        before.state.addPod(pod, facts); // only the object is another
+        return;
+      }
+      before.state.removePod(pod);
+      this.#uncount(before);
+    }
+    const state = this.#stateOf(nodeName);
+    this.#placed.set(uid, { state, facts, group });
+    state.addPod(pod, facts);
+    this.table.count(state.slot, facts, 1);
+    this.groups.add(group, state.slot);
+    const left = before?.state;
+    if (left !== undefined && left !== state && left.node === undefined && left.podCount === 0) this.#drop(left);
+  }
+
+  #uncount({ state, facts, group }: Placement): void {
+    this.table.count(state.slot, facts, -1);
+    this.groups.remove(group, state.slot);
+  }
+
+  #touch(nodeName: string): void {
+    const state = this.#nodes.get(nodeName);
+    if (state !== undefined) this.table.touch(state.slot);
+  }
+
+  #drop(state: NodeState): void {
+    this.#nodes.delete(state.name);
+    this.table.remove(state.slot);
   }
 
   #stateOf(name: string): NodeState {
     let state = this.#nodes.get(name);
     if (state === undefined) {
       state = new NodeState(name);
+      state.slot = this.table.add(state);
       this.#nodes.set(name, state);
     }
     return state;
   }
+}
+
+/** Whether nothing changed that scheduling looks at; heartbeats do not count. */
+function looksTheSame(a: Node, b: Node): boolean {
+  return (
+    sameRecord(a.metadata.labels, b.metadata.labels) &&
+    sameRecord(a.status?.allocatable, b.status?.allocatable) &&
+    JSON.stringify(a.metadata.annotations) === JSON.stringify(b.metadata.annotations) &&
+    JSON.stringify(a.spec) === JSON.stringify(b.spec) &&
+    JSON.stringify(a.status?.images) === JSON.stringify(b.status?.images) &&
+    JSON.stringify(a.status?.declaredFeatures) === JSON.stringify(b.status?.declaredFeatures)
+  );
+}
+
+function sameRecord(
+  a: Readonly<Record<string, string>> | undefined,
+  b: Readonly<Record<string, string>> | undefined,
+): boolean {
+  if (a === b) return true;
+  if (a === undefined || b === undefined) return false;
+  let count = 0;
+  for (const key in a) {
+    if (a[key] !== b[key]) return false;
+    count++;
+  }
+  for (const _ in b) count--;
+  return count === 0;
 }

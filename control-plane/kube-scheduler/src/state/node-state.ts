@@ -1,19 +1,24 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
-import { amountsOf, podRequests, scoringRequests, type ResourceAmounts } from "./pod-resources.ts";
+import { factsOf, hostPortsOf, type HostPort, type PodFacts } from "./pod-facts.ts";
+import { amountsOf, type ResourceAmounts } from "./pod-resources.ts";
 
-/** `PROTOCOL/ADDRESS/PORT` of a host port. */
-type HostPort = string;
+interface Placed {
+  readonly pod: Pod;
+  readonly facts: PodFacts;
+}
 
 /** One node as plugins see it: the object, the pods on it, and sums over them that are kept up to date. */
 export class NodeState {
   readonly name: string;
+  /** Its number in the columns of the cluster; -1 outside of it. */
+  slot = -1;
   #node: Node | undefined;
   #allocatable: ResourceAmounts = new Map();
-  readonly #pods = new Map<string, Pod>();
+  readonly #pods = new Map<string, Placed>();
   readonly #requested = new Map<string, number>();
   readonly #scored = new Map<string, number>();
-  readonly #hostPorts = new Map<HostPort, number>();
-
+  /** `PROTOCOL/PORT` → address → uses. */
+  #hostPorts: Map<string, Map<string, number>> | undefined;
   #wary = 0;
 
   constructor(name: string) {
@@ -35,7 +40,7 @@ export class NodeState {
   }
 
   get pods(): Iterable<Pod> {
-    return this.#pods.values();
+    return podsOf(this.#pods.values());
   }
 
   get podCount(): number {
@@ -59,73 +64,81 @@ export class NodeState {
   /** A copy to try things on. */
   clone(): NodeState {
     const copy = new NodeState(this.name);
+    copy.slot = this.slot;
     copy.#node = this.#node;
     copy.#allocatable = this.#allocatable;
-    for (const pod of this.#pods.values()) copy.#pods.set(uidOf(pod), pod);
+    for (const [uid, placed] of this.#pods) copy.#pods.set(uid, placed);
     for (const [name, amount] of this.#requested) copy.#requested.set(name, amount);
     for (const [name, amount] of this.#scored) copy.#scored.set(name, amount);
     copy.#wary = this.#wary;
-    for (const [port, uses] of this.#hostPorts) copy.#hostPorts.set(port, uses);
+    if (this.#hostPorts !== undefined) {
+      copy.#hostPorts = new Map();
+      for (const [port, uses] of this.#hostPorts) copy.#hostPorts.set(port, new Map(uses));
+    }
     return copy;
   }
 
   /** Replaces the pod if it is there. */
-  addPod(pod: Pod): void {
+  addPod(pod: Pod, facts: PodFacts = factsOf(pod)): void {
     this.removePod(pod);
-    this.#pods.set(uidOf(pod), pod);
-    this.#count(pod, 1);
+    this.#pods.set(uidOf(pod), { pod, facts });
+    this.#count(pod, facts, 1);
   }
 
   removePod(pod: Pod): void {
-    const known = this.#pods.get(uidOf(pod));
+    const uid = uidOf(pod);
+    const known = this.#pods.get(uid);
     if (known === undefined) return;
-    this.#pods.delete(uidOf(pod));
-    this.#count(known, -1);
+    this.#pods.delete(uid);
+    this.#count(known.pod, known.facts, -1);
   }
 
   /** Whether a host port of `pod` is taken. An address of 0.0.0.0 (or none) clashes with every other. */
   hasPortConflict(pod: Pod): boolean {
-    for (const [protocol, address, port] of hostPortsOf(pod)) {
-      for (const taken of this.#hostPorts.keys()) {
-        const [takenProtocol, takenAddress, takenPort] = taken.split("/");
-        if (takenProtocol !== protocol || takenPort !== port) continue;
-        if (address === "0.0.0.0" || takenAddress === "0.0.0.0" || address === takenAddress) return true;
-      }
+    return this.clashesWith(hostPortsOf(pod));
+  }
+
+  /** Whether one of these ports is taken. */
+  clashesWith(ports: readonly HostPort[]): boolean {
+    for (const { protocol, address, port } of ports) {
+      const taken = this.#hostPorts?.get(`${protocol}/${port}`);
+      if (taken !== undefined && (address === ANY || taken.has(ANY) || taken.has(address))) return true;
     }
     return false;
   }
 
-  #count(pod: Pod, sign: 1 | -1): void {
+  #count(pod: Pod, facts: PodFacts, sign: 1 | -1): void {
     if (pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined)
       this.#wary += sign;
-    for (const [name, amount] of podRequests(pod))
-      this.#requested.set(name, (this.#requested.get(name) ?? 0) + sign * amount);
-    for (const [name, amount] of scoringRequests(pod))
-      this.#scored.set(name, (this.#scored.get(name) ?? 0) + sign * amount);
-    for (const parts of hostPortsOf(pod)) {
-      const key = parts.join("/");
-      const uses = (this.#hostPorts.get(key) ?? 0) + sign;
-      if (uses === 0) this.#hostPorts.delete(key);
-      else this.#hostPorts.set(key, uses);
+    if (this.#pods.size === 0) {
+      // Whatever absurd amounts did to the sums is gone.
+      this.#requested.clear();
+      this.#scored.clear();
+      this.#hostPorts = undefined;
+      return;
     }
+    for (const [name, amount] of facts.requests)
+      this.#requested.set(name, (this.#requested.get(name) ?? 0) + sign * amount);
+    for (const [name, amount] of facts.scored) this.#scored.set(name, (this.#scored.get(name) ?? 0) + sign * amount);
+    for (const port of facts.ports) this.#countPort(port, sign);
+  }
+
+  #countPort({ protocol, address, port }: HostPort, sign: 1 | -1): void {
+    this.#hostPorts ??= new Map();
+    const key = `${protocol}/${port}`;
+    let taken = this.#hostPorts.get(key);
+    if (taken === undefined) this.#hostPorts.set(key, (taken = new Map()));
+    const uses = (taken.get(address) ?? 0) + sign;
+    if (uses === 0) taken.delete(address);
+    else taken.set(address, uses);
+    if (taken.size === 0) this.#hostPorts.delete(key);
   }
 }
 
-export const uidOf = (pod: Pod): string => pod.metadata.uid ?? `${pod.metadata.namespace}/${pod.metadata.name}`;
+const ANY = "0.0.0.0";
 
-function hostPortsOf(pod: Pod): [protocol: string, address: string, port: string][] {
-  const restartable = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === "Always");
-  return [...pod.spec.containers, ...restartable].flatMap((container) =>
-    (container.ports ?? []).flatMap((port): [string, string, string][] =>
-      port.hostPort === undefined || port.hostPort === 0
-        ? []
-        : [
-            [
-              port.protocol ?? "TCP",
-              port.hostIP === undefined || port.hostIP === "" ? "0.0.0.0" : port.hostIP,
-              String(port.hostPort),
-            ],
-          ],
-    ),
-  );
+function* podsOf(placed: Iterable<Placed>): Generator<Pod> {
+  for (const { pod } of placed) yield pod;
 }
+
+export const uidOf = (pod: Pod): string => pod.metadata.uid ?? `${pod.metadata.namespace}/${pod.metadata.name}`;
