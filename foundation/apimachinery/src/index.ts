@@ -71,6 +71,8 @@ export {
   isIpv6Address,
   parseCidr,
   parseIp,
+  parseLegacyCidr,
+  parseLegacyIp,
   type Cidr,
 } from "./validation/addresses.ts";
 export {

@@ -46,7 +46,9 @@ export function decodeAs(
     }
     return fail(error instanceof Error ? error.message : String(error));
   }
-  const strict = strictFaults(schema, decoded.strict, context);
+  // A patched object has no text whose order counts: its members stand by name.
+  const unknown = refuse === undefined || decoded.strict.length < 2 ? decoded.strict : decoded.strict.toSorted();
+  const strict = strictFaults(schema, unknown, context);
   if (strict.length > 0 && validation === "Strict") fail(`strict decoding error: ${strict.join(", ")}`);
   if (validation === "Warn" && context !== undefined) warn(context, strict);
   const { object } = decoded;

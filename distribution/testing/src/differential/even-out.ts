@@ -79,6 +79,9 @@ function evenQuoted(text: string): string {
     );
 }
 
+const isMembers = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** What a value says, whatever its members are called in upper or lower case; undefined for nothing. */
 function substance(value: unknown): unknown {
   if (Array.isArray(value)) {
@@ -87,7 +90,10 @@ function substance(value: unknown): unknown {
   }
   if (value === null || value === "" || value === 0 || value === false) return undefined;
   if (typeof value !== "object") return value;
-  const members = Object.entries(value)
+  // The metadata of a template stands among its members in Go's form.
+  const { metadata, ...others } = value as { readonly metadata?: unknown };
+  const all = isMembers(metadata) ? { ...metadata, ...others } : value;
+  const members = Object.entries(all)
     .map(([key, member]) => [key.toLowerCase(), substance(member)] as const)
     .filter(([, member]) => member !== undefined)
     .toSorted(([a], [b]) => (a < b ? -1 : 1));

@@ -1,4 +1,5 @@
 import type { Draft } from "@coracle/apimachinery";
+import { deleteNow } from "./mutations.ts";
 import { jsonStep, patchStep, type Chapter, type Step } from "./step.ts";
 
 const CONTAINER: Draft = { name: "c", image: "i" };
@@ -225,8 +226,6 @@ function jobOf(template: Draft): Draft {
     completionMode: "Indexed",
     completions: 100_001,
     parallelism: 10_001,
-    maxFailedIndexes: 1,
-    backoffLimitPerIndex: 1,
     template: { ...template, spec: { ...(template["spec"] as Draft), restartPolicy: "Never" } },
   };
 }
@@ -299,6 +298,16 @@ const ODD_OBJECTS: Readonly<Record<string, Odd>> = {
     endpoints: [{ addresses: ["2001:DB8::1"] }],
     ports: [],
   }),
+  "old slice": odd(
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    "discovery.k8s.io/v1",
+    "EndpointSlice",
+    {
+      addressType: "IPv4",
+      endpoints: [{ addresses: ["010.1.1.1"] }],
+      ports: [],
+    },
+  ),
   "slice of names": odd(
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
     "discovery.k8s.io/v1",
@@ -337,7 +346,7 @@ const ODD_OBJECTS: Readonly<Record<string, Odd>> = {
         capacity: { storage: "1Gi" },
         accessModes: ["ReadWriteOnce"],
         persistentVolumeReclaimPolicy: "Recycle",
-        hostPath: { path: "/tmp" },
+        nfs: { server: "s", path: "/tmp" },
         nodeAffinity: { required: { nodeSelectorTerms: [OLD_TERM] } },
       },
     },
@@ -399,8 +408,6 @@ function beta(name: string): Draft {
   return { [`volume.beta.kubernetes.io/${name}`]: "a" };
 }
 
-const NOW = { gracePeriodSeconds: 0 };
-
 /** Made, changed and changed back, each time looked at. */
 function story(name: string, { path, object }: Odd): Chapter {
   const item = `${path}/${(object["metadata"] as Draft)["name"] as string}`;
@@ -412,7 +419,7 @@ function story(name: string, { path, object }: Odd): Chapter {
     jsonStep(`warnings: ${name}, update`, "PUT", item, object),
     patchStep(`warnings: ${name}, merge`, "merge", item, { spec: { paused: true, suspend: true, minReadySeconds: 1 } }),
     patchStep(`warnings: ${name}, apply`, "apply", `${item}?fieldManager=a&force=true`, object),
-    jsonStep("warnings: delete", "DELETE", item, NOW, { isSetUp: true }),
+    jsonStep("warnings: delete", "DELETE", item, deleteNow(), { isSetUp: true }),
   ];
 }
 
@@ -429,6 +436,26 @@ export function warnings(): Chapter {
       core("podtemplates", "PodTemplate", { template: { metadata: { annotations }, spec: podSpec(spec) } }),
     ),
   ]);
+  const many = jsonStep(
+    "warnings: too many indexes",
+    "POST",
+    "/apis/batch/v1/namespaces/default/jobs",
+    odd("", "batch/v1", "Job", {
+      spec: { ...jobOf({ spec: podSpec({}) }), backoffLimitPerIndex: 1, maxFailedIndexes: 100_002 },
+    }).object,
+  );
+  const mounted = jsonStep(
+    "warnings: mount options",
+    "POST",
+    "/api/v1/persistentvolumes",
+    odd(
+      "",
+      "v1",
+      "PersistentVolume",
+      { spec: { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], hostPath: { path: "/tmp" } } },
+      { annotations: beta("mount-options") },
+    ).object,
+  );
   const names = WORKLOADS.flatMap(([path, apiVersion, kind, wrap]) =>
     story(
       `${kind} with a long name`,
@@ -454,11 +481,13 @@ export function warnings(): Chapter {
   return [
     ...pods,
     ...names,
+    many,
+    mounted,
     ...Object.entries(ODD_OBJECTS).flatMap(([name, object]) => story(name, object)),
     ...statuses.flatMap(([name, { path, object }, status]) => [
       jsonStep("warnings: create", "POST", path, object, { isSetUp: true }),
       patchStep(`warnings: status of ${name}`, "merge", `${path}/odd/status`, { status }),
-      jsonStep("warnings: delete", "DELETE", `${path}/odd`, NOW, { isSetUp: true }),
+      jsonStep("warnings: delete", "DELETE", `${path}/odd`, deleteNow(), { isSetUp: true }),
     ]),
   ];
 }

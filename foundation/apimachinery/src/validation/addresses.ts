@@ -58,6 +58,19 @@ export function parseIp(text: string): { readonly family: 4 | 6; readonly value:
   return { family: 6, value: groups.reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n) };
 }
 
+/** As fields take it that are older than today's grammar: octets may have leading zeros, that say nothing. */
+export function parseLegacyIp(text: string): { readonly family: 4 | 6; readonly value: bigint } | undefined {
+  return parseIp(text) ?? (text.includes(".") ? parseIp(withoutZeros(text)) : undefined);
+}
+
+/** A block with such an address; its prefix may have leading zeros, too. */
+export function parseLegacyCidr(text: string): Cidr | undefined {
+  const at = text.lastIndexOf("/");
+  return parseCidr(text) ?? parseCidr(withoutZeros(text.slice(0, at)) + text.slice(at).replace(/^\/0+(?=\d)/, "/"));
+}
+
+const withoutZeros = (address: string): string => address.replaceAll(/(?<=^|[:.])0+(?=\d+\.)|(?<=\.)0+(?=\d+$)/g, "");
+
 function ipv4Number(text: string): number {
   return text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 }

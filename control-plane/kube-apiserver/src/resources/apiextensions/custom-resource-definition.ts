@@ -100,7 +100,11 @@ export const customResourceDefinition: ResourceDefinition = {
       const { rules, validateDefinitionUpdate } = loaded();
       return validateDefinitionUpdate(as<CustomResourceDefinition>(object), as<CustomResourceDefinition>(old), rules);
     },
-    warnings: (object) => loaded().unknownFormats(as<CustomResourceDefinition>(object)),
+    warnings: (object, old) => {
+      const { unknownFormats } = loaded();
+      const known = new Set(unknownFormats(as<CustomResourceDefinition>(old)));
+      return unknownFormats(as<CustomResourceDefinition>(object)).filter((text) => !known.has(text));
+    },
   },
   subresources: {
     status: {

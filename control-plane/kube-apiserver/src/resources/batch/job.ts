@@ -111,7 +111,8 @@ export const job: ResourceDefinition = {
       isObject(draft.metadata) &&
       Object.keys(objectIn(draft.metadata, "labels") ?? {}).length === 0
     )
-      draft.metadata["labels"] = { ...labels };
+      // The same object: as upstream's, they get what is added to the template's at creation, too.
+      draft.metadata["labels"] = labels;
   },
   prepareForCreate(draft) {
     clearStatus(draft);

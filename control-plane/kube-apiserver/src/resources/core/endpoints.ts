@@ -1,6 +1,5 @@
 import type { EndpointAddress, Endpoints } from "@coracle/api/core/v1";
-import { isIP } from "node:net";
-import { invalidValue, required, type FieldError } from "@coracle/apimachinery";
+import { invalidValue, parseLegacyIp, required, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { pushInvalid, requiredOneOf } from "../validation/field-values.ts";
@@ -8,21 +7,25 @@ import { dns1123Label, dns1123Subdomain, portNumber } from "../validation/names.
 import { objectsIn, setDefaultText } from "../validation/pod-defaults.ts";
 import { validateIp } from "../validation/pod-dns.ts";
 
+const LINK_LOCAL_MULTICAST = 0xe00000n; // 224.0.0
+
 /** Addresses that no endpoint may have: unspecified, loopback, link-local. */
 export function validateNonSpecialIp(errors: FieldError[], path: string, ip: string): void {
-  const family = isIP(ip);
-  if (family === 0) {
+  const parsed = parseLegacyIp(ip);
+  if (parsed === undefined) {
     errors.push(invalidValue(path, ip, "must be a valid IP address"));
     return;
   }
-  const lower = ip.toLowerCase();
-  if (ip === "0.0.0.0" || lower === "::") errors.push(invalidValue(path, ip, `may not be unspecified (${ip})`));
-  if (ip.startsWith("127.") || lower === "::1")
-    errors.push(invalidValue(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)"));
-  if (ip.startsWith("169.254.") || /^fe[89ab]/.test(lower))
-    errors.push(invalidValue(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"));
-  if (ip.startsWith("224.0.0.") || lower.startsWith("ff02"))
-    errors.push(invalidValue(path, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"));
+  const { value } = parsed;
+  const isV4 = parsed.family === 4 || value >> 32n === 0xffffn;
+  const refuse = (why: string): void => void errors.push(invalidValue(path, ip, why));
+  const v4 = value & 0xffffffffn;
+  if (isV4 ? v4 === 0n : value === 0n) refuse(`may not be unspecified (${ip})`);
+  if (isV4 ? v4 >> 24n === 127n : value === 1n) refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  if (isV4 ? v4 >> 16n === 0xa9fen : value >> 118n === 0x3fan)
+    refuse("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  if (isV4 ? v4 >> 8n === LINK_LOCAL_MULTICAST : ((value >> 112n) & 0xff0fn) === 0xff02n)
+    refuse("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
 }
 
 function validateAddress(errors: FieldError[], path: string, address: Decoded<EndpointAddress>): void {

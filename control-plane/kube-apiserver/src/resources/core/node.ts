@@ -1,5 +1,12 @@
 import type { Node } from "@coracle/api/core/v1";
-import { duplicate, equalJson, forbiddenField, invalidValue, isCidr, type FieldError } from "@coracle/apimachinery";
+import {
+  duplicate,
+  equalJson,
+  forbiddenField,
+  invalidValue,
+  parseLegacyCidr,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { pushInvalid } from "../validation/field-values.ts";
@@ -34,7 +41,7 @@ function validateTaints(errors: FieldError[], object: ApiObject): void {
 function validateCidrs(errors: FieldError[], object: ApiObject): void {
   const cidrs = as<Node>(object).spec?.podCIDRs ?? [];
   cidrs.forEach((cidr, i) => {
-    if (isCidr(cidr).length > 0)
+    if (parseLegacyCidr(cidr) === undefined)
       errors.push(
         invalidValue(`spec.podCIDRs[${i}]`, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
       );

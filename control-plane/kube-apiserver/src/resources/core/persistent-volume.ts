@@ -119,8 +119,30 @@ function validate(object: ApiObject): FieldError[] {
   if (text(spec.storageClassName) !== "")
     pushInvalid(errors, "spec.storageClassName", spec.storageClassName, dns1123Subdomain(text(spec.storageClassName)));
   if (spec.volumeMode !== undefined) oneOf(errors, "spec.volumeMode", spec.volumeMode, VOLUME_MODES);
+  const annotations = as<PersistentVolume>(object).metadata?.annotations;
+  if (annotations?.[MOUNT_OPTIONS] !== undefined && !MOUNTED_WITH_OPTIONS.some((source) => spec[source] !== undefined))
+    errors.push(
+      forbiddenField(`metadata.annotations.${MOUNT_OPTIONS}`, "may not specify mount options for this volume type"),
+    );
   return errors;
 }
+
+const MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options";
+const MOUNTED_WITH_OPTIONS = [
+  "gcePersistentDisk",
+  "awsElasticBlockStore",
+  "glusterfs",
+  "nfs",
+  "rbd",
+  "quobyte",
+  "iscsi",
+  "cinder",
+  "cephfs",
+  "azureFile",
+  "vsphereVolume",
+  "azureDisk",
+  "photonPersistentDisk",
+] as const;
 
 const STABLE_KEYS: Readonly<Record<string, string>> = {
   "beta.kubernetes.io/arch": "kubernetes.io/arch",

@@ -1,5 +1,12 @@
 import type { Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus } from "@coracle/api/core/v1";
-import { duplicate, forbiddenField, invalidValue, parseIp, type Draft, type FieldError } from "@coracle/apimachinery";
+import {
+  duplicate,
+  forbiddenField,
+  invalidValue,
+  parseLegacyIp,
+  type Draft,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { ApiDraft, ApiObject } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { pushInvalid } from "../validation/field-values.ts";
@@ -138,10 +145,10 @@ function validateIps(
   value: unknown,
 ): void {
   for (const [i, ip] of ips.entries())
-    if (parseIp(ip) === undefined && !before.includes(ip))
+    if (parseLegacyIp(ip) === undefined && !before.includes(ip))
       errors.push(invalidValue(`${path}[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
   if (ips.length < 2) return;
-  const families = new Set(ips.map((ip) => parseIp(ip)?.family));
+  const families = new Set(ips.map((ip) => parseLegacyIp(ip)?.family));
   if (ips.length > 2 || families.size < 2)
     errors.push(invalidValue(path, value as never, "may specify no more than one IP for each IP family"));
 }

@@ -182,6 +182,8 @@ export const pod: ResourceDefinition = {
     setDefault(spec, "enableServiceLinks", true);
     defaultPodSpec(spec);
     defaultRequests(spec);
+    // Of templates it stays as it is.
+    if ((spec["terminationGracePeriodSeconds"] as number) < 0) spec["terminationGracePeriodSeconds"] = 1;
   },
   prepareForCreate,
   validate,

@@ -4,7 +4,7 @@ import {
   forbiddenField,
   invalidValue,
   notSupported,
-  parseIp,
+  parseLegacyIp,
   required,
   type FieldError,
 } from "@coracle/apimachinery";
@@ -25,7 +25,7 @@ function validateIps(errors: FieldError[], spec: Spec, before: readonly string[]
     if (i === 0 && ip === "None") {
       if (ips.length === 1) continue;
       errors.push(invalidValue(CLUSTER_IPS, ips, "'None' must be the first and only value"));
-    } else if (parseIp(ip) !== undefined || before.includes(ip)) continue;
+    } else if (parseLegacyIp(ip) !== undefined || before.includes(ip)) continue;
     else
       errors.push(
         invalidValue(`${CLUSTER_IPS}[${i}]`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
@@ -59,7 +59,7 @@ export function checkClusterIpFields(spec: Spec, old: Spec | undefined): FieldEr
     errors.push(notSupported("spec.ipFamilyPolicy", spec.ipFamilyPolicy, policies));
 
   if (!validateIps(errors, spec, old?.clusterIPs ?? [])) return errors;
-  const kinds = ips.map((ip) => parseIp(ip)?.family);
+  const kinds = ips.map((ip) => parseLegacyIp(ip)?.family);
   if (ips.length > 1 && !(kinds.includes(4) && kinds.includes(6)))
     errors.push(invalidValue(CLUSTER_IPS, ips, "may specify no more than one IP for each IP family"));
   if (isHeadlessSpec(spec)) return errors;

@@ -3,7 +3,7 @@ import {
   duplicate,
   forbiddenField,
   invalidValue,
-  isCidr,
+  parseLegacyCidr,
   notSupported,
   required,
   type Draft,
@@ -52,7 +52,10 @@ function defaults(draft: ApiDraft): void {
   if (isExternal(spec)) setDefaultText(spec, "externalTrafficPolicy", "Cluster");
   if (spec["type"] !== "ExternalName" && TYPES.includes(spec["type"] as string))
     setDefaultText(spec, "internalTrafficPolicy", "Cluster");
-  if (spec["type"] === "LoadBalancer") setDefault(spec, "allocateLoadBalancerNodePorts", true);
+  if (spec["type"] !== "LoadBalancer") return;
+  setDefault(spec, "allocateLoadBalancerNodePorts", true);
+  for (const address of objectsIn(objectIn(objectIn(draft, "status"), "loadBalancer"), "ingress"))
+    if (text(address["ip"] as string | undefined) !== "") setDefault(address, "ipMode", "VIP");
 }
 
 function validatePorts(errors: FieldError[], spec: Decoded<ServiceSpec>): void {
@@ -137,7 +140,7 @@ function validateLoadBalancer(errors: FieldError[], spec: Decoded<ServiceSpec>):
   if (ranges.length > 0 && spec.type !== "LoadBalancer")
     errors.push(forbiddenField("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'"));
   ranges.forEach((range, i) => {
-    if (isCidr(range.trim()).length > 0)
+    if (parseLegacyCidr(range.trim()) === undefined)
       errors.push(
         invalidValue(
           `spec.LoadBalancerSourceRanges[${i}]`,

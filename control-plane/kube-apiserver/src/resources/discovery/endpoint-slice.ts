@@ -1,10 +1,12 @@
 import type { Endpoint, EndpointSlice } from "@coracle/api/discovery/v1";
-import { isIPv4, isIPv6 } from "node:net";
 import {
   duplicate,
   equalJson,
+  formatIp,
   invalidValue,
   notSupported,
+  parseIp,
+  parseLegacyIp,
   required,
   tooMany,
   type FieldError,
@@ -19,6 +21,20 @@ import { validateNonSpecialIp } from "../core/endpoints.ts";
 
 const TYPES = ["FQDN", "IPv4", "IPv6"];
 
+const NO_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
+const oldAddressProblem = (address: string): string | undefined =>
+  parseLegacyIp(address) === undefined ? NO_IP : undefined;
+
+/** Addresses of version 6 came later, and are taken in one form alone. */
+function strictAddressProblem(address: string): string | undefined {
+  const ip = parseIp(address);
+  if (ip === undefined) return parseLegacyIp(address) === undefined ? NO_IP : "must not have leading 0s";
+  const canonical = formatIp(ip.family, ip.value);
+  if (ip.family === 6 && !canonical.includes(":")) return "must not be an IPv4-mapped IPv6 address";
+  return canonical === address ? undefined : `must be in canonical form (${JSON.stringify(canonical)})`;
+}
+
 function validateEndpoint(errors: FieldError[], path: string, endpoint: Decoded<Endpoint>, type: string): void {
   const addresses = endpoint.addresses ?? [];
   if (addresses.length === 0) errors.push(required(`${path}.addresses`, "must contain at least 1 address"));
@@ -27,11 +43,12 @@ function validateEndpoint(errors: FieldError[], path: string, endpoint: Decoded<
     const at = `${path}.addresses[${i}]`;
     if (type === "FQDN") pushInvalid(errors, at, address, dns1123Subdomain(address));
     else if (type === "IPv4" || type === "IPv6") {
-      if (!isIPv4(address) && !isIPv6(address)) {
-        errors.push(invalidValue(at, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+      const problem = type === "IPv4" ? oldAddressProblem(address) : strictAddressProblem(address);
+      if (problem !== undefined) {
+        errors.push(invalidValue(at, address, problem));
         return;
       }
-      if ((type === "IPv4") !== isIPv4(address))
+      if (parseLegacyIp(address)?.family !== (type === "IPv4" ? 4 : 6))
         errors.push(invalidValue(`${path}.addresses`, address, `must be an ${type} address`));
       validateNonSpecialIp(errors, at, address);
     }

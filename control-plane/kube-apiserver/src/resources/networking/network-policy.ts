@@ -1,5 +1,11 @@
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "@coracle/api/networking/v1";
-import { forbiddenField, invalidValue, isCidr, parseCidr, required, type FieldError } from "@coracle/apimachinery";
+import {
+  forbiddenField,
+  invalidValue,
+  parseLegacyCidr,
+  required,
+  type FieldError,
+} from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, portNumberOrName } from "../validation/field-values.ts";
@@ -39,11 +45,11 @@ function validatePeer(errors: FieldError[], path: string, peer: Decoded<NetworkP
     count++;
     const cidr = text(block.cidr);
     if (cidr === "") errors.push(required(`${path}.ipBlock.cidr`));
-    else if (isCidr(cidr).length > 0) errors.push(invalidValue(`${path}.ipBlock.cidr`, cidr, CIDR_DETAIL));
+    else if (parseLegacyCidr(cidr) === undefined) errors.push(invalidValue(`${path}.ipBlock.cidr`, cidr, CIDR_DETAIL));
     else
       block.except?.forEach((except, i) => {
         const at = `${path}.ipBlock.except[${i}]`;
-        if (isCidr(except).length > 0) errors.push(invalidValue(at, except, CIDR_DETAIL));
+        if (parseLegacyCidr(except) === undefined) errors.push(invalidValue(at, except, CIDR_DETAIL));
         else if (!isWithin(except, cidr)) errors.push(invalidValue(at, except, "must be a strict subset of `cidr`"));
       });
   }
@@ -52,22 +58,12 @@ function validatePeer(errors: FieldError[], path: string, peer: Decoded<NetworkP
 
 /** Whether the first range lies within the second and is smaller. */
 function isWithin(inner: string, outer: string): boolean {
-  const small = parseCidr(inner);
-  const large = parseCidr(outer);
+  const small = parseLegacyCidr(inner);
+  const large = parseLegacyCidr(outer);
   if (small === undefined || large === undefined) return false;
-  const bits = outer.includes(":") ? 128 : 32;
-  const prefix = (cidr: string): number => Number(cidr.slice(cidr.indexOf("/") + 1));
-  if (prefix(inner) <= prefix(outer) || inner.includes(":") !== outer.includes(":")) return false;
-  const shift = BigInt(bits - prefix(outer));
-  return network(inner) >> shift === network(outer) >> shift;
-}
-function network(cidr: string): bigint {
-  const address = cidr.slice(0, cidr.indexOf("/"));
-  const parsed = parseCidr(`${address}/${address.includes(":") ? 128 : 32}`) as unknown as
-    | Readonly<Record<string, unknown>>
-    | undefined;
-  const value = Object.values(parsed ?? {}).find((v) => typeof v === "bigint");
-  return typeof value === "bigint" ? value : 0n;
+  if (small.family !== large.family || small.prefixLength <= large.prefixLength) return false;
+  const shift = BigInt((large.family === 4 ? 32 : 128) - large.prefixLength);
+  return small.network >> shift === large.network >> shift;
 }
 
 function validate(object: ApiObject): FieldError[] {

@@ -16,6 +16,9 @@ import { defaultPodTemplate, objectIn, objectsIn, setDefault, setDefaultText } f
 import { validatePodTemplateSpec } from "./pod-spec.ts";
 
 const MAX_PARALLEL_INDEXED = 100_000;
+const MAX_FAILED_INDEXES = 100_000;
+const MANY_COMPLETIONS = 100_000;
+const MAX_OF_MANY = 10_000;
 
 /** Defaults of a job's spec, in a job and in a CronJob's template. `isJob` sets what only stored jobs have. */
 export function defaultJobSpec(spec: Draft, isJob: boolean): void {
@@ -158,6 +161,26 @@ function validateIndexed(errors: FieldError[], path: string, spec: Decoded<JobSp
         `must be less than or equal to ${MAX_PARALLEL_INDEXED} when completion mode is Indexed`,
       ),
     );
+  validateFailedIndexes(errors, path, spec);
+}
+
+/** How many indexes may fail: fewer when there are many, so that the status can name them. */
+function validateFailedIndexes(errors: FieldError[], path: string, spec: Decoded<JobSpec>): void {
+  const { completions, maxFailedIndexes: most, parallelism } = spec;
+  const atMost = (field: string, value: number | undefined, limit: number, why: string): void => {
+    if (value !== undefined && value > limit)
+      errors.push(invalidValue(`${path}.${field}`, value, `must be less than or equal to ${why}`));
+  };
+  if (completions !== undefined) atMost("maxFailedIndexes", most, completions, "completions");
+  atMost("maxFailedIndexes", most, MAX_FAILED_INDEXES, String(MAX_FAILED_INDEXES));
+  if ((completions ?? 0) <= MANY_COMPLETIONS || spec.backoffLimitPerIndex === undefined) return;
+  if (most === undefined)
+    errors.push(
+      required(`${path}.maxFailedIndexes`, `must be specified when completions is above ${MANY_COMPLETIONS}`),
+    );
+  const why = `${MAX_OF_MANY} when completions are above ${MANY_COMPLETIONS} and used with backoff limit per index`;
+  atMost("parallelism", parallelism, MAX_OF_MANY, why);
+  atMost("maxFailedIndexes", most, MAX_OF_MANY, why);
 }
 
 /** What a job and a CronJob's template share. */
@@ -188,6 +211,8 @@ export function validateJobSpec(errors: FieldError[], path: string, spec: Decode
     errors.push(
       invalidValue(`${path}.backoffLimitPerIndex`, spec.backoffLimitPerIndex, "requires indexed completion mode"),
     );
+  if (spec.maxFailedIndexes !== undefined && spec.completionMode !== "Indexed")
+    errors.push(invalidValue(`${path}.maxFailedIndexes`, spec.maxFailedIndexes, "requires indexed completion mode"));
   validatePolicies(errors, path, spec);
   validatePodTemplateSpec(errors, `${path}.template`, spec.template);
   const restart = text(spec.template?.spec?.restartPolicy);

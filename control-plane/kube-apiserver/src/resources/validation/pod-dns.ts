@@ -1,13 +1,12 @@
 import type { HostAlias, PodSpec } from "@coracle/api/core/v1";
-import { isIP } from "node:net";
-import { invalidValue, required, type FieldError } from "@coracle/apimachinery";
+import { invalidValue, parseLegacyIp, required, type FieldError } from "@coracle/apimachinery";
 import { text, type Decoded } from "./decoded.ts";
 import { pushInvalid, requiredOneOf } from "./field-values.ts";
 import { dns1123Subdomain, dns1123SubdomainWithUnderscore } from "./names.ts";
 
-/** An IP address in textual form. */
+/** An IP address in textual form, as old fields take it. */
 export function validateIp(errors: FieldError[], path: string, value: string): void {
-  if (isIP(value) === 0)
+  if (parseLegacyIp(value) === undefined)
     errors.push(invalidValue(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
 }
 

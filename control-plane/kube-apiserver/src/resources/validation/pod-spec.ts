@@ -104,9 +104,6 @@ export function validatePodSpec(errors: FieldError[], path: string, spec: Decode
   validateDnsPolicy(errors, `${path}.dnsPolicy`, spec.dnsPolicy);
   validateLabels(errors, `${path}.nodeSelector`, spec.nodeSelector);
   validatePodSecurityContext(errors, `${path}.securityContext`, spec);
-  spec.imagePullSecrets?.forEach((secret, i) => {
-    if (text(secret.name) === "") errors.push(required(`${path}.imagePullSecrets[${i}].name`));
-  });
   validateAffinity(errors, `${path}.affinity`, spec.affinity);
   validateDnsConfig(errors, `${path}.dnsConfig`, spec);
   validateGates(errors, path, spec);

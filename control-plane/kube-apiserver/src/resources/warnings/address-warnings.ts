@@ -1,14 +1,11 @@
-import { formatIp, parseCidr, parseIp } from "@coracle/apimachinery";
+import { formatIp, parseCidr, parseIp, parseLegacyCidr, parseLegacyIp } from "@coracle/apimachinery";
 
 const quoted = (value: string): string => JSON.stringify(value);
-
-/** Octets with leading zeros, as old fields take them. */
-const withoutZeros = (value: string): string => value.replaceAll(/(?<=^|[.:/])0+(?=\d)/g, "");
 
 /** What to say of an address that is not written as it should be. */
 export function warningsForIp(path: string, value: string): string[] {
   const asWritten = parseIp(value);
-  const ip = asWritten ?? (value.includes(":") ? undefined : parseIp(withoutZeros(value)));
+  const ip = asWritten ?? parseLegacyIp(value);
   if (ip === undefined) return [];
   const canonical = formatIp(ip.family, ip.value);
   if (asWritten === undefined || (ip.family === 6 && !canonical.includes(":")))
@@ -23,7 +20,7 @@ export function warningsForIp(path: string, value: string): string[] {
 /** The same of a block of addresses, which may name more than its network, too. */
 export function warningsForCidr(path: string, value: string): string[] {
   const asWritten = parseCidr(value);
-  const cidr = asWritten ?? (value.includes(":") ? undefined : parseCidr(withoutZeros(value)));
+  const cidr = asWritten ?? parseLegacyCidr(value);
   if (cidr === undefined) return [];
   const isMapped = cidr.family === 6 && cidr.address >> 32n === 0xffffn;
   const length = isMapped ? cidr.prefixLength - 96 : cidr.prefixLength;
