@@ -7,6 +7,7 @@ import { benchHostile } from "./api/hostile-bench.ts";
 import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
+import { benchSchedulerCore, measureSchedulerMemory } from "./scheduler/core-bench.ts";
 import { benchStore } from "./store/store-bench.ts";
 import type { BenchOptions } from "./options.ts";
 
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   crd: benchCrd,
   hostile: benchHostile,
   store: benchStore,
+  scheduler: (options) => Promise.resolve(benchSchedulerCore(options)),
 };
 
 const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--only TEXT] [--coracle FILE]
@@ -51,6 +53,12 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
   }
   const peer = etcd === undefined ? undefined : { kubeApiserver: kubeApiserver ?? "", etcd };
   return { bench, options: { runs, coracle: values.coracle, peer, only: values.only } };
+}
+
+// A process of its own that the benchmark of the scheduler starts.
+if (process.argv[2] === "scheduler-memory") {
+  measureSchedulerMemory();
+  process.exit(0);
 }
 
 let parsed;
