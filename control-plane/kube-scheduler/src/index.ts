@@ -11,7 +11,3 @@ export { createDefaultPreemption } from "./plugins/default-preemption.ts";
 export { defaultPlugins } from "./plugins/index.ts";
 export { schedulePod } from "./cycle/schedule-pod.ts";
 export { ClusterState } from "./state/cluster-state.ts";
-export { schedulePod, type Decision, type ScheduleDeps } from "./cycle/schedule-pod.ts";
-export { defaultPlugins } from "./plugins/index.ts";
-export { createDefaultPreemption } from "./plugins/default-preemption.ts";
-export { ClusterState } from "./state/cluster-state.ts";
