@@ -4,7 +4,7 @@ export { GrpcChannel, type ChannelTls } from "./grpc/grpc-channel.ts";
 export { GrpcError, grpcCode } from "./grpc/grpc-error.ts";
 export { openEmbeddedStore } from "./engine/embedded-store.ts";
 export { createMemoryStore } from "./engine/memory-store.ts";
-export { parseEtcdFlags, type EtcdFlags } from "./server/flags.ts";
+export { parseEtcdFlags, readEtcdFlags, type EtcdFlags } from "./server/flags.ts";
 export { runEtcd } from "./server/run-etcd.ts";
 export { startEtcdServer, type EtcdServer, type EtcdServerOptions } from "./server/etcd-server.ts";
 export { createRemoteStore, type RemoteStoreOptions } from "./remote/remote-store.ts";

@@ -5,6 +5,7 @@ import { StoreError } from "../store/store.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { checkLmdbFile } from "./lmdb-file.ts";
 import { LmdbJournal } from "./lmdb-journal.ts";
+import type { TxnLimits } from "../mvcc/txn-rules.ts";
 import type { Engine } from "./engine.ts";
 import { MvccStore } from "./mvcc-store.ts";
 
@@ -21,6 +22,8 @@ export async function openEmbeddedStore(options: {
   readonly isSynced?: boolean | undefined;
   /** After so many changes the index is saved, if that is a good part of what there is. */
   readonly indexedAfter?: number | undefined;
+  /** Undefined: as etcd does by default. */
+  readonly limits?: TxnLimits | undefined;
 }): Promise<Engine> {
   const { dataDir, clock, random } = options;
   const log = options.logger.child({ component: "store" });
@@ -45,6 +48,7 @@ export async function openEmbeddedStore(options: {
       random,
       initial,
       indexedAfter: options.indexedAfter,
+      limits: options.limits,
       closed: () => owned[Symbol.asyncDispose](),
     });
   } catch (error) {

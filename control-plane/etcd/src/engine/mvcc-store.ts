@@ -2,6 +2,7 @@ import { systemRandom, type Clock, type Random } from "@coracle/base";
 import { LeaseTable, type LeaseRecord } from "../lease/lease-table.ts";
 import { Mvcc, leaseNotFoundError } from "../mvcc/mvcc.ts";
 import type { KeyIndex, KeyRecord, Version } from "../mvcc/key-index.ts";
+import type { TxnLimits } from "../mvcc/txn-rules.ts";
 import { fromByteKey, type ByteKey } from "../mvcc/key-range.ts";
 import {
   StoreError,
@@ -108,6 +109,7 @@ export class MvccStore implements Engine {
     readonly random?: Random | undefined;
     readonly initial?: InitialState | undefined;
     readonly indexedAfter?: number | undefined;
+    readonly limits?: TxnLimits | undefined;
     /** Called at the end, when nothing is under way any more. */
     readonly closed?: (() => Promise<void>) | undefined;
   }) {
@@ -118,13 +120,14 @@ export class MvccStore implements Engine {
     this.#clock = clock;
     this.#indexedAfter = options.indexedAfter ?? INDEXED_AFTER;
     // As etcd, an empty store is at revision 1.
-    this.#mvcc = new Mvcc((version) => this.#load(version), {
+    const start = {
       revision: initial?.revision ?? 1,
       compacted: initial?.compacted ?? 0,
       index: initial?.index,
       layered: initial?.layered,
       readLog: journal.rows?.bind(journal),
-    });
+    };
+    this.#mvcc = new Mvcc((version) => this.#load(version), start, options.limits);
     this.#hub = new WatchHub(this.#mvcc);
     this.#leases = new LeaseTable(clock, (lease) => this.#expire(lease));
     if (initial !== undefined) this.#restore(initial, clock);

@@ -16,7 +16,7 @@ import { History } from "./history.ts";
 import { KeyIndex, visibleAt, type KeyRecord, type Version } from "./key-index.ts";
 import type { PackedRows } from "./packed-rows.ts";
 import { fromByteKey, toByteKey, toKeyRange, type ByteKey } from "./key-range.ts";
-import { chooseBranch, checkTxn } from "./txn-rules.ts";
+import { chooseBranch, checkTxn, type TxnLimits } from "./txn-rules.ts";
 import type { LogRow } from "./version-row.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -59,11 +59,13 @@ export class Mvcc {
   /** What the next compaction has to look at, beside the history. */
   #layered: Set<KeyRecord>;
   readonly #load: ValueLoader;
+  readonly #limits: TxnLimits | undefined;
   #head: Revision;
   #committed: Revision;
   #compacted: Revision;
 
-  constructor(load: ValueLoader, start: MvccStart) {
+  constructor(load: ValueLoader, start: MvccStart, limits?: TxnLimits) {
+    this.#limits = limits;
     this.#load = load;
     this.#index = start.index ?? new KeyIndex();
     this.#layered = new Set(start.layered);
@@ -126,7 +128,7 @@ export class Mvcc {
 
   /** Runs a transaction on top of all before it. Throws, and changes nothing, when it is not allowed. */
   evaluate(request: TxnRequest, leaseExists: (lease: LeaseId) => boolean): Evaluation {
-    checkTxn(request);
+    checkTxn(request, this.#limits);
     const succeeded = chooseBranch(request.compare, this);
     const ops = succeeded ? request.success : (request.failure ?? []);
     const chosen = ops.map((op) => this.#choose(op));

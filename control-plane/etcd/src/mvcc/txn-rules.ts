@@ -2,33 +2,40 @@ import { StoreError, type Compare, type Op, type TxnRequest } from "../store/sto
 import type { Version } from "./key-index.ts";
 import { inRange, toByteKey, toKeyRange, type KeyRange } from "./key-range.ts";
 
+/** How much one transaction may ask for. */
+export interface TxnLimits {
+  readonly maxRequestBytes: number;
+  /** Compares, and operations of each branch. */
+  readonly maxTxnOps: number;
+}
+
 /** etcd's defaults for `--max-request-bytes` and `--max-txn-ops`. */
-const MAX_REQUEST_BYTES = 1.5 * 1024 * 1024;
-const MAX_OPS = 128;
+const DEFAULT_TXN_LIMITS: TxnLimits = { maxRequestBytes: 1.5 * 1024 * 1024, maxTxnOps: 128 };
 const DEEPEST = 20;
 
 /** Fails as etcd does for a transaction that is wrong in itself, whatever the store holds. */
-export function checkTxn(request: TxnRequest, depth = 0): void {
+export function checkTxn(request: TxnRequest, limits: TxnLimits = DEFAULT_TXN_LIMITS, depth = 0): void {
   const { compare, success, failure = [] } = request;
-  if (compare.length > MAX_OPS || success.length > MAX_OPS || failure.length > MAX_OPS || depth > DEEPEST) {
+  const most = Math.max(compare.length, success.length, failure.length);
+  if (most > limits.maxTxnOps || depth > DEEPEST) {
     throw new StoreError("invalidRequest", "etcdserver: too many operations in txn request");
   }
   for (const { key } of compare) requireKey(key);
-  checkOps(success, depth);
-  if (failure.length > 0) checkOps(failure, depth);
+  checkOps(success, limits, depth);
+  if (failure.length > 0) checkOps(failure, limits, depth);
 }
 
-function checkOps(ops: readonly Op[], depth: number): void {
+function checkOps(ops: readonly Op[], limits: TxnLimits, depth: number): void {
   let bytes = 0;
   for (const op of ops) {
     if (op.type === "txn") {
-      checkTxn(op, depth + 1);
+      checkTxn(op, limits, depth + 1);
       continue;
     }
     requireKey(op.key);
     if (op.type === "put") bytes += op.key.length + op.value.length;
   }
-  if (bytes > MAX_REQUEST_BYTES) throw new StoreError("tooLarge", "etcdserver: request is too large");
+  if (bytes > limits.maxRequestBytes) throw new StoreError("tooLarge", "etcdserver: request is too large");
   if (ops.length > 1) checkNoKeyChangesTwice(ops);
 }
 

@@ -1,8 +1,10 @@
 import { flag, parseFlags, UsageError, type FlagValues } from "@coracle/base";
 import { parseAutoCompaction } from "../compactor/auto-compaction.ts";
+import { configFileArguments } from "./config-file.ts";
 import { checkMemberFlags, MEMBER_FLAGS } from "./member-flags.ts";
 
 const FLAGS = {
+  configFile: flag.string("config-file", ""),
   name: flag.string("name", "default"),
   dataDir: flag.string("data-dir", ""),
   listenClientUrls: flag.list("listen-client-urls", ["http://localhost:2379"]),
@@ -18,6 +20,7 @@ const FLAGS = {
   trustedCaFile: flag.string("trusted-ca-file", ""),
   clientCertAuth: flag.boolean("client-cert-auth", false),
   maxRequestBytes: flag.number("max-request-bytes", 1_572_864),
+  maxTxnOps: flag.number("max-txn-ops", 128),
   quotaBackendBytes: flag.number("quota-backend-bytes", 0),
   /** Space that a defragmentation at the start must give back to be worth it; 0: there is none. */
   bootstrapDefragThresholdMegabytes: flag.number("bootstrap-defrag-threshold-megabytes", 0),
@@ -58,9 +61,32 @@ export function parseEtcdFlags(
     const value = environment[`ETCD_${name.toUpperCase().replaceAll("-", "_")}`];
     return value === undefined ? [] : [`--${name}=${value}`];
   });
-  const values = parseFlags(known, [...fromEnvironment, ...argv]);
+  return checked(parseFlags(known, [...fromEnvironment, ...argv]));
+}
+
+/**
+ * As `parseEtcdFlags`, but where `--config-file` (or `ETCD_CONFIG_FILE`) names a file, that says it all: as with etcd, other flags and the
+ * environment do not count then.
+ */
+export async function readEtcdFlags(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  readFile: (path: string) => string,
+): Promise<EtcdFlags> {
+  const flags = parseEtcdFlags(argv, environment);
+  if (flags.configFile === "") return flags;
+  let text: string;
+  try {
+    text = readFile(flags.configFile);
+  } catch (error) {
+    throw new UsageError(`config-file: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return parseEtcdFlags(await configFileArguments(text));
+}
+
+function checked(values: Readonly<Record<string, unknown>>): EtcdFlags {
   checkMemberFlags(values);
-  const flags = values as EtcdFlags;
+  const flags = values as unknown as EtcdFlags;
   parseAutoCompaction(flags.autoCompactionMode, flags.autoCompactionRetention);
   if (flags.initialCluster.length > 1) {
     throw new UsageError("initial-cluster: a cluster of several members is etcd's own business; this is one member");

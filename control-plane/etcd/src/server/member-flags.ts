@@ -55,10 +55,8 @@ const SWITCHES_WITHOUT_EFFECT = [
 const NO_DISCOVERY = "there are no other members to discover";
 /** Flags of etcd that are not served: the value that means nothing is asked for, and why others are refused. */
 const REFUSED: Readonly<Record<string, readonly [string, string]>> = {
-  "config-file": ["", "there is no configuration file; give flags, or ETCD_… variables"],
   "wal-dir": ["", "there is no write-ahead log; everything is in data-dir"],
   "listen-client-http-urls": ["", "HTTP and gRPC share the client URLs"],
-  "max-txn-ops": ["128", "the limit is 128"],
   "client-cert-allowed-hostname": ["", "client certificates are checked by their authority only"],
   "cipher-suites": ["", "the list of ciphers cannot be chosen; tls-min-version can"],
   cors: ["*", "origins are not restricted"],

@@ -24,6 +24,7 @@ export async function runEtcd(options: {
   await using store = await openEmbeddedStore({
     dataDir: join(dataDir, "member"),
     isSynced: !flags.unsafeNoFsync,
+    limits: { maxRequestBytes: flags.maxRequestBytes, maxTxnOps: flags.maxTxnOps },
     clock,
     logger,
   });

@@ -3,7 +3,6 @@ import {
   HelpError,
   systemClock,
   systemRandom,
-  UsageError,
   type Clock,
   type Logger,
   type Random,
@@ -49,14 +48,27 @@ export function withFlags<F>(component: string, parse: () => F): F {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof HelpError) {
-      process.stdout.write(error.message);
-      process.exit(0);
-    }
-    if (!(error instanceof UsageError) && !(error instanceof Error)) throw error;
-    process.stderr.write(`${component}: ${error.message}\n`);
-    process.exit(2);
+    return endForFlags(component, error);
   }
+}
+
+/** As `withFlags`, for flags that may come from a file. */
+export async function withFlagsRead<F>(component: string, read: () => Promise<F>): Promise<F> {
+  try {
+    return await read();
+  } catch (error) {
+    return endForFlags(component, error);
+  }
+}
+
+function endForFlags(component: string, error: unknown): never {
+  if (error instanceof HelpError) {
+    process.stdout.write(error.message);
+    process.exit(0);
+  }
+  if (!(error instanceof Error)) throw error;
+  process.stderr.write(`${component}: ${error.message}\n`);
+  process.exit(2);
 }
 
 /** A client with the identity of a kubeconfig. */
