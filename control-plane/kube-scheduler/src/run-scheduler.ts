@@ -1,5 +1,5 @@
 import type { Pod } from "@coracle/api/core/v1";
-import type { Clock, Logger, Random } from "@coracle/base";
+import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
 import {
   createEventRecorder,
   createInformerFactory,
@@ -9,9 +9,13 @@ import {
 } from "@coracle/client";
 import { WaitingPods } from "./binding/waiting-pods.ts";
 import { schedulePod } from "./cycle/schedule-pod.ts";
-import { createProfile, type Profile } from "./framework/profile.ts";
+import { buildProfiles } from "./config/build-profiles.ts";
+import type { SchedulerConfiguration } from "./config/configuration.ts";
+import { defaultConfiguration } from "./config/read-configuration.ts";
+import type { PluginFactory } from "./foreign/plugin-module.ts";
 import { createClusterInformers } from "./informers/cluster-informers.ts";
 import { followCluster, isPlaced } from "./informers/follow-cluster.ts";
+import { metricSources } from "./metrics/metric-sources.ts";
 import { SchedulerMetrics } from "./metrics/scheduler-metrics.ts";
 import { defaultPlugins } from "./plugins/index.ts";
 import { EventStream } from "./report/event-stream.ts";
@@ -28,8 +32,14 @@ export interface SchedulerOptions {
   readonly signal: AbortSignal;
   /** Absent: no election, this scheduler works at once. */
   readonly leaderElection?: SchedulerElection | undefined;
-  /** Pods with this `spec.schedulerName` are its business. */
-  readonly schedulerName?: string;
+  /** Profiles, plugins, times; absent: upstream's defaults. Its leader election and client are the caller's business. */
+  readonly configuration?: SchedulerConfiguration | undefined;
+  /** Plugins of the user that the configuration names, from `loadPluginModules`. */
+  readonly plugins?: ReadonlyMap<string, PluginFactory> | undefined;
+  /** A pod nobody woke is tried again after so long. */
+  readonly maxUnschedulableMs?: number | undefined;
+  /** Where numbers are kept, for who serves them; absent: nobody asks. */
+  readonly metrics?: SchedulerMetrics | undefined;
   /** Called when pods are being placed. */
   readonly onReady?: () => void;
 }
@@ -54,20 +64,48 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
 }
 
 async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, logger, schedulerName = "default-scheduler" } = options;
-  await using factory = createInformerFactory({ client, clock, random, logger });
+  const { client, clock, random, logger, configuration = defaultConfiguration() } = options;
+  await using cleanup = new Cleanup();
+  const factory = cleanup.use(createInformerFactory({ client, clock, random, logger }));
   const informers = createClusterInformers(factory, { client, clock, signal });
-  const profile = createProfile(schedulerName, defaultPlugins(informers.pluginDeps));
-  const profiles: ReadonlyMap<string, Profile> = new Map([[schedulerName, profile]]);
-
-  await using recorder = createEventRecorder({ client, component: schedulerName, clock, logger });
-  const recorderOf = (): EventRecorder => recorder;
-  await using stream = new EventStream({ client, clock, logger });
+  const recorders = new Map<string, EventRecorder>();
+  const recorderOf = (schedulerName: string): EventRecorder => {
+    let recorder = recorders.get(schedulerName);
+    if (recorder === undefined) {
+      recorder = cleanup.use(createEventRecorder({ client, component: schedulerName, clock, logger }));
+      recorders.set(schedulerName, recorder);
+    }
+    return recorder;
+  };
+  const stream = cleanup.use(new EventStream({ client, clock, logger }));
   const report = new SchedulingReport({ client, clock, recorderOf, stream, signal });
-  const metrics = new SchedulerMetrics(clock);
+  const { metrics = new SchedulerMetrics(clock) } = options;
   const waiting = new WaitingPods(clock);
   const state = new ClusterState();
-  const queue = createQueue(profiles, { clock, logger, metrics }, {});
+
+  const profiles = buildProfiles(configuration, {
+    clock,
+    builtIn: (args, all) => defaultPlugins(informers.pluginDeps, args, all),
+    foreign: options.plugins ?? new Map(),
+    handle: {
+      client,
+      clock,
+      logger,
+      snapshot: state,
+      waitingPods: () => waiting.list(),
+      activate: (pods) => queue.activate(pods),
+    },
+  });
+  const queue = createQueue(
+    profiles,
+    { clock, logger, metrics },
+    {
+      initialBackoffMs: configuration.podInitialBackoffSeconds * 1000,
+      maxBackoffMs: configuration.podMaxBackoffSeconds * 1000,
+      ...(options.maxUnschedulableMs === undefined ? {} : { maxUnschedulableMs: options.maxUnschedulableMs }),
+    },
+  );
+  metrics.attach(metricSources(queue, state));
 
   const isMine = (pod: Pod): boolean =>
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;
@@ -86,9 +124,9 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     logger,
     signal,
     ...work,
-    search(pod, { plugins }) {
+    search(pod, { plugins, percentageOfNodesToScore }) {
       startAt = (startAt + 1) % Math.max(1, state.nodes().length);
-      return schedulePod(pod, state, { plugins, random, startAt });
+      return schedulePod(pod, state, { plugins, random, startAt, percentageOfNodesToScore });
     },
   });
 }

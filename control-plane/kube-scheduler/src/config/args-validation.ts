@@ -14,7 +14,7 @@ import { durationMs } from "./strict-decoding.ts";
 
 /** Scores of a function's points: 0 to 10. */
 const MAX_POINT_SCORE = 10;
-const STRATEGIES = ["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"];
+const STRATEGIES: readonly string[] = ["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"];
 
 /** Why arguments of plugins are refused, in upstream's words; none for good ones. */
 export function validateArgs(path: string, args: PluginArgs): FieldError[] {
@@ -72,7 +72,8 @@ export function validateFitArgs(args: NonNullable<PluginArgs["NodeResourcesFit"]
     errors.push(...labelName(path, group));
   }
   if (scoringStrategy === undefined) return errors;
-  const { type = "", resources = [], requestedToCapacityRatio } = scoringStrategy;
+  const { resources = [], requestedToCapacityRatio } = scoringStrategy;
+  const type: string = scoringStrategy.type;
   if (!STRATEGIES.includes(type)) errors.push(notSupported("scoringStrategy.type", type, STRATEGIES));
   for (const [i, { name, weight = 0 }] of resources.entries())
     if (weight <= 0 || weight > 100)
@@ -113,7 +114,8 @@ function validatePoints(path: string, shape: readonly ShapePoint[]): FieldError[
 }
 
 function validateSpread(path: string, args: NonNullable<PluginArgs["PodTopologySpread"]>): FieldError[] {
-  const { defaultingType = "", defaultConstraints = [] } = args;
+  const { defaultConstraints = [] } = args;
+  const defaultingType: string = args.defaultingType ?? "";
   const errors: FieldError[] = [];
   if (defaultingType !== "System" && defaultingType !== "List")
     errors.push(notSupported(`${path}.defaultingType`, defaultingType, ["System", "List"]));
@@ -129,7 +131,9 @@ function validateConstraint(
   constraint: TopologySpreadConstraint,
   earlier: readonly TopologySpreadConstraint[],
 ): FieldError[] {
-  const { maxSkew = 0, topologyKey = "", whenUnsatisfiable = "", labelSelector } = constraint;
+  // As it was written: nothing has to be there.
+  const written: Partial<TopologySpreadConstraint> = constraint;
+  const { maxSkew = 0, topologyKey = "", whenUnsatisfiable = "", labelSelector } = written;
   const errors: FieldError[] = [];
   if (maxSkew <= 0) errors.push(invalidValue(`${path}.maxSkew`, maxSkew, "not in valid range (0, inf)"));
   if (topologyKey === "") errors.push(required(`${path}.topologyKey`, "can not be empty"));

@@ -38,7 +38,8 @@ export type PluginSets = Readonly<Partial<Record<ExtensionPoint | "multiPoint", 
 
 export interface ResourceWeight {
   readonly name: string;
-  readonly weight?: number;
+  /** From 1 on; written as 0 or not at all it is 1. */
+  readonly weight: number;
 }
 
 export interface ShapePoint {
@@ -64,13 +65,13 @@ export interface PluginArgs {
     readonly ignoredResources?: readonly string[];
     readonly ignoredResourceGroups?: readonly string[];
     readonly scoringStrategy?: {
-      readonly type?: string;
+      readonly type: "LeastAllocated" | "MostAllocated" | "RequestedToCapacityRatio";
       readonly resources?: readonly ResourceWeight[];
       readonly requestedToCapacityRatio?: { readonly shape?: readonly ShapePoint[] };
     };
   };
   readonly PodTopologySpread?: {
-    readonly defaultingType?: string;
+    readonly defaultingType?: "System" | "List";
     readonly defaultConstraints?: readonly TopologySpreadConstraint[];
   };
   readonly VolumeBinding?: { readonly bindTimeoutSeconds?: number; readonly shape?: readonly ShapePoint[] };

@@ -67,10 +67,7 @@ const ARGS_DEFAULTS: { readonly [K in keyof PluginArgs]-?: (args: NonNullable<Pl
         ? { type: "LeastAllocated", resources: SCORED }
         : { ...scoringStrategy, resources: weighed(scoringStrategy.resources) },
   }),
-  PodTopologySpread: ({ defaultingType = "", ...args }) => ({
-    ...args,
-    defaultingType: defaultingType === "" ? "System" : defaultingType,
-  }),
+  PodTopologySpread: (args) => ({ ...args, defaultingType: args.defaultingType ?? "System" }),
   VolumeBinding: (args) => ({ bindTimeoutSeconds: 600, ...args }),
 };
 

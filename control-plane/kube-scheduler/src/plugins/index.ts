@@ -1,4 +1,5 @@
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import type { PluginArgs } from "../config/configuration.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
 import type { VolumeWriter } from "../storage/bind-volumes.ts";
 import { createBalancedAllocation } from "./balanced-allocation.ts";
@@ -31,25 +32,32 @@ export interface DefaultPluginDeps {
   readonly budgets: () => readonly PodDisruptionBudget[];
 }
 
-/** The plugins of the default profile, in calling order. */
-export function defaultPlugins(deps: DefaultPluginDeps): readonly PluginEntry[] {
+/**
+ * Our plugins in upstream's calling order and with its weights. `args`: what a profile says to each; `all`: the plugins
+ * of the profile that they are part of, where those are others than these.
+ */
+export function defaultPlugins(
+  deps: DefaultPluginDeps,
+  args: PluginArgs = {},
+  all?: () => readonly PluginEntry[],
+): readonly PluginEntry[] {
   const plugins: readonly PluginEntry[] = [
     { plugin: schedulingGates, weight: 0 },
     { plugin: prioritySort, weight: 0 },
     { plugin: nodeUnschedulable, weight: 0 },
     { plugin: nodeName, weight: 0 },
     { plugin: taintToleration, weight: 3 },
-    { plugin: createNodeAffinity(), weight: 2 },
+    { plugin: createNodeAffinity(args.NodeAffinity), weight: 2 },
     { plugin: nodePorts, weight: 0 },
-    { plugin: createNodeResourcesFit(), weight: 1 },
+    { plugin: createNodeResourcesFit(args.NodeResourcesFit), weight: 1 },
     { plugin: createVolumeRestrictions(deps.volumes), weight: 0 },
     { plugin: createNodeVolumeLimits(deps.volumes), weight: 0 },
-    { plugin: createVolumeBinding(deps.volumes, { writer: deps.volumeWriter }), weight: 0 },
+    { plugin: createVolumeBinding(deps.volumes, { ...args.VolumeBinding, writer: deps.volumeWriter }), weight: 0 },
     { plugin: createVolumeZone(deps.volumes), weight: 0 },
-    { plugin: createPodTopologySpread(deps.owners), weight: 2 },
-    { plugin: createInterPodAffinity(), weight: 2 },
-    { plugin: createDefaultPreemption(() => plugins, deps.budgets), weight: 0 },
-    { plugin: createBalancedAllocation(), weight: 1 },
+    { plugin: createPodTopologySpread(deps.owners, args.PodTopologySpread), weight: 2 },
+    { plugin: createInterPodAffinity(args.InterPodAffinity), weight: 2 },
+    { plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets), weight: 0 },
+    { plugin: createBalancedAllocation(args.NodeResourcesBalancedAllocation), weight: 1 },
     { plugin: imageLocality, weight: 1 },
     { plugin: createDefaultBinder(deps.binder), weight: 0 },
   ];

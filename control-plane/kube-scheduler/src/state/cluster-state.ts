@@ -111,6 +111,11 @@ export class ClusterState {
     if (this.#assumed.has(uidOf(pod))) this.removePod(pod);
   }
 
+  /** Placements that the API server has not confirmed. */
+  get assumedCount(): number {
+    return this.#assumed.size;
+  }
+
   isAssumed(pod: Pod): boolean {
     return this.#assumed.has(uidOf(pod));
   }

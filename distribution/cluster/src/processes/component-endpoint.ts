@@ -19,6 +19,11 @@ export interface ComponentEndpointOptions {
   readonly client: ApiClient;
   readonly clock: Clock;
   readonly logger: Logger;
+  /**
+   * What the component has to say under which path, to those who may see it; what it says under `/metrics` comes before
+   * the numbers of the process. Undefined: there is no such thing.
+   */
+  readonly pages?: Readonly<Record<string, (query: URLSearchParams) => string | undefined>> | undefined;
 }
 
 /** What a component serves of itself. */
@@ -32,7 +37,7 @@ const ANONYMOUS: UserInfo = { username: "system:anonymous", groups: ["system:una
 
 /**
  * Serves /healthz, /livez and /readyz to everybody, and /metrics to those whom the API server knows by their token and
- * lets see it. Over TLS only.
+ * lets see it, with what else the component has to say. Over TLS only.
  */
 export async function serveComponent(options: ComponentEndpointOptions): Promise<ComponentEndpoint> {
   const { cert, key } = keyPair(options);
@@ -78,7 +83,7 @@ interface Answer {
 }
 
 async function answer(options: ComponentEndpointOptions, request: IncomingMessage): Promise<Answer> {
-  const path = (request.url ?? "/").split("?")[0] ?? "/";
+  const [path = "/", query = ""] = (request.url ?? "/").split("?");
   if (ALWAYS_ALLOWED.has(path)) return { status: 200, body: "ok" };
   const user = await userOf(options.client, request.headers.authorization);
   if (user === undefined) return { status: 401, body: "Unauthorized\n" };
@@ -89,8 +94,11 @@ async function answer(options: ComponentEndpointOptions, request: IncomingMessag
   });
   if (review.status?.allowed !== true)
     return { status: 403, body: `forbidden: User ${JSON.stringify(user.username)} cannot ${verb} path "${path}"\n` };
-  if (path !== "/metrics") return { status: 404, body: "404 page not found\n" };
-  return { status: 200, body: processMetrics(), type: "text/plain; version=0.0.4; charset=utf-8" };
+  const page = options.pages?.[path]?.(new URLSearchParams(query));
+  if (path === "/metrics")
+    return { status: 200, body: `${page ?? ""}${processMetrics()}`, type: "text/plain; version=0.0.4; charset=utf-8" };
+  if (page === undefined) return { status: 404, body: "404 page not found\n" };
+  return { status: 200, body: page, ...(page.startsWith("{") ? { type: "application/json" } : {}) };
 }
 
 /** Who holds the token; without one, anybody; undefined: nobody knows it. */

@@ -3,12 +3,18 @@ import { systemRandom } from "@coracle/base";
 import { createHttpTransport, loadKubeconfig, type ApiClient } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
 import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
-import { parseSchedulerFlags, runScheduler, type SchedulerFlags } from "@coracle/kube-scheduler";
+import {
+  parseSchedulerFlags,
+  readSchedulerSetup,
+  runScheduler,
+  SchedulerMetrics,
+  type SchedulerFlags,
+} from "@coracle/kube-scheduler";
 import { clusterPaths } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
 import { replaceSupervisor } from "../supervisor/replace-supervisor.ts";
 import { clientOf, runAloneComponent, withFlags, type AloneContext } from "./alone.ts";
-import { serveComponent, type ComponentEndpoint } from "./component-endpoint.ts";
+import { serveComponent, type ComponentEndpoint, type ComponentEndpointOptions } from "./component-endpoint.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
 /** Runs one of this bundle's components by itself. */
@@ -17,19 +23,20 @@ export async function runAlone(component: string, args: readonly string[]): Prom
   if (component === "kube-scheduler") {
     const flags = withFlags(component, () => parseSchedulerFlags(args));
     return await runAloneComponent(component, flags.verbosity, async (context) => {
-      await using client = await clientOf(flags.kubeconfig, component);
-      const leaderElection = flags.leaderElect
-        ? {
-            identity,
-            namespace: flags.leaderElectResourceNamespace,
-            name: flags.leaderElectResourceName,
-            leaseDurationMs: flags.leaderElectLeaseDurationMs,
-            renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
-            retryPeriodMs: flags.leaderElectRetryPeriodMs,
-          }
-        : undefined;
-      await using _endpoint = await endpointOf(flags, client, context);
-      await runScheduler({ ...context, client, leaderElection });
+      const setup = await readSchedulerSetup(flags);
+      if (setup === undefined) return;
+      await using client = await clientOf(setup.kubeconfig, component);
+      const metrics = new SchedulerMetrics(context.clock);
+      await using _endpoint = await endpointOf(flags, client, context, { "/metrics": () => metrics.text() });
+      await runScheduler({
+        ...context,
+        client,
+        metrics,
+        configuration: setup.configuration,
+        plugins: setup.plugins,
+        maxUnschedulableMs: flags.podMaxInUnschedulablePodsDurationMs,
+        leaderElection: setup.leaderElection === undefined ? undefined : { identity, ...setup.leaderElection },
+      });
     });
   }
   const flags = withFlags(component, () => parseControllerManagerFlags(args));
@@ -52,9 +59,12 @@ async function endpointOf(
   flags: Pick<SchedulerFlags, "securePort" | "bindAddress" | "tlsCertFile" | "tlsPrivateKeyFile">,
   client: ApiClient,
   { clock, logger }: AloneContext,
+  pages: ComponentEndpointOptions["pages"] = {},
 ): Promise<ComponentEndpoint | undefined> {
   const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
-  return port === 0 ? undefined : await serveComponent({ port, address, certFile, keyFile, client, clock, logger });
+  return port === 0
+    ? undefined
+    : await serveComponent({ port, address, certFile, keyFile, client, clock, logger, pages });
 }
 
 if (isSupervised()) {

@@ -1,0 +1,70 @@
+import { writeFile } from "node:fs/promises";
+import type { SchedulerFlags } from "../flags.ts";
+import { loadPluginModules, type PluginFactory } from "../foreign/plugin-module.ts";
+import type { SchedulerElection } from "../run-scheduler.ts";
+import type { SchedulerConfiguration } from "./configuration.ts";
+import { defaultConfiguration, errorText, printConfiguration, readConfiguration } from "./read-configuration.ts";
+import { durationMs } from "./strict-decoding.ts";
+import { validateConfiguration } from "./validation.ts";
+
+/** What command line and configuration file come to. */
+export interface SchedulerSetup {
+  readonly configuration: SchedulerConfiguration;
+  readonly plugins: ReadonlyMap<string, PluginFactory>;
+  readonly kubeconfig: string | undefined;
+  /** Absent: no election. */
+  readonly leaderElection: Omit<SchedulerElection, "identity"> | undefined;
+}
+
+/**
+ * Reads the file that `--config` names and the plugins that it names. Answers undefined when all that was asked for was
+ * the configuration itself (`--write-config-to`). Throws an Error that says what is wrong.
+ */
+export async function readSchedulerSetup(flags: SchedulerFlags): Promise<SchedulerSetup | undefined> {
+  const file = flags.config ?? "";
+  const written = file === "" ? defaultConfiguration() : await readConfiguration(file);
+  const configuration: SchedulerConfiguration = {
+    ...written,
+    leaderElection: withFlags(written.leaderElection, flags),
+    clientConnection: {
+      ...written.clientConnection,
+      ...(file === "" ? { kubeconfig: flags.kubeconfig ?? "" } : {}),
+    },
+  };
+  const errors = validateConfiguration(configuration);
+  if (errors.length > 0) throw new Error(errorText(errors));
+  if (flags.writeConfigTo !== undefined && flags.writeConfigTo !== "") {
+    await writeFile(flags.writeConfigTo, printConfiguration(configuration));
+    return undefined;
+  }
+  const { leaderElection, clientConnection } = configuration;
+  return {
+    configuration,
+    plugins: await loadPluginModules(configuration, file),
+    // Ours: a file that names none leaves the flag its say.
+    kubeconfig: clientConnection.kubeconfig === "" ? flags.kubeconfig : clientConnection.kubeconfig,
+    leaderElection: leaderElection.leaderElect
+      ? {
+          namespace: leaderElection.resourceNamespace,
+          name: leaderElection.resourceName,
+          leaseDurationMs: durationMs(leaderElection.leaseDuration),
+          renewDeadlineMs: durationMs(leaderElection.renewDeadline),
+          retryPeriodMs: durationMs(leaderElection.retryPeriod),
+        }
+      : undefined,
+  };
+}
+
+type Election = SchedulerConfiguration["leaderElection"];
+
+function withFlags(election: Election, flags: SchedulerFlags): Election {
+  return {
+    leaderElect: flags.leaderElect ?? election.leaderElect,
+    leaseDuration: flags.leaderElectLeaseDuration ?? election.leaseDuration,
+    renewDeadline: flags.leaderElectRenewDeadline ?? election.renewDeadline,
+    retryPeriod: flags.leaderElectRetryPeriod ?? election.retryPeriod,
+    resourceLock: flags.leaderElectResourceLock ?? election.resourceLock,
+    resourceName: flags.leaderElectResourceName ?? election.resourceName,
+    resourceNamespace: flags.leaderElectResourceNamespace ?? election.resourceNamespace,
+  };
+}
