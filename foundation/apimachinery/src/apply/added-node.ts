@@ -1,8 +1,8 @@
 import { isObject } from "../json/json.ts";
-import type { FieldSet } from "./field-set.ts";
-import { elementOrNothing } from "./list-items.ts";
+import { memberElement, type FieldSet } from "./field-set.ts";
+import { elementOrNothing, indexItems } from "./list-items.ts";
 import { deduce, type ListType, type MapType, type MergeType, type StructType } from "./merge-type.ts";
-import { canShare, LEAF, ownNode, sharedNode, type SharedNode } from "./shared-sets.ts";
+import { LEAF, noElements, type SharedNode } from "./shared-sets.ts";
 
 /** The node of a value where there was none: it and everything in it is in the set. */
 export function addedNode(type: MergeType, value: unknown): FieldSet {
@@ -23,44 +23,47 @@ function shapeOf(type: MergeType, value: unknown): SharedNode {
 }
 
 function shapeOfMembers(type: StructType | MapType, value: { readonly [key: string]: unknown }): SharedNode {
-  const elements: string[] = [];
-  const below: SharedNode[] = [];
-  let make = sharedNode;
+  let prefix = noElements();
   for (const key in value) {
     const member = value[key];
     if (member === undefined) continue;
     const field = type.kind === "struct" ? type.fields.get(key) : undefined;
     if (field !== undefined) {
-      elements.push(field.element);
-      below.push(shapeOf(field.type, member));
+      prefix = prefix.with(field.element, shapeOf(field.type, member));
       continue;
     }
     const free = type.kind === "map" ? type.values : type.rest;
-    if (free === undefined) continue;
-    if (!canShare(key)) make = ownNode;
-    elements.push(`f:${key}`);
-    below.push(shapeOf(free, member));
+    if (free !== undefined) prefix = prefix.with(memberElement(key), shapeOf(free, member));
   }
-  return elements.length === 0 ? LEAF : make(true, elements, below);
+  return prefix.node(true);
 }
 
+/** Sets that are empty, for lists within lists. */
+const spare: Set<string>[] = [];
+
 function shapeOfItems(type: ListType, items: readonly unknown[]): SharedNode {
-  const elements: string[] = [];
-  const below: SharedNode[] = [];
-  const places = new Map<string, number>();
-  let make = sharedNode;
+  const seen = spare.pop() ?? new Set();
+  let prefix = noElements();
+  let hasDuplicates = false;
   for (const item of items) {
     const element = elementOrNothing(type, item);
     if (element === undefined) continue;
-    if (!canShare(element)) make = ownNode;
-    const at = places.get(element);
-    // Duplicates are owned together, as one thing.
-    if (at !== undefined) below[at] = LEAF;
-    else {
-      places.set(element, elements.length);
-      elements.push(element);
-      below.push(shapeOf(type.items, item));
+    if (items.length > 1) {
+      hasDuplicates ||= seen.has(element);
+      seen.add(element);
     }
+    prefix = prefix.with(element, shapeOf(type.items, item));
   }
-  return elements.length === 0 ? LEAF : make(true, elements, below);
+  seen.clear();
+  spare.push(seen);
+  return hasDuplicates ? shapeOfDuplicates(type, items) : prefix.node(true);
+}
+
+/** Duplicates are owned together, as one thing. */
+function shapeOfDuplicates(type: ListType, items: readonly unknown[]): SharedNode {
+  let prefix = noElements();
+  for (const [element, same] of indexItems(type, items)) {
+    prefix = prefix.with(element, same.length > 1 ? LEAF : shapeOf(type.items, same[0]));
+  }
+  return prefix.node(true);
 }

@@ -138,6 +138,20 @@ export function textOfElement(element: string): string {
   }
 }
 
+/** Names of members that were met → their elements. */
+const memberElements = new Map<string, string>();
+const MAX_MEMBER_ELEMENTS = 4_096;
+
+/** The element of a member of an object. */
+export function memberElement(key: string): string {
+  let element = memberElements.get(key);
+  if (element === undefined) {
+    if (memberElements.size >= MAX_MEMBER_ELEMENTS) memberElements.clear();
+    memberElements.set(key, (element = `f:${key}`));
+  }
+  return element;
+}
+
 /** The element of an item in a list with keys. */
 export function keyElement(entries: readonly (readonly [string, unknown])[]): string {
   const members = entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);

@@ -23,8 +23,22 @@ export function itemElement(type: ListType, item: unknown): string {
   return keyElement(type.keys.map((key) => [key, item[key] ?? keyFallback(type, key)]));
 }
 
+/** Key → its values that were met → their elements. */
+const keyElements = new Map<string, Map<string, string>>();
+const MAX_VALUES = 2_048;
+/** Longer values are few. */
+const MAX_VALUE_CHARS = 64;
+
 function singleKeyElement(key: string, value: unknown): string {
-  return `k:{"${key}":${JSON.stringify(value)}}`;
+  if (typeof value !== "string" || value.length > MAX_VALUE_CHARS) return `k:{"${key}":${JSON.stringify(value)}}`;
+  let elements = keyElements.get(key);
+  if (elements === undefined) keyElements.set(key, (elements = new Map()));
+  let element = elements.get(value);
+  if (element === undefined) {
+    if (elements.size >= MAX_VALUES) elements.clear();
+    elements.set(value, (element = `k:{"${key}":${JSON.stringify(value)}}`));
+  }
+  return element;
 }
 
 function keyFallback({ items }: ListType, key: string): string | number | boolean {

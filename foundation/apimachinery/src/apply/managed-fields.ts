@@ -41,6 +41,16 @@ export interface Writer {
   readonly time: string;
 }
 
+/** A version of a kind whose names for fields are others. */
+export interface FieldVersion {
+  readonly type: MergeType;
+  /** An object of the writer's version in this one. The object is not changed. */
+  convert(object: Draft): Draft;
+}
+
+/** What fields are called in another version; undefined: as in the writer's. */
+export type InVersion = (apiVersion: string) => FieldVersion | undefined;
+
 /** Reads `metadata.managedFields`. Throws an Error when a client sent what is none. */
 export function readManagedFields(entries: unknown): readonly ManagedFields[] {
   if (!Array.isArray(entries)) return [];
@@ -118,31 +128,65 @@ export function trackUpdate(
   after: unknown,
   all: readonly ManagedFields[],
   writer: Writer,
+  inVersion?: InVersion,
 ): readonly ManagedFields[] {
   const difference = compareObjects(type, before, after);
   const { changed, removed } = difference;
-  if (isEmptySet(changed)) return settleOthers(all, difference);
+  const differenceFor = differences(difference, before as Draft, after as Draft, writer.apiVersion, inVersion);
+  if (isEmptySet(changed)) return settleOthers(all, difference, differenceFor);
   const own = { ...writer, operation: "Update" } as const;
   const last = all.find((entry) => isSameManager(own, entry));
   // Whoever writes what it wrote before owns what it owned: the usual case.
   const isAgain = last !== undefined && isEmptySet(removed) && isSubset(changed, last.fields);
-  const rest = settleOthers(all, difference, isAgain ? last : undefined);
+  const rest = settleOthers(all, difference, differenceFor, isAgain ? last : undefined);
   const at = rest.findIndex((entry) => isSameManager(own, entry));
   const known = rest[at];
   if (known === undefined) return capUpdateManagers([...rest, { ...own, fields: changed }]);
   return rest.with(at, { ...own, fields: isAgain ? known.fields : uniteSets(changed, known.fields) });
 }
 
-/** Takes what changed or is gone from all owners but `writer`. Versions of a kind call by one name what is one thing. */
+/** How the object changed, in the names of an owner's version. */
+type DifferenceFor = (owner: ManagedFields) => Comparison;
+
+/** `own`: in the writer's version. Others are made when an owner is of another that has names of its own. */
+function differences(
+  own: Comparison,
+  before: Draft,
+  after: Draft,
+  apiVersion: string,
+  inVersion: InVersion | undefined,
+): DifferenceFor {
+  if (inVersion === undefined) return () => own;
+  const known = new Map<string, Comparison>([[apiVersion, own]]);
+  return (owner) => {
+    let found = known.get(owner.apiVersion);
+    if (found === undefined) {
+      const version = inVersion(owner.apiVersion);
+      found =
+        version === undefined ? own : compareObjects(version.type, version.convert(before), version.convert(after));
+      known.set(owner.apiVersion, found);
+    }
+    return found;
+  };
+}
+
+/** Takes what changed or is gone from all owners but `writer`. */
 function settleOthers(
   all: readonly ManagedFields[],
-  { changed, removed }: Comparison,
+  own: Comparison,
+  differenceFor: DifferenceFor,
   writer?: ManagedFields,
 ): readonly ManagedFields[] {
-  if (all.length === 0 || (isEmptySet(changed) && isEmptySet(removed))) return all;
-  const gone = uniteSets(changed, removed);
+  if (all.length === 0 || (isEmptySet(own.changed) && isEmptySet(own.removed))) return all;
   const out: ManagedFields[] = [];
+  let last: Comparison | undefined;
+  let gone: FieldSet = {};
   for (const entry of all) {
+    if (entry !== writer) {
+      const difference = differenceFor(entry);
+      if (difference !== last) gone = uniteSets(difference.changed, difference.removed);
+      last = difference;
+    }
     const fields = entry === writer ? entry.fields : subtractSet(entry.fields, gone);
     if (!isEmptySet(fields)) out.push(fields === entry.fields ? entry : { ...entry, fields });
   }
@@ -210,6 +254,7 @@ export interface ApplyRequest {
   readonly force: boolean;
   /** Leaves out what is not tracked. */
   readonly tracked: (object: Draft) => Draft;
+  readonly inVersion?: InVersion | undefined;
 }
 
 /** Every object has metadata: that it has them is no one's. */
@@ -231,12 +276,14 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
   const object = isAllKept
     ? merged
     : prune(type, merged, previous.fields, [set, ...others.map(({ fields }) => fields)]);
-  const difference = compareObjects(type, tracked(live), tracked(object));
+  const [before, after] = [tracked(live), tracked(object)];
+  const difference = compareObjects(type, before, after);
+  const differenceFor = differences(difference, before, after, writer.apiVersion, request.inVersion);
   if (!force) {
-    const conflicts = findConflicts(others, difference.changed, mayTake);
+    const conflicts = findConflicts(others, differenceFor, mayTake);
     if (conflicts.length > 0) return { type: "conflict", conflicts };
   }
-  const rest = settleOthers(others, difference);
+  const rest = settleOthers(others, difference, differenceFor);
   // What was removed with a parent is no longer the applier's either.
   const fields = subtractSet(own.fields, difference.removed);
   const isSame = equalJson(live, object);
@@ -254,12 +301,12 @@ export function applyConfig(request: ApplyRequest, mayTake?: MayTake): Applied {
 
 function findConflicts(
   others: readonly ManagedFields[],
-  changed: FieldSet,
+  differenceFor: DifferenceFor,
   mayTake: MayTake | undefined,
 ): ApplyConflict[] {
   const out: ApplyConflict[] = [];
   for (const owner of others.toSorted((a, b) => compareText(a.manager, b.manager) || byOperationAndTime(a, b))) {
-    const taken = intersectSets(owner.fields, changed);
+    const taken = intersectSets(owner.fields, differenceFor(owner).changed);
     const refused = mayTake === undefined ? taken : subtractSet(taken, mayTake(taken));
     // Not all at once: they can be more than a call takes arguments.
     for (const path of pathsOf(refused)) out.push({ owner, path });

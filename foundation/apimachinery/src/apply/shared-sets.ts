@@ -11,50 +11,103 @@ export interface SharedNode {
 /** A path without anything below. */
 export const LEAF: SharedNode = { node: EMPTY_SET, id: 0 };
 
-/** Most nodes that are kept; beyond it all are forgotten and learnt anew. */
-const MAX_NODES = 16_384;
-/** Longer ones are of objects that are like no others. */
-const MAX_SIGNATURE = 4_096;
-const END = "\0";
+/** Most beginnings of nodes that are kept; beyond it all are forgotten and learnt anew. */
+const MAX_PREFIXES = 65_536;
+/** Longer nodes, in chars of their elements, are of objects that are like no others. */
+const MAX_CHARS = 4_096;
 /** The number of nodes that are not shared. */
 const OWN = -1;
 
 // Objects of one maker differ in values, hardly in fields: thousands of them share the sets that say which.
-const bySignature = new Map<string, SharedNode>();
 let byNode = new WeakMap<FieldSet, SharedNode>();
 let lastId = 0;
+let prefixes = 0;
 
-/**
- * The node with these elements, of which there is one at least; `isIn`: its own path is in the set too. No element may
- * contain NUL (`canShare`).
- */
-export function sharedNode(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): SharedNode {
-  let signature = isIn ? "" : END;
-  for (let i = 0; i < elements.length; i++) {
-    const { id } = below[i] as SharedNode;
+/** The first elements of a node, in the order in which they were met: nodes that begin alike share them. */
+export class Prefix {
+  readonly #before: Prefix | undefined;
+  readonly #element: string;
+  readonly #below: SharedNode;
+  readonly #chars: number;
+  /** No other node begins like this. */
+  readonly #isOwn: boolean;
+  #inSet: SharedNode | undefined;
+  #notInSet: SharedNode | undefined;
+  /** What followed the last time: it mostly does again. */
+  #latest: Prefix | undefined;
+  /** All that followed, by element and number of the node below, where that is more than one. */
+  #next: Map<string, Map<number, Prefix>> | undefined;
+
+  constructor(before: Prefix | undefined, element: string, below: SharedNode, isOwn: boolean) {
+    this.#before = before;
+    this.#element = element;
+    this.#below = below;
+    this.#chars = before === undefined ? 0 : before.#chars + element.length;
+    this.#isOwn = isOwn;
+  }
+
+  /** With one element more. */
+  with(element: string, below: SharedNode): Prefix {
+    const latest = this.#latest;
+    if (latest !== undefined && latest.#element === element && latest.#below.id === below.id) return latest;
     // What holds a node that no other object has is no other object's either: it would be kept for nothing.
-    if (id < 0) return ownNode(isIn, elements, below);
-    signature += id === 0 ? elements[i] + END : elements[i] + END + id + END;
+    if (this.#isOwn || below.id < 0 || this.#chars > MAX_CHARS) return new Prefix(this, element, below, true);
+    const found = this.#next?.get(element)?.get(below.id) ?? this.#learn(new Prefix(this, element, below, false));
+    return (this.#latest = found);
   }
-  if (signature.length > MAX_SIGNATURE) return ownNode(isIn, elements, below);
-  const known = bySignature.get(signature);
-  if (known !== undefined) return known;
-  if (bySignature.size >= MAX_NODES) {
-    bySignature.clear();
-    byNode = new WeakMap();
+
+  #learn(next: Prefix): Prefix {
+    if (this.#latest !== undefined) {
+      if (this.#next === undefined) this.#remember((this.#next = new Map()), this.#latest);
+      this.#remember(this.#next, next);
+    }
+    if (++prefixes > MAX_PREFIXES) forget();
+    return next;
   }
-  const made = { node: build(isIn, elements, below), id: ++lastId };
-  bySignature.set(signature, made);
-  byNode.set(made.node, made);
-  return made;
+
+  #remember(all: Map<string, Map<number, Prefix>>, next: Prefix): void {
+    const byId = all.get(next.#element);
+    if (byId === undefined) all.set(next.#element, new Map([[next.#below.id, next]]));
+    else byId.set(next.#below.id, next);
+  }
+
+  /** The node with these elements; `isIn`: its own path is in the set too. */
+  node(isIn: boolean): SharedNode {
+    if (this.#before === undefined) return LEAF;
+    const known = isIn ? this.#inSet : this.#notInSet;
+    if (known !== undefined) return known;
+    const made = { node: this.#build(isIn), id: this.#isOwn ? OWN : ++lastId };
+    if (this.#isOwn) return made;
+    if (isIn) this.#inSet = made;
+    else this.#notInSet = made;
+    byNode.set(made.node, made);
+    return made;
+  }
+
+  /** In the order of their names, as upstream writes them: the same set is the same bytes in every encoding. */
+  #build(isIn: boolean): FieldSet {
+    const node: { [element: string]: FieldSet } = isIn ? { ".": EMPTY_SET } : {};
+    const parts = Prefix.#parts(this).sort((a, b) => (a.#element < b.#element ? -1 : 1));
+    for (const part of parts) node[part.#element] = part.#below.node;
+    return Object.freeze(node);
+  }
+
+  static #parts(last: Prefix): Prefix[] {
+    const out: Prefix[] = [];
+    for (let at = last; at.#before !== undefined; at = at.#before) out.push(at);
+    return out;
+  }
 }
 
-/** Whether nodes with such an element can be told apart from others. */
-export const canShare = (element: string): boolean => !element.includes(END);
+let none = new Prefix(undefined, "", LEAF, false);
 
-/** A node that no other object will have. */
-export function ownNode(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): SharedNode {
-  return { node: build(isIn, elements, below), id: OWN };
+/** Where a node begins. */
+export const noElements = (): Prefix => none;
+
+function forget(): void {
+  none = new Prefix(undefined, "", LEAF, false);
+  byNode = new WeakMap();
+  prefixes = 0;
 }
 
 /** The set's JSON; of shared sets it is made once. */
@@ -62,14 +115,6 @@ export function textOfFieldSet(set: FieldSet): string {
   const known = byNode.get(set);
   if (known === undefined) return JSON.stringify(set);
   return (known.text ??= JSON.stringify(set));
-}
-
-/** In the order of their names, as upstream writes them: the same set is the same bytes in every encoding. */
-function build(isIn: boolean, elements: readonly string[], below: readonly SharedNode[]): FieldSet {
-  const node: { [element: string]: FieldSet } = isIn ? { ".": EMPTY_SET } : {};
-  const order = elements.map((element, at) => ({ element, at })).sort((a, b) => (a.element < b.element ? -1 : 1));
-  for (const { element, at } of order) node[element] = (below[at] as SharedNode).node;
-  return Object.freeze(node);
 }
 
 /** The same set, of nodes that all objects share. Frozen. */
@@ -81,14 +126,9 @@ function shareNode(set: FieldSet): SharedNode {
   if (set === EMPTY_SET) return LEAF;
   const known = byNode.get(set);
   if (known !== undefined) return known;
-  const elements: string[] = [];
-  const below: SharedNode[] = [];
-  let make = sharedNode;
+  let prefix = none;
   for (const element in set) {
-    if (element === ".") continue;
-    if (!canShare(element)) make = ownNode;
-    elements.push(element);
-    below.push(shareNode(set[element] as FieldSet));
+    if (element !== ".") prefix = prefix.with(element, shareNode(set[element] as FieldSet));
   }
-  return elements.length === 0 ? LEAF : make(isMember(set), elements, below);
+  return prefix.node(isMember(set));
 }
