@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -18,6 +18,10 @@ export interface ServerUnderTest extends AsyncDisposable {
   /** The end of what the API server wrote. */
   log(): string;
   readonly hasEnded: boolean;
+  /** Sends a signal to the API server; resolves, with the code it ended with, when it has. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+  /** Starts all that has ended again, with the same data; resolves when it is ready. */
+  startAgain(): Promise<void>;
 }
 
 /** An address that nobody is asked to reach (RFC 5737): upstream's wants one that is not loopback. */
@@ -55,16 +59,26 @@ function commonFlags(pki: ClusterPki, port: number): string[] {
   ];
 }
 
-/** Ours: `coracle` is the command's file. `more`: flags beside the usual ones, which may name files made in the folder. */
+/**
+ * Ours: `coracle` is the command's file. `more`: flags beside the usual ones, or in their place, which may name files made in
+ * the folder.
+ */
 export function startOurServer(
   coracle: string,
   more: (dir: string) => readonly string[] = () => [],
 ): Promise<ServerUnderTest> {
   return startServer((dir, pki, port, start) => {
-    const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`, ...more(dir)];
+    const given = more(dir);
+    // A chain in a file and modes exclude each other.
+    const taken = new Set(given.map(nameOf).map((name) => (name === "--authorization-config" ? MODES : name)));
+    const usual = commonFlags(pki, port).filter((flag) => !taken.has(nameOf(flag)));
+    const flags = [...usual, `--data-dir=${join(dir, "etcd")}`, ...given];
     return Promise.resolve([start("kube-apiserver", process.execPath, [resolve(coracle), "kube-apiserver", ...flags])]);
   });
 }
+
+const MODES = "--authorization-mode";
+const nameOf = (flag: string): string => flag.replace(/=.*/s, "");
 
 /** Upstream's programs. */
 export function startPeerServer(programs: {
@@ -94,10 +108,14 @@ async function startServer(
   const dir = mkdtempSync(join(tmpdir(), "coracle-differential-"));
   const pki = openClusterPki({ dir: join(dir, "pki"), apiServerNames: [], now: systemClock.now() });
   const port = await freePort();
-  const children = await launch(dir, pki, port, (name, command, args) => {
-    const log = openSync(join(dir, `${name}.log`), "w");
-    return spawn(command, args, { stdio: ["ignore", log, log], cwd: dir });
-  });
+  const begin = (): Promise<ChildProcess[]> =>
+    launch(dir, pki, port, (name, command, args) => {
+      const log = openSync(join(dir, `${name}.log`), "a");
+      const child = spawn(command, args, { stdio: ["ignore", log, log], cwd: dir });
+      closeSync(log);
+      return child;
+    });
+  let children = await begin();
   const target: Target = { url: `https://127.0.0.1:${port}`, ca: pki.ca.cert, client: pki.client("admin") };
   const killAll = (): void => {
     for (const child of children) child.kill("SIGKILL");
@@ -107,10 +125,24 @@ async function startServer(
   const server: ServerUnderTest = {
     target,
     dir,
-    pids: children.map((child) => child.pid ?? 0),
+    get pids() {
+      return children.map((child) => child.pid ?? 0);
+    },
     log: () => readFileSync(join(dir, "kube-apiserver.log"), "utf8").slice(-LOG_BYTES),
     get hasEnded() {
       return children.some((child) => child.exitCode !== null || child.signalCode !== null);
+    },
+    async end(signal) {
+      const child = children[0] as ChildProcess;
+      const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+      child.kill(signal);
+      await gone;
+      return child.exitCode;
+    },
+    async startAgain() {
+      await Promise.all(children.map(endProcess));
+      children = await begin();
+      await untilReady(server);
     },
     async [Symbol.asyncDispose]() {
       process.off("exit", killAll);
