@@ -64,7 +64,7 @@ export class PodClasses {
   /** What nodes by themselves say to pods like this one. */
   verdictsOf(pod: Pod): NodeVerdicts {
     const isContested = this.#state.hasNominations;
-    const key = isContested ? `${priorityOf(pod)}\u0000${this.#keyOf(pod)}` : this.#keyOf(pod);
+    const key = isContested ? `${priorityOf(pod)}\u0000${this.keyOf(pod)}` : this.keyOf(pod);
     let verdicts = this.#fixed.get(key);
     if (verdicts === undefined) {
       const parts = this.#entries.flatMap(({ plugin, columns, order, weight }) => {
@@ -109,6 +109,11 @@ export class PodClasses {
     return moving.isIdle() ? undefined : moving;
   }
 
+  /** Other pods, or those that wait for nodes, may have a say about where this one goes. */
+  mindsOthers(pod: Pod): boolean {
+    return looksAround(pod) || hasTermsAhead(this.#state) || this.movingOf(pod) !== undefined;
+  }
+
   /** Room for a list of nodes and their totals: used by one decision at a time. */
   scratch(): { readonly slots: Int32Array; readonly totals: Float64Array } {
     const { capacity } = this.#state.table;
@@ -137,7 +142,8 @@ export class PodClasses {
     return ahead.length === 0 ? undefined : ahead.map((each) => factsOf(each));
   }
 
-  #keyOf(pod: Pod): string {
+  /** Text that is equal for pods of which nodes by themselves say the same. */
+  keyOf(pod: Pod): string {
     let key = `${takesKey(pod)}\u0006${whereKey(pod)}`;
     for (const { image } of pod.spec.containers) key += `\u0001${image ?? ""}`;
     for (const { image } of pod.spec.initContainers ?? []) key += `\u0002${image ?? ""}`;
@@ -164,4 +170,32 @@ function whereKey({ spec }: Pod): string {
   for (const { key: taint = "", operator = "", value = "", effect = "" } of spec.tolerations ?? [])
     key += `\u0003${taint} ${operator} ${value} ${effect}`;
   return key;
+}
+
+/** Whether the pod has rules about other pods: those that wait for nodes count for them. */
+export function looksAround({ spec: { affinity, topologySpreadConstraints } }: Pod): boolean {
+  return (
+    affinity?.podAffinity !== undefined ||
+    affinity?.podAntiAffinity !== undefined ||
+    topologySpreadConstraints !== undefined
+  );
+}
+
+/** Whether pods that wait for nodes have a say about other pods. */
+export function hasTermsAhead(state: ClusterState): boolean {
+  for (const name of state.nominatedNodes())
+    for (const { spec } of state.nominated(name)) if (spec.affinity?.podAntiAffinity !== undefined) return true;
+  return false;
+}
+
+/** What is kept for classes of pods, by cluster and profile. */
+const classes = new WeakMap<ClusterState, Map<readonly PluginEntry[], PodClasses>>();
+
+/** What is kept for classes of pods of this cluster under this profile. */
+export function classesOf(state: ClusterState, plugins: readonly PluginEntry[]): PodClasses {
+  let byProfile = classes.get(state);
+  if (byProfile === undefined) classes.set(state, (byProfile = new Map()));
+  let found = byProfile.get(plugins);
+  if (found === undefined) byProfile.set(plugins, (found = new PodClasses(state, plugins)));
+  return found;
 }

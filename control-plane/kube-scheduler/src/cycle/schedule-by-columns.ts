@@ -1,7 +1,7 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { MovingVerdicts } from "../columns/moving-verdicts.ts";
 import type { NodeVerdicts } from "../columns/node-verdicts.ts";
-import type { PodClasses } from "../columns/pod-classes.ts";
+import { hasTermsAhead, looksAround, type PodClasses } from "../columns/pod-classes.ts";
 import { explain, prepareFilters, type PluginEntry, type Refusal } from "../framework/filtering.ts";
 import type { CycleState, Plugin, Unfit } from "../framework/plugin.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
@@ -146,22 +146,6 @@ function refusalAtNominated(attempt: Attempt, node: NodeState): Refusal | undefi
     if (unfit !== undefined) return { plugin: plugin.name, unfit };
   }
   return undefined;
-}
-
-/** Whether the pod has rules about other pods: those that wait for nodes count for them. */
-function looksAround({ spec: { affinity, topologySpreadConstraints } }: Pod): boolean {
-  return (
-    affinity?.podAffinity !== undefined ||
-    affinity?.podAntiAffinity !== undefined ||
-    topologySpreadConstraints !== undefined
-  );
-}
-
-/** Whether pods that wait for nodes have a say about other pods. */
-function hasTermsAhead(state: ClusterState): boolean {
-  for (const name of state.nominatedNodes())
-    for (const { spec } of state.nominated(name)) if (spec.affinity?.podAntiAffinity !== undefined) return true;
-  return false;
 }
 
 function isScoring(plugin: Plugin, { pod, state, cycle }: Attempt, all: readonly NodeState[]): boolean {

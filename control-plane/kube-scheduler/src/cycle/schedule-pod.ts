@@ -1,6 +1,5 @@
 import type { Pod } from "@coracle/api/core/v1";
-import { PodClasses } from "../columns/pod-classes.ts";
-import type { PluginEntry } from "../framework/filtering.ts";
+import { classesOf } from "../columns/pod-classes.ts";
 import type { Snapshot } from "../framework/plugin.ts";
 import { ClusterState } from "../state/cluster-state.ts";
 import type { Decision, ScheduleDeps } from "./decision.ts";
@@ -19,16 +18,4 @@ export function schedulePod(pod: Pod, snapshot: Snapshot, deps: ScheduleDeps): D
     if (decision !== undefined) return decision;
   }
   return schedulePlainly(pod, snapshot, deps);
-}
-
-/** What is kept for classes of pods, by cluster and profile. */
-const classes = new WeakMap<ClusterState, Map<readonly PluginEntry[], PodClasses>>();
-
-/** What is kept for classes of pods of this cluster under this profile. */
-export function classesOf(state: ClusterState, plugins: readonly PluginEntry[]): PodClasses {
-  let byProfile = classes.get(state);
-  if (byProfile === undefined) classes.set(state, (byProfile = new Map()));
-  let found = byProfile.get(plugins);
-  if (found === undefined) byProfile.set(plugins, (found = new PodClasses(state, plugins)));
-  return found;
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Node, Pod } from "@coracle/api/core/v1";
+import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { createSeededRandom, type Random } from "@coracle/base";
+import { planPreemption } from "../preemption/plan.ts";
 import { defaultPlugins, type PluginEntry } from "../plugins/index.ts";
 import { ClusterState } from "../state/cluster-state.ts";
 import { enoughNodes, type Decision } from "./decision.ts";
@@ -216,10 +218,16 @@ const byName: PluginEntry = {
   },
 };
 
+const BUDGETS: readonly PodDisruptionBudget[] = ["web", "db"].map((app, i) => ({
+  metadata: { name: app, namespace: "one" },
+  spec: { selector: { matchLabels: { app } } },
+  status: { disruptionsAllowed: i, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 },
+}));
+
 function profile(dice: Dice): readonly PluginEntry[] {
   const plugins = defaultPlugins({
     binder: () => Promise.resolve(),
-    budgets: () => [],
+    budgets: () => BUDGETS,
     volumes: { claim: () => undefined, volume: () => undefined, storageClass: () => undefined },
     owners: {
       selectorOf: ({ metadata: { labels } }) =>
@@ -272,6 +280,19 @@ function change(dice: Dice, state: ClusterState, placed: Map<string, Pod>): void
   }
 }
 
+type Refused = Extract<Decision, { type: "unfit" }>;
+
+/** Where room could be made, out of what is kept. */
+function room(pod: Pod, { unfit }: Refused, state: ClusterState, plugins: readonly PluginEntry[]) {
+  const preemption = plugins.find(({ plugin }) => plugin.name === "DefaultPreemption")?.plugin;
+  return preemption?.postFilter?.(pod, unfit, state);
+}
+
+function plainRoom(pod: Pod, { unfit }: Refused, state: ClusterState, plugins: readonly PluginEntry[]) {
+  const result = planPreemption(pod, unfit, state, plugins, BUDGETS);
+  return result.type === "none" ? { ...result, message: `preemption: ${result.message}` } : result;
+}
+
 function compare(dice: Dice, pod: Pod, state: ClusterState, plugins: readonly PluginEntry[]): string | undefined {
   const fast = schedulePod(pod, state, {
     plugins,
@@ -287,6 +308,7 @@ function compare(dice: Dice, pod: Pod, state: ClusterState, plugins: readonly Pl
       expect(new Map([...fast.unfit].sort())).toEqual(new Map([...plain.unfit].sort()));
       expect([...fast.plugins].sort()).toEqual([...plain.plugins].sort());
     }
+    if (fast.type === "unfit") expect(room(pod, fast, state, plugins)).toEqual(plainRoom(pod, plain, state, plugins));
     return undefined;
   }
   expect(fast.type === "fits" ? [...plain] : fast).toContain(fast.type === "fits" ? fast.nodeName : "");

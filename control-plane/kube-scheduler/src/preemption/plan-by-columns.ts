@@ -1,0 +1,125 @@
+import type { Pod } from "@coracle/api/core/v1";
+import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import type { NodeVerdicts } from "../columns/node-verdicts.ts";
+import type { PodClasses } from "../columns/pod-classes.ts";
+import { explain, firstRefusal, prepareFilters, type PluginEntry } from "../framework/filtering.ts";
+import { priorityOf, type CycleState, type Plugin, type PostFilterResult, type Unfit } from "../framework/plugin.ts";
+import type { ClusterState } from "../state/cluster-state.ts";
+import type { NodeState } from "../state/node-state.ts";
+import { isBetter, selectVictims, type Candidate, type NoCandidate } from "./candidate.ts";
+import { enoughCandidates, NOT_HELPFUL, whyIneligible, type DefaultPreemptionArgs } from "./plan.ts";
+
+/** What was found on each node for one class of pods; forgotten for nodes that change. */
+interface Findings {
+  readonly byNode: (Candidate | NoCandidate | undefined)[];
+  seen: number;
+}
+
+const MAX_CLASSES = 64;
+
+/**
+ * Plans as `planPreemption` does, for pods that only nodes by themselves keep out. What was found on a node is kept
+ * until the node changes: pods that look alike share it.
+ */
+export class PreemptionPlanner {
+  readonly #state: ClusterState;
+  /** By class and priority. */
+  readonly #findings = new Map<string, Findings>();
+  #budgets: readonly PodDisruptionBudget[] = [];
+
+  constructor(state: ClusterState) {
+    this.#state = state;
+  }
+
+  /** Undefined: other pods, or plugins without columns, matter. */
+  plan(
+    pod: Pod,
+    unfit: ReadonlyMap<string, Unfit>,
+    classes: PodClasses,
+    plugins: readonly PluginEntry[],
+    budgets: readonly PodDisruptionBudget[],
+    args: DefaultPreemptionArgs,
+  ): PostFilterResult | undefined {
+    const state = this.#state;
+    if (classes.mindsOthers(pod) || state.nominationOf(pod) !== undefined) return undefined;
+    const cycle: CycleState = new Map();
+    if (prepareFilters(classes.others, cycle, pod, state).filters.length > 0) return undefined;
+    const ineligible = whyIneligible(pod, unfit, state);
+    if (ineligible !== undefined) return ineligible;
+
+    const verdicts = classes.verdictsOf(pod);
+    const local = plugins.filter(
+      ({ plugin }) => plugin.columns !== undefined && plugin.columns.movingPart === undefined,
+    );
+    const { filters } = prepareFilters(local, cycle, pod, state);
+    const find = (node: NodeState): Candidate | NoCandidate => this.#try(pod, node, budgets, filters, cycle);
+    return this.#choose(
+      verdicts,
+      this.#findingsOf(`${priorityOf(pod)}\u0000${classes.keyOf(pod)}`, budgets),
+      find,
+      args,
+    );
+  }
+
+  #choose(
+    verdicts: NodeVerdicts,
+    { byNode }: Findings,
+    find: (node: NodeState) => Candidate | NoCandidate,
+    args: DefaultPreemptionArgs,
+  ): PostFilterResult {
+    const nodes = this.#state.nodes();
+    const enough = enoughCandidates(nodes.length, args);
+    const isOpen = ({ slot }: NodeState): boolean =>
+      verdicts.refusal(verdicts.verdicts[slot] ?? 0)?.unfit.isFinal === false;
+    let best: Candidate | undefined;
+    let count = 0;
+    for (const node of nodes) {
+      if (count >= enough) break;
+      if (!isOpen(node)) continue;
+      const found = (byNode[node.slot] ??= find(node));
+      if (!("victims" in found)) continue;
+      count++;
+      if (best === undefined || isBetter(found, best)) best = found;
+    }
+    if (best !== undefined) return { type: "nominated", nodeName: best.nodeName, victims: best.victims };
+
+    const reasons = new Map<string, number>();
+    for (const node of nodes) {
+      const found = isOpen(node) ? byNode[node.slot] : undefined;
+      const why = found === undefined || "victims" in found ? [NOT_HELPFUL] : found.reasons;
+      for (const reason of why) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
+    return { type: "none", message: explain(nodes.length, reasons), isUnderWay: false };
+  }
+
+  #try(
+    pod: Pod,
+    node: NodeState,
+    budgets: readonly PodDisruptionBudget[],
+    filters: readonly Plugin[],
+    cycle: CycleState,
+  ): Candidate | NoCandidate {
+    return selectVictims(pod, node, this.#state, budgets, (copy) => () => firstRefusal(filters, cycle, pod, copy));
+  }
+
+  #findingsOf(key: string, budgets: readonly PodDisruptionBudget[]): Findings {
+    const { table } = this.#state;
+    if (!sameBudgets(budgets, this.#budgets)) {
+      this.#findings.clear();
+      this.#budgets = budgets;
+    }
+    let findings = this.#findings.get(key);
+    if (findings === undefined) {
+      if (this.#findings.size >= MAX_CLASSES) this.#findings.clear();
+      this.#findings.set(key, (findings = { byNode: [], seen: table.version }));
+    }
+    if (!table.remembers(findings.seen)) findings.byNode.length = 0;
+    else for (let at = findings.seen; at < table.version; at++) findings.byNode[table.changeAt(at) >> 1] = undefined;
+    findings.seen = table.version;
+    return findings;
+  }
+}
+
+function sameBudgets(a: readonly PodDisruptionBudget[], b: readonly PodDisruptionBudget[]): boolean {
+  return a.length === b.length && a.every((budget, i) => budget === b[i]);
+}
