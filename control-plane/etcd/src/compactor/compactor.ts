@@ -1,5 +1,5 @@
 import { isAbort, sleep, type Clock, type Logger } from "@coracle/base";
-import { StoreError, type Revision, type Store } from "../store/store.ts";
+import { StoreError, type Revision, type Store, type TxnResult } from "../store/store.ts";
 
 /** Agreed between API servers, ours and upstream's: its version counts compactions, its value is a revision. */
 const COMPACT_KEY = "compact_rev_key";
@@ -39,11 +39,7 @@ interface Turn {
 
 /** Compacts if nobody else did since the last turn; else only notes where things stand. */
 export async function takeTurn(store: Store, last: Turn): Promise<Turn> {
-  const { succeeded, revision, results } = await store.txn({
-    compare: [{ key: COMPACT_KEY, target: "version", op: "=", value: last.count }],
-    success: [{ type: "put", key: COMPACT_KEY, value: Buffer.from(String(last.revision)) }],
-    failure: [{ type: "range", key: COMPACT_KEY }],
-  });
+  const { succeeded, revision, results } = await claimTurn(store, last);
   if (!succeeded) {
     const [found] = results;
     return { count: (found?.type === "range" ? found.kvs[0]?.version : undefined) ?? 0, revision };
@@ -57,4 +53,18 @@ export async function takeTurn(store: Store, last: Turn): Promise<Turn> {
     }
   }
   return { count: last.count + 1, revision };
+}
+
+async function claimTurn(store: Store, last: Turn): Promise<TxnResult> {
+  try {
+    return await store.txn({
+      compare: [{ key: COMPACT_KEY, target: "version", op: "=", value: last.count }],
+      success: [{ type: "put", key: COMPACT_KEY, value: Buffer.from(String(last.revision)) }],
+      failure: [{ type: "range", key: COMPACT_KEY }],
+    });
+  } catch (error) {
+    // A full store cannot take the turn down. All the more it has to forget.
+    if (error instanceof StoreError && error.code === "noSpace") await store.compact(await store.revision());
+    throw error;
+  }
 }

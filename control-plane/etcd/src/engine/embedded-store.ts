@@ -8,6 +8,7 @@ import { LmdbJournal } from "./lmdb-journal.ts";
 import type { TxnLimits } from "../mvcc/txn-rules.ts";
 import type { Engine } from "./engine.ts";
 import { MvccStore } from "./mvcc-store.ts";
+import { Quota } from "./quota.ts";
 
 /**
  * Opens the store in `dataDir`, or makes a new one there. What it acknowledges is on disk. One process at a time: a
@@ -24,8 +25,10 @@ export async function openEmbeddedStore(options: {
   readonly indexedAfter?: number | undefined;
   /** Undefined: as etcd does by default. */
   readonly limits?: TxnLimits | undefined;
+  /** Puts are refused with `noSpace` while more than this is in use. Undefined: the disk is the bound. */
+  readonly quotaBytes?: number | undefined;
 }): Promise<Engine> {
-  const { dataDir, clock, random } = options;
+  const { dataDir, clock, random, quotaBytes } = options;
   const log = options.logger.child({ component: "store" });
   const startedAtMs = clock.monotonicMs();
   const owned = new Cleanup();
@@ -49,6 +52,7 @@ export async function openEmbeddedStore(options: {
       initial,
       indexedAfter: options.indexedAfter,
       limits: options.limits,
+      quota: quotaBytes === undefined ? undefined : new Quota(quotaBytes, journal, log),
       closed: () => owned[Symbol.asyncDispose](),
     });
   } catch (error) {

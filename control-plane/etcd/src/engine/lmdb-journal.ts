@@ -49,6 +49,7 @@ export class LmdbJournal implements Journal {
   #isReopeningDue = false;
   #reopening: Promise<void> | undefined;
   #isClosed = false;
+  #usedBytes = 0;
 
   private constructor(path: string, isSynced: boolean, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
     this.#open = openFile;
@@ -203,10 +204,18 @@ export class LmdbJournal implements Journal {
   }
 
   async size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
+    await this.#reopening;
     const { size } = await stat(this.#path);
+    return { totalBytes: size, usedBytes: this.usedBytes };
+  }
+
+  get usedBytes(): number {
+    // While it is mapped anew nothing is written.
+    if (this.#reopening !== undefined) return this.#usedBytes;
     const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#db.getStats() as TreeStats;
     const usedPages = 2 + treeBranchPageCount + treeLeafPageCount + overflowPages;
-    return { totalBytes: size, usedBytes: usedPages * pageSize };
+    this.#usedBytes = usedPages * pageSize;
+    return this.#usedBytes;
   }
 
   async close(): Promise<void> {

@@ -20,6 +20,7 @@ import { WatchHub } from "../watch/watch-hub.ts";
 import type { Engine, LeaseState, StoreView } from "./engine.ts";
 import type { IndexFile } from "./index-file.ts";
 import type { Journal, LeaseChange, SettingChange } from "./journal.ts";
+import type { Quota } from "./quota.ts";
 
 /** What an engine found when it was opened. */
 export interface InitialState {
@@ -82,6 +83,7 @@ export class MvccStore implements Engine {
   readonly #random: Random;
   readonly #clock: Clock;
   readonly #indexedAfter: number;
+  readonly #quota: Quota | undefined;
   readonly #released: (() => Promise<void>) | undefined;
   #group: Group = emptyGroup();
   #settings = new Map<string, unknown>();
@@ -101,6 +103,8 @@ export class MvccStore implements Engine {
   #keptRevisions: number | undefined;
   #flushIsDue = false;
   #publishing = false;
+  /** A compaction has just ended. */
+  #isSpaceFreed = false;
   #closed = false;
 
   constructor(options: {
@@ -110,10 +114,12 @@ export class MvccStore implements Engine {
     readonly initial?: InitialState | undefined;
     readonly indexedAfter?: number | undefined;
     readonly limits?: TxnLimits | undefined;
+    readonly quota?: Quota | undefined;
     /** Called at the end, when nothing is under way any more. */
     readonly closed?: (() => Promise<void>) | undefined;
   }) {
     const { journal, clock, initial, random = systemRandom, closed } = options;
+    this.#quota = options.quota;
     this.#released = closed;
     this.#journal = journal;
     this.#random = random;
@@ -147,6 +153,7 @@ export class MvccStore implements Engine {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
       this.#checkKeys(request);
+      this.#quota?.check(request);
       const { result, changes } = this.#mvcc.evaluate(request, (lease) => this.#leases.has(lease));
       // What it read may not be durable yet: then the answer waits too.
       if (changes.length === 0 && result.revision === this.#mvcc.committed) {
@@ -400,6 +407,7 @@ export class MvccStore implements Engine {
     const isPart = isHeld || this.#dropped.length > slice;
     const dropped = isPart ? this.#dropped.splice(0, slice) : this.#dropped;
     if (!isPart) this.#dropped = [];
+    if (dropped.length > 0 && !isPart) this.#isSpaceFreed = true;
     const { changes, leases, settings, compacted } = group;
     const index = isPart ? undefined : this.#savedIndex;
     if (index !== undefined) this.#savedIndex = undefined;
@@ -428,6 +436,7 @@ export class MvccStore implements Engine {
     this.#sinceIndex += group.changes.length;
     if (this.#sinceIndex >= this.#indexedAfter) this.#saveIndexIfDue();
     if (group.compacted !== undefined) this.#packIfDue();
+    if (this.#isSpaceFreed) this.#giveBackSpace();
     this.#compactIfDue();
     if (hasWork(this.#group) || (this.#dropped.length > 0 && this.#views === 0)) this.#scheduleFlush();
   }
@@ -475,6 +484,14 @@ export class MvccStore implements Engine {
     if (revision - compacted < Math.max(KEPT_BEYOND, this.#keptRevisions)) return;
     // When it cannot be written it is tried again with the next commit.
     this.compact(revision).catch(() => undefined);
+  }
+
+  /** Only at the quota: otherwise the space is written to again. */
+  #giveBackSpace(): void {
+    this.#isSpaceFreed = false;
+    if (this.#quota?.isDefragmentationDue !== true || this.#closed) return;
+    // When it fails, the next compaction tries again.
+    this.defragment().catch(() => undefined);
   }
 
   #packIfDue(): void {

@@ -12,12 +12,24 @@ export interface StoreFlags {
   readonly prefix: string;
   /** 0: never. */
   readonly compactionIntervalMs: number;
+  /** How much the embedded store may hold; undefined: as much as the disk. */
+  readonly quotaBytes: number | undefined;
   readonly healthTimeoutMs: number;
   readonly readyTimeoutMs: number;
   readonly leaseReuseSeconds: number;
 }
 
 const MEDIA_TYPES = ["application/json", "application/vnd.kubernetes.protobuf", "application/yaml"];
+
+/** What etcd's documentation advises not to exceed. */
+const DEFAULT_QUOTA_BYTES = 8 * 1024 ** 3;
+
+/** As with etcd, 0 stands for a default and less than that for no limit. */
+function quotaOf(bytes: number): number | undefined {
+  if (!Number.isFinite(bytes)) throw new UsageError("--quota-backend-bytes wants a number");
+  if (bytes === 0) return DEFAULT_QUOTA_BYTES;
+  return bytes < 0 ? undefined : bytes;
+}
 
 /** Flags that leave no choice here: any other value would be a promise not kept. */
 function checkSettled(flags: FlagTaker): void {
@@ -47,6 +59,7 @@ export function takeStoreFlags(flags: FlagTaker): StoreFlags {
     keyFile: flags.take("etcd-keyfile", ""),
     prefix: `/${flags.take("etcd-prefix", "/registry").replaceAll(/^\/+|\/+$/g, "")}`,
     compactionIntervalMs: ms("etcd-compaction-interval", "5m"),
+    quotaBytes: quotaOf(Number(flags.take("quota-backend-bytes", "0"))),
     healthTimeoutMs: ms("etcd-healthcheck-timeout", "2s"),
     readyTimeoutMs: ms("etcd-readycheck-timeout", "2s"),
     leaseReuseSeconds: Number(flags.take("lease-reuse-duration-seconds", "60")),

@@ -22,7 +22,9 @@ function openStore(flags: ApiServerFlags, deps: StoreDeps): Promise<Store> {
     const tls = { ca: read(etcd.caFile), cert: read(etcd.certFile), key: read(etcd.keyFile) };
     return Promise.resolve(createRemoteStore({ endpoints: etcd.servers, tls, clock: deps.clock }));
   }
-  return dataDir === "" ? Promise.resolve(createMemoryStore(deps)) : openEmbeddedStore({ dataDir, ...deps });
+  return dataDir === ""
+    ? Promise.resolve(createMemoryStore(deps))
+    : openEmbeddedStore({ dataDir, quotaBytes: etcd.quotaBytes, ...deps });
 }
 
 async function serve(
