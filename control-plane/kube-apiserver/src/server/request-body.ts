@@ -144,7 +144,7 @@ async function parseYamlBody(body: Buffer, codecs: WireCodecs, kind?: string): P
 }
 
 /** Notes the members that the text names more than once, unless the request ignores them. */
-async function noteRepeatedFields(request: ApiRequest, media: MediaType, body: Buffer): Promise<void> {
+async function noteRepeatedFields(request: ApiRequest, media: MediaType, body: Buffer, value: unknown): Promise<void> {
   if (media === "protobuf" || request.query.get("fieldValidation") === "Ignore") return;
   const text = body.toString("utf8");
   if (media === "yaml") {
@@ -152,7 +152,7 @@ async function noteRepeatedFields(request: ApiRequest, media: MediaType, body: B
     if (problem !== undefined) request.repeatedFields = { texts: [problem], among: (unknown) => [problem, ...unknown] };
     return;
   }
-  const texts = duplicateFields(text);
+  const texts = duplicateFields(text, value);
   if (texts.length === 0) return;
   request.repeatedFields = { texts, among: (unknown) => strictFields(text, unknown) };
 }
@@ -204,7 +204,7 @@ export async function readObject(request: ApiRequest, kind: string, codecs: Wire
   }
   const body = await readWhole(request);
   const value = await parseBody(media, body, kind, codecs);
-  await noteRepeatedFields(request, media, body);
+  await noteRepeatedFields(request, media, body, value);
   // Nothing at all is an object without members.
   if (value === null || value === undefined) return {};
   const cannot = (what: string, where: string): StatusError =>
@@ -317,22 +317,27 @@ export async function readPatch(request: ApiRequest, kind: PatchKind, codecs: Wi
     const fault = `json: cannot unmarshal number ${overflow} into Go value of type float64`;
     throw badRequest(kind === "strategic" ? fault : `error decoding patch: ${fault}`);
   }
-  await notePatchedTwice(request, kind, body, true);
+  await notePatchedTwice(request, kind, body, { value });
   return value;
 }
 
 async function readApply(request: ApiRequest, body: Buffer, codecs: WireCodecs): Promise<unknown> {
   const value = await parseYamlBody(body, codecs);
-  await notePatchedTwice(request, "apply", body, false);
+  await notePatchedTwice(request, "apply", body);
   return value;
 }
 
-/** Members that a patch names more than once. `isJson`: the body was read as JSON, which patches of all kinds may be. */
-async function notePatchedTwice(request: ApiRequest, kind: PatchKind, body: Buffer, isJson: boolean): Promise<void> {
+/** Members that a patch names more than once. `json`: what the body says, read as JSON, which patches of all kinds may be. */
+async function notePatchedTwice(
+  request: ApiRequest,
+  kind: PatchKind,
+  body: Buffer,
+  json?: { readonly value: unknown },
+): Promise<void> {
   const wish = request.query.get("fieldValidation");
   if (wish === "Ignore") return;
   const text = body.toString("utf8");
-  const repeated = isJson ? duplicateFields(text) : undefined;
+  const repeated = json === undefined ? undefined : duplicateFields(text, json.value);
   if (kind !== "apply") {
     const isJsonPatch = request.exchange.header("content-type")?.startsWith("application/json-patch+json") === true;
     const texts = (repeated ?? []).map((field) => (isJsonPatch ? `json patch ${field}` : field));

@@ -47,8 +47,13 @@ function textOfOwner(owner: Draft): string {
 /** Freezes JSON data all the way down. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  for (const member of Object.values(value)) {
-    if (typeof member === "object" && member !== null) deepFreeze(member);
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === "object" && item !== null) deepFreeze(item as unknown);
+  } else {
+    for (const key in value) {
+      const member: unknown = value[key];
+      if (typeof member === "object" && member !== null) deepFreeze(member);
+    }
   }
   return Object.freeze(value);
 }

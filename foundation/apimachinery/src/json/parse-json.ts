@@ -9,6 +9,7 @@ export interface ParsedJson {
 }
 
 const DEEPEST = 10_000;
+const DEEPEST_COUNTED = 500;
 
 /**
  * Parses JSON text. Members named `__proto__` are plain data. Throws a StatusError of code 400.
@@ -29,10 +30,41 @@ export function parseJsonStrict(text: string): ParsedJson {
   return { value, duplicateFields: findDuplicates(text) };
 }
 
-/** The members that a valid JSON text names twice in one object: `duplicate field "spec.x"`, in the order of the text. */
-export function duplicateFields(text: string): readonly string[] {
-  return findDuplicates(text);
+/**
+ * The members that a valid JSON text names twice in one object: `duplicate field "spec.x"`, in the order of the text.
+ * `value`: what it parses to.
+ */
+export function duplicateFields(text: string, value: unknown): readonly string[] {
+  // Nearly always there are as many members as names.
+  return countNames(text) === countMembers(value, 0) ? [] : findDuplicates(text);
 }
+
+function countMembers(value: unknown, depth: number): number {
+  if (typeof value !== "object" || value === null) return 0;
+  // So deep ones are looked at in another way.
+  if (depth > DEEPEST_COUNTED) return Number.NaN;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) count += countMembers(item, depth + 1);
+    return count;
+  }
+  const object = value as { readonly [key: string]: unknown };
+  for (const key in object) count += 1 + countMembers(object[key], depth + 1);
+  return count;
+}
+
+function countNames(text: string): number {
+  let count = 0;
+  for (let start = text.indexOf('"'); start !== -1;) {
+    let at = endOfString(text, start) + 1;
+    while (isSpace(text.charCodeAt(at))) at++;
+    if (text.charCodeAt(at) === 0x3a) count++;
+    start = text.indexOf('"', at);
+  }
+  return count;
+}
+
+const isSpace = (code: number): boolean => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 
 /** The unknown fields (`unknown field "spec.x"`) of a valid text among those that occur twice, in the order of the text. */
 export function strictFields(text: string, unknown: readonly string[]): string[] {
