@@ -4,6 +4,9 @@ export { runScheduler, type SchedulerElection, type SchedulerOptions } from "./r
 export { parseConfiguration } from "./config/read-configuration.ts";
 export type { SchedulerConfiguration } from "./config/configuration.ts";
 export { readSchedulerSetup, type SchedulerSetup } from "./config/scheduler-setup.ts";
+export { explanationText } from "./debug/explain.ts";
+export { explainFromCluster } from "./debug/explain-from-cluster.ts";
+export { SchedulerDebug } from "./debug/scheduler-debug.ts";
 export type { PluginFactory, PluginHandle } from "./foreign/plugin-module.ts";
 export type { Plugin } from "./framework/plugin.ts";
 export { SchedulerMetrics } from "./metrics/scheduler-metrics.ts";

@@ -9,6 +9,8 @@ import {
 } from "@coracle/client";
 import { WaitingPods } from "./binding/waiting-pods.ts";
 import { schedulePod } from "./cycle/schedule-pod.ts";
+import { explainPod } from "./debug/explain.ts";
+import type { SchedulerDebug } from "./debug/scheduler-debug.ts";
 import { buildProfiles } from "./config/build-profiles.ts";
 import type { SchedulerConfiguration } from "./config/configuration.ts";
 import { defaultConfiguration } from "./config/read-configuration.ts";
@@ -40,6 +42,8 @@ export interface SchedulerOptions {
   readonly maxUnschedulableMs?: number | undefined;
   /** Where numbers are kept, for who serves them; absent: nobody asks. */
   readonly metrics?: SchedulerMetrics | undefined;
+  /** Where others may look at what it knows; absent: nobody asks. */
+  readonly debug?: SchedulerDebug | undefined;
   /** Called when pods are being placed. */
   readonly onReady?: () => void;
 }
@@ -106,6 +110,11 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     },
   );
   metrics.attach(metricSources(queue, state));
+  options.debug?.attach((namespace, name) => {
+    const pod = informers.pods.lister.get(namespace, name);
+    const profile = profiles.get(pod?.spec.schedulerName ?? "");
+    return pod === undefined || profile === undefined ? undefined : explainPod(pod, profile, state);
+  });
 
   const isMine = (pod: Pod): boolean =>
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;

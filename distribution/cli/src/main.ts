@@ -8,6 +8,7 @@ import { addKubeconfig } from "./commands/kubeconfig.ts";
 import { runKubectl } from "./commands/kubectl.ts";
 import { addMigrate, addSnapshot } from "./commands/snapshot.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTrace } from "./commands/trace.ts";
 import { addUp } from "./commands/up.ts";
 import { CliError } from "./exit.ts";
 
@@ -28,6 +29,7 @@ function program(): Command {
     addUp,
     addDown,
     addStatus,
+    addTrace,
     addDoctor,
     addKubeconfig,
     addImage,

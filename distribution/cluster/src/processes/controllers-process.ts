@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { systemRandom } from "@coracle/base";
+import { silentLogger, systemClock, systemRandom } from "@coracle/base";
 import { createHttpTransport, loadKubeconfig, type ApiClient } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
 import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
@@ -7,6 +7,9 @@ import {
   parseSchedulerFlags,
   readSchedulerSetup,
   runScheduler,
+  explainFromCluster,
+  explanationText,
+  SchedulerDebug,
   SchedulerMetrics,
   type SchedulerFlags,
 } from "@coracle/kube-scheduler";
@@ -27,11 +30,14 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       if (setup === undefined) return;
       await using client = await clientOf(setup.kubeconfig, component);
       const metrics = new SchedulerMetrics(context.clock);
-      await using _endpoint = await endpointOf(flags, client, context, { "/metrics": () => metrics.text() });
+      const debug = new SchedulerDebug();
+      const pages = { ...debug.pages(setup.configuration), "/metrics": () => metrics.text() };
+      await using _endpoint = await endpointOf(flags, client, context, pages);
       await runScheduler({
         ...context,
         client,
         metrics,
+        debug,
         configuration: setup.configuration,
         plugins: setup.plugins,
         maxUnschedulableMs: flags.podMaxInUnschedulablePodsDurationMs,
@@ -52,6 +58,36 @@ export async function runAlone(component: string, args: readonly string[]): Prom
     await using _endpoint = await endpointOf(flags, client, context);
     await runControllerManager({ ...context, client, flags, anonymousTransport: createHttpTransport(anonymous) });
   });
+}
+
+/** A pod whose way is asked for. */
+export interface TraceRequest {
+  readonly kubeconfig: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The scheduler's configuration file; absent: its defaults. */
+  readonly config?: string | undefined;
+  /** For programs. */
+  readonly json: boolean;
+}
+
+/** Says of every node what every plugin thinks of the pod there. */
+export async function tracePod({ kubeconfig, namespace, name, config, json }: TraceRequest): Promise<string> {
+  const setup = await readSchedulerSetup(parseSchedulerFlags(config === undefined ? [] : [`--config=${config}`]));
+  await using client = await clientOf(kubeconfig, "coracle-trace");
+  const explanation = await explainFromCluster(
+    { namespace, name },
+    {
+      client,
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      signal: new AbortController().signal,
+      configuration: setup?.configuration,
+      plugins: setup?.plugins,
+    },
+  );
+  return json ? `${JSON.stringify(explanation, undefined, 2)}\n` : explanationText(explanation);
 }
 
 /** Health and metrics of a component that runs alone; undefined with `--secure-port=0`. */
