@@ -125,6 +125,7 @@ export { builtInSchema, createSchemaEngine, type SchemaEngine } from "./schema/s
 export type { FieldSchema, ObjectSchema, SchemaNode } from "./schema/schema-node.ts";
 export { wrapIntegers } from "./schema/wrap-integers.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "@coracle/api";
+export { jsonFaultIn } from "./json/json-fault.ts";
 export { duplicateFields, parseJson, parseJsonStrict, strictFields, type ParsedJson } from "./json/parse-json.ts";
 export { checkConfig } from "./apply/check-config.ts";
 export { compareObjects, fieldSetOf, type Comparison } from "./apply/compare.ts";
@@ -140,6 +141,7 @@ export {
   type Applied,
   type ApplyConflict,
   type ApplyRequest,
+  type InVersion,
   type ManagedFields,
   type Writer,
 } from "./apply/managed-fields.ts";

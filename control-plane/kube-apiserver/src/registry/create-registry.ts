@@ -11,6 +11,7 @@ import type { ValueReader } from "../storage/stored-version.ts";
 import { createBindingHandler } from "./binding-handler.ts";
 import { builtInPatches, createBuiltInSchemaPort, readBuiltInValue } from "./built-in-types.ts";
 import { conversionOf } from "./conversion/conversions.ts";
+import { fieldVersionsOf } from "./conversion/field-versions.ts";
 import { fallbackDefinition } from "./fallback-definition.ts";
 import { createGenericHandler } from "./generic-handler.ts";
 import type { PatchPort } from "./patch-verb.ts";
@@ -152,6 +153,7 @@ export async function createRegistry(options: RegistryOptions): Promise<RunningR
       ttlSeconds: entry.plural === "events" ? (options.eventTtlSeconds ?? EVENT_TTL_SECONDS) : undefined,
       waitForRevision: (revision) => hub.waitAtMost(revision, FRESHNESS_WAIT_MS),
       freshen: hub.freshen,
+      inVersion: fieldVersionsOf(entry, entries, schema),
     };
     const subresources = subresourcesOf(core, patches, eviction);
     handlers.set(keyOf(entry), createGenericHandler(core, patches, subresources));

@@ -143,7 +143,7 @@ function recordOwners(
   const writer = { ...write, apiVersion: apiVersionOfCore(core), time: formatTime(core.clock.now()) };
   const now = part(draft);
   for (const member in untouched) if (now[member] !== undefined) now[member] = untouched[member];
-  const after = trackUpdate(type, part(old ?? zero), now, before, writer);
+  const after = trackUpdate(type, part(old ?? zero), now, before, writer, core.inVersion);
   const entries = writeManagedFields(write.subresource === "scale" ? withOldTimes(after, before) : after);
   if (entries !== undefined) draft.metadata.managedFields = entries;
 }
@@ -183,7 +183,7 @@ export function applyTo(core: ResourceCore, old: ApiObject | undefined, config: 
     managers = ownBeforeFirstApply(type, tracked(zero), tracked(live), writer);
   }
   const mayTake = manager === KUBECTL ? lastAppliedFields(core, type, live) : undefined;
-  const request = { type, live, config, managers, writer, tracked };
+  const request = { type, live, config, managers, writer, tracked, inVersion: core.inVersion };
   const applied = applyConfig(
     { ...request, force },
     mayTake === undefined ? undefined : (fields) => intersectSets(fields, mayTake),

@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from "@coracle/base";
-import type { Draft, Json } from "@coracle/apimachinery";
+import type { Draft, InVersion, Json } from "@coracle/apimachinery";
 import type { ObjectStorage, StoredObject } from "../storage/object-storage.ts";
 import type { AdmissionChain, AdmissionOperation, Answer, RequestContext, AdmissionVersions } from "./registry.ts";
 import type { ResourceEntry, TypeName } from "./resource-catalog.ts";
@@ -40,6 +40,8 @@ export interface ResourceCore {
   readonly keepsItemTypes?: boolean;
   /** The resource's other versions. Absent: those that the API tables know. */
   readonly versions?: AdmissionVersions | undefined;
+  /** What fields are called where they are owned in another version. Absent: the same. */
+  readonly inVersion?: InVersion | undefined;
   /** Waits until everything up to a revision can be read; false when it took too long. */
   waitForRevision(revision: number): Promise<boolean>;
   /** Of a store with other writers: waits until everything that is committed now can be read. */

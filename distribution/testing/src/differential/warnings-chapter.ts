@@ -456,6 +456,18 @@ export function warnings(): Chapter {
       { annotations: beta("mount-options") },
     ).object,
   );
+  const broken = ["", "x", "{a}", '{"a":1 2}', '"a', "[]", "1", "true", "null", "{}", "tru", '{"a":"\\x"}', "é"].map(
+    (text) =>
+      jsonStep(
+        "broken JSON in a secret",
+        "POST",
+        "/api/v1/namespaces/default/secrets?dryRun=All",
+        core("secrets", "Secret", {
+          type: "kubernetes.io/dockerconfigjson",
+          data: { ".dockerconfigjson": Buffer.from(text).toString("base64") },
+        }).object,
+      ),
+  );
   const names = WORKLOADS.flatMap(([path, apiVersion, kind, wrap]) =>
     story(
       `${kind} with a long name`,
@@ -483,6 +495,7 @@ export function warnings(): Chapter {
     ...names,
     many,
     mounted,
+    ...broken,
     ...Object.entries(ODD_OBJECTS).flatMap(([name, object]) => story(name, object)),
     ...statuses.flatMap(([name, { path, object }, status]) => [
       jsonStep("warnings: create", "POST", path, object, { isSetUp: true }),

@@ -48,8 +48,8 @@ export interface FieldVersion {
   convert(object: Draft): Draft;
 }
 
-/** What fields are called in another version; undefined: as in the writer's. */
-export type InVersion = (apiVersion: string) => FieldVersion | undefined;
+/** What fields are called in another version; undefined: as in the writer's; `gone`: no object can be seen in it. */
+export type InVersion = (apiVersion: string) => FieldVersion | "gone" | undefined;
 
 /** Reads `metadata.managedFields`. Throws an Error when a client sent what is none. */
 export function readManagedFields(entries: unknown): readonly ManagedFields[] {
@@ -145,8 +145,8 @@ export function trackUpdate(
   return rest.with(at, { ...own, fields: isAgain ? known.fields : uniteSets(changed, known.fields) });
 }
 
-/** How the object changed, in the names of an owner's version. */
-type DifferenceFor = (owner: ManagedFields) => Comparison;
+/** How the object changed, in the names of an owner's version; undefined: of its fields nothing is known any longer. */
+type DifferenceFor = (owner: ManagedFields) => Comparison | undefined;
 
 /** `own`: in the writer's version. Others are made when an owner is of another that has names of its own. */
 function differences(
@@ -157,16 +157,16 @@ function differences(
   inVersion: InVersion | undefined,
 ): DifferenceFor {
   if (inVersion === undefined) return () => own;
-  const known = new Map<string, Comparison>([[apiVersion, own]]);
+  const known = new Map<string, Comparison | undefined>([[apiVersion, own]]);
+  const compareIn = (version: FieldVersion | "gone" | undefined): Comparison | undefined => {
+    if (version === undefined) return own;
+    return version === "gone"
+      ? undefined
+      : compareObjects(version.type, version.convert(before), version.convert(after));
+  };
   return (owner) => {
-    let found = known.get(owner.apiVersion);
-    if (found === undefined) {
-      const version = inVersion(owner.apiVersion);
-      found =
-        version === undefined ? own : compareObjects(version.type, version.convert(before), version.convert(after));
-      known.set(owner.apiVersion, found);
-    }
-    return found;
+    if (!known.has(owner.apiVersion)) known.set(owner.apiVersion, compareIn(inVersion(owner.apiVersion)));
+    return known.get(owner.apiVersion);
   };
 }
 
@@ -184,6 +184,7 @@ function settleOthers(
   for (const entry of all) {
     if (entry !== writer) {
       const difference = differenceFor(entry);
+      if (difference === undefined) continue;
       if (difference !== last) gone = uniteSets(difference.changed, difference.removed);
       last = difference;
     }
@@ -306,7 +307,7 @@ function findConflicts(
 ): ApplyConflict[] {
   const out: ApplyConflict[] = [];
   for (const owner of others.toSorted((a, b) => compareText(a.manager, b.manager) || byOperationAndTime(a, b))) {
-    const taken = intersectSets(owner.fields, differenceFor(owner).changed);
+    const taken = intersectSets(owner.fields, differenceFor(owner)?.changed ?? {});
     const refused = mayTake === undefined ? taken : subtractSet(taken, mayTake(taken));
     // Not all at once: they can be more than a call takes arguments.
     for (const path of pathsOf(refused)) out.push({ owner, path });

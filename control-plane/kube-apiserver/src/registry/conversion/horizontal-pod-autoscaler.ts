@@ -96,12 +96,12 @@ function toV2(draft: ApiDraft): ApiDraft {
   const { targetCPUUtilizationPercentage, ...wanted } = (draft.spec ?? {}) as Draft;
   const { currentCPUUtilizationPercentage, ...seen } = (draft.status ?? {}) as Draft;
   const metrics: Draft[] = [];
+  const others = takeAnnotation(annotations, METRICS);
+  if (Array.isArray(others)) metrics.push(...(others as Draft[]).map(metricFromV1));
   if (targetCPUUtilizationPercentage !== undefined) {
     const target = { type: "Utilization", averageUtilization: targetCPUUtilizationPercentage };
     metrics.push({ type: "Resource", resource: { name: "cpu", target } });
   }
-  const others = takeAnnotation(annotations, METRICS);
-  if (Array.isArray(others)) metrics.push(...(others as Draft[]).map(metricFromV1));
   const behavior = takeAnnotation(annotations, BEHAVIOR);
   const conditions = takeAnnotation(annotations, CONDITIONS);
   const current = takeAnnotation(annotations, CURRENT_METRICS);
@@ -110,6 +110,8 @@ function toV2(draft: ApiDraft): ApiDraft {
     const value = { averageUtilization: currentCPUUtilizationPercentage };
     currentMetrics.unshift({ type: "Resource", resource: { name: "cpu", current: value } });
   }
+  // v1 shows it always.
+  if (seen.currentReplicas === 0) delete seen.currentReplicas;
   const { annotations: _annotations, ...metadata } = draft.metadata;
   return {
     ...draft,

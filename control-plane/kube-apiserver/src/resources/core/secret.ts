@@ -4,6 +4,7 @@ import {
   forbiddenField,
   invalidValue,
   isObject,
+  jsonFaultIn,
   required,
   tooLong,
   type Draft,
@@ -25,12 +26,16 @@ function validateJson(errors: FieldError[], key: string, data: { readonly [key: 
     errors.push(required(`data[${key}]`));
     return;
   }
-  try {
-    JSON.parse(Buffer.from(value, "base64").toString("utf8"));
-  } catch {
-    const why = value === "" ? "unexpected end of JSON input" : "invalid character";
-    errors.push(invalidValue(`data[${key}]`, "<secret contents redacted>", why)); // not JSON
-  }
+  const bytes = Buffer.from(value, "base64");
+  const why = jsonFaultIn(bytes) ?? whyNoObject(JSON.parse(bytes.toString("utf8")));
+  if (why !== undefined) errors.push(invalidValue(`data[${key}]`, "<secret contents redacted>", why));
+}
+
+/** JSON that is no object, in Go's words; nothing is as good as none. */
+function whyNoObject(value: unknown): string | undefined {
+  if (value === null || isObject(value)) return undefined;
+  const form = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  return `json: cannot unmarshal ${form} into Go value of type map[string]interface {}`;
 }
 
 function validate(object: ApiObject): FieldError[] {
