@@ -86,6 +86,11 @@ export class NodeVerdicts {
     }
   }
 
+  /** By number of refusal: 1 where the node might fit if pods left it. */
+  openRefusals(): Uint8Array {
+    return Uint8Array.from(this.#refusals, (refusal) => (refusal?.unfit.isFinal === false ? 1 : 0));
+  }
+
   /** Takes in what changed. */
   catchUp(): void {
     const table = this.#table;

@@ -10,8 +10,8 @@ import { factsOf } from "../state/pod-facts.ts";
 import { enoughNodes, podsAhead, refusalBeside, type Decision, type ScheduleDeps } from "./decision.ts";
 import { LazyUnfit } from "./lazy-unfit.ts";
 
-/** Up to that many fitting nodes are compared even where other pods or plugins without columns matter. */
-const MAX_COMPARED = 5_000;
+/** So many fitting nodes are compared at least where other pods matter. */
+const MIN_COMPARED = 1_000;
 
 /** All that is known of one attempt. */
 interface Attempt {
@@ -68,7 +68,7 @@ export function scheduleByColumns(
 
   let enough = all.length;
   if (isSampled || others.length > 0 || scorers.length > 0) enough = enoughNodes(all.length, percent);
-  else if (moving !== undefined && percent === 0) enough = Math.max(MAX_COMPARED, enoughNodes(all.length));
+  else if (moving !== undefined && percent === 0) enough = Math.max(MIN_COMPARED, enoughNodes(all.length));
   const { slots, totals } = classes.scratch();
   const count = gather(attempt, classes.order(), enough, slots);
   if (count === 0) return refuse(attempt);
@@ -88,7 +88,9 @@ function gather(attempt: Attempt, order: Int32Array, enough: number, slots: Int3
   const verdict = verdicts.verdicts;
   const total = order.length;
   const isExact = others.length > 0 || isContested || refused.size > 0;
-  let at = total === 0 ? 0 : deps.startAt % total;
+  // Where not all are looked at, no part of the cluster comes first more often than others.
+  const start = enough < total ? Math.floor(deps.random.next() * total) : deps.startAt;
+  let at = total === 0 ? 0 : start % total;
   let taken = 0;
   let count = 0;
   while (count < enough && taken < total) {

@@ -11,10 +11,17 @@ import { enoughCandidates, NOT_HELPFUL, whyIneligible, type DefaultPreemptionArg
 
 /** What was found on each node for one class of pods; forgotten for nodes that change. */
 interface Findings {
+  /** By node number: what `byNode` has. */
+  kinds: Uint8Array;
   readonly byNode: (Candidate | NoCandidate | undefined)[];
   seen: number;
 }
 
+const UNKNOWN = 0;
+const CANDIDATE = 1;
+const NOTHING = 2;
+
+const NOT_HELPFUL_ONLY = [NOT_HELPFUL];
 const MAX_CLASSES = 64;
 
 /**
@@ -53,43 +60,52 @@ export class PreemptionPlanner {
     );
     const { filters } = prepareFilters(local, cycle, pod, state);
     const find = (node: NodeState): Candidate | NoCandidate => this.#try(pod, node, budgets, filters, cycle);
-    return this.#choose(
-      verdicts,
-      this.#findingsOf(`${priorityOf(pod)}\u0000${classes.keyOf(pod)}`, budgets),
-      find,
-      args,
-    );
+    const findings = this.#findingsOf(`${priorityOf(pod)}\u0000${classes.keyOf(pod)}`, budgets);
+    return this.#choose(verdicts, findings, classes.order(), find, args);
   }
 
   #choose(
     verdicts: NodeVerdicts,
-    { byNode }: Findings,
+    findings: Findings,
+    order: Int32Array,
     find: (node: NodeState) => Candidate | NoCandidate,
     args: DefaultPreemptionArgs,
   ): PostFilterResult {
-    const nodes = this.#state.nodes();
-    const enough = enoughCandidates(nodes.length, args);
-    const isOpen = ({ slot }: NodeState): boolean =>
-      verdicts.refusal(verdicts.verdicts[slot] ?? 0)?.unfit.isFinal === false;
+    const enough = enoughCandidates(order.length, args);
+    const isOpen = verdicts.openRefusals();
+    const verdict = verdicts.verdicts;
+    const { kinds, byNode } = findings;
     let best: Candidate | undefined;
     let count = 0;
-    for (const node of nodes) {
-      if (count >= enough) break;
-      if (!isOpen(node)) continue;
-      const found = (byNode[node.slot] ??= find(node));
-      if (!("victims" in found)) continue;
+    for (let i = 0; i < order.length && count < enough; i++) {
+      const slot = order[i] ?? 0;
+      let kind = kinds[slot];
+      if (kind === NOTHING || isOpen[verdict[slot] ?? 0] !== 1) continue;
+      if (kind === UNKNOWN) kind = this.#note(findings, slot, find);
+      if (kind === NOTHING) continue;
+      const found = byNode[slot] as Candidate;
       count++;
       if (best === undefined || isBetter(found, best)) best = found;
     }
     if (best !== undefined) return { type: "nominated", nodeName: best.nodeName, victims: best.victims };
 
     const reasons = new Map<string, number>();
-    for (const node of nodes) {
-      const found = isOpen(node) ? byNode[node.slot] : undefined;
-      const why = found === undefined || "victims" in found ? [NOT_HELPFUL] : found.reasons;
+    for (const slot of order) {
+      const found = isOpen[verdict[slot] ?? 0] === 1 ? byNode[slot] : undefined;
+      const why = found !== undefined && "reasons" in found ? found.reasons : NOT_HELPFUL_ONLY;
       for (const reason of why) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     }
-    return { type: "none", message: explain(nodes.length, reasons), isUnderWay: false };
+    return { type: "none", message: explain(order.length, reasons), isUnderWay: false };
+  }
+
+  #note({ kinds, byNode }: Findings, slot: number, find: (node: NodeState) => Candidate | NoCandidate): number {
+    const node = this.#state.table.state(slot);
+    if (node === undefined) return NOTHING;
+    const found = find(node);
+    const kind = "victims" in found ? CANDIDATE : NOTHING;
+    byNode[slot] = found;
+    kinds[slot] = kind;
+    return kind;
   }
 
   #try(
@@ -111,10 +127,13 @@ export class PreemptionPlanner {
     let findings = this.#findings.get(key);
     if (findings === undefined) {
       if (this.#findings.size >= MAX_CLASSES) this.#findings.clear();
-      this.#findings.set(key, (findings = { byNode: [], seen: table.version }));
+      this.#findings.set(key, (findings = { kinds: new Uint8Array(0), byNode: [], seen: table.version }));
     }
-    if (!table.remembers(findings.seen)) findings.byNode.length = 0;
-    else for (let at = findings.seen; at < table.version; at++) findings.byNode[table.changeAt(at) >> 1] = undefined;
+    if (!table.remembers(findings.seen) || findings.kinds.length < table.capacity) {
+      findings.kinds = new Uint8Array(table.capacity);
+    } else {
+      for (let at = findings.seen; at < table.version; at++) findings.kinds[table.changeAt(at) >> 1] = UNKNOWN;
+    }
     findings.seen = table.version;
     return findings;
   }
