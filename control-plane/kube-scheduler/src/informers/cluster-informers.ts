@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { Clock } from "@coracle/base";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import { createSpreadOwners } from "../cycle/spread-owners.ts";
+import { watchDevices, type DeviceWatch } from "../devices/watch-devices.ts";
 import type { DefaultPluginDeps } from "../plugins/index.ts";
 import { watchStorage, type StorageWatch } from "../storage/watch-storage.ts";
 
@@ -12,6 +14,7 @@ export interface ClusterInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
   readonly storage: StorageWatch;
+  readonly devices: DeviceWatch;
   readonly pluginDeps: DefaultPluginDeps;
 }
 
@@ -40,15 +43,23 @@ export function createClusterInformers(
   });
   const budgets = factory.informer(PodDisruptionBudget, { transform: dropManagedFields }).lister;
   const storage = watchStorage({ factory, client, clock, signal, nodes: nodes.lister, pods: pods.lister });
+  const devices = watchDevices(factory, client, signal);
   return {
     pods,
     nodes,
     storage,
+    devices,
     pluginDeps: {
       owners,
       budgets: () => budgets.list(),
       volumes: storage.view,
       volumeWriter: storage.writer,
+      devices: {
+        view: devices.view,
+        writer: devices.writer,
+        nowMs: () => clock.monotonicMs(),
+        newShareId: () => randomUUID(),
+      },
       async binder(pod, nodeName) {
         const { namespace = "", name = "", uid } = pod.metadata;
         await client.post(Pod, { namespace, name }, "binding", {

@@ -68,5 +68,5 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
       queue.notify({ event: "other", old: node });
     },
   });
-  informers.storage.follow((change) => queue.notify(change));
+  for (const watch of [informers.storage, informers.devices]) watch.follow((change) => queue.notify(change));
 }

@@ -1,10 +1,12 @@
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { PluginArgs } from "../config/configuration.ts";
+import { durationMs } from "../config/strict-decoding.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
 import type { VolumeWriter } from "../storage/bind-volumes.ts";
 import { createBalancedAllocation } from "./balanced-allocation.ts";
 import { createDefaultBinder, type Binder } from "./default-binder.ts";
 import { createDefaultPreemption } from "./default-preemption.ts";
+import { createDynamicResources, type DynamicResourcesOptions } from "./dynamic-resources.ts";
 import { imageLocality } from "./image-locality.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity } from "./node-affinity.ts";
@@ -29,6 +31,8 @@ export interface DefaultPluginDeps {
   readonly volumes: VolumeLookup;
   /** Absent: nobody binds claims that wait for their pod. */
   readonly volumeWriter?: VolumeWriter;
+  /** Absent: pods with claims to devices are placed as if they had none. */
+  readonly devices?: DynamicResourcesOptions;
   readonly budgets: () => readonly PodDisruptionBudget[];
 }
 
@@ -56,6 +60,9 @@ export function defaultPlugins(
     { plugin: createVolumeZone(deps.volumes), weight: 0 },
     { plugin: createPodTopologySpread(deps.owners, args.PodTopologySpread), weight: 2 },
     { plugin: createInterPodAffinity(args.InterPodAffinity), weight: 2 },
+    ...(deps.devices === undefined
+      ? []
+      : [{ plugin: createDynamicResources({ ...deps.devices, ...filterTimeout(args.DynamicResources) }), weight: 2 }]),
     { plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets), weight: 0 },
     { plugin: createBalancedAllocation(args.NodeResourcesBalancedAllocation), weight: 1 },
     { plugin: imageLocality, weight: 1 },
@@ -63,3 +70,6 @@ export function defaultPlugins(
   ];
   return plugins;
 }
+
+const filterTimeout = (args: PluginArgs["DynamicResources"]): { readonly filterTimeoutMs?: number } =>
+  args?.filterTimeout === undefined ? {} : { filterTimeoutMs: durationMs(args.filterTimeout) };

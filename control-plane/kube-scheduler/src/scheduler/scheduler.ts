@@ -205,9 +205,7 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     const room = makeRoom(pod, profile, decision);
     metrics.attempted("unschedulable", profile.schedulerName, startMs);
     queue.failed(entry, decision.plugins, pod);
-    // No claims of dynamic resources are ever held, so none can be given back: upstream says so first.
-    const message =
-      room?.type === "none" ? `${decision.message} no new claims to deallocate, ${room.message}` : decision.message;
+    const message = room?.type === "none" ? `${decision.message} ${room.message}` : decision.message;
     report.failed(profile.schedulerName, pod, message);
     const victims = room?.type === "nominated" ? { nodeName: room.nodeName, pods: room.victims } : undefined;
     tell(pod, "Unschedulable", message, async () => {
@@ -222,10 +220,12 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
   function makeRoom(pod: Pod, profile: Profile, decision: Unschedulable): PostFilterResult | undefined {
     if (state.nodes().length === 0) return undefined;
     const isDone = metrics.startPoint("PostFilter", profile.schedulerName);
+    const messages: string[] = [];
+    let isUnderWay = false;
     for (const plugin of profile.at.postFilter) {
       let result: PostFilterResult | undefined;
       try {
-        result = plugin.postFilter?.(pod, decision.unfit, state);
+        result = plugin.postFilter?.(pod, decision.unfit, state, decision.state);
       } catch (error) {
         logger.error("plugin failed to make room", { plugin: plugin.name, error });
       }
@@ -233,14 +233,17 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
       if (result.type === "nominated") {
         state.nominate(pod, result.nodeName);
         metrics.preempted(result.victims.length);
-      } else {
-        metrics.preempted(0);
-        if (!result.isUnderWay) state.denominate(pod);
+        isDone("Success");
+        return result;
       }
-      isDone(result.type === "nominated" ? "Success" : "Unschedulable");
-      return result;
+      messages.push(result.message);
+      isUnderWay ||= result.isUnderWay;
     }
-    return undefined;
+    if (messages.length === 0) return undefined;
+    metrics.preempted(0);
+    if (!isUnderWay) state.denominate(pod);
+    isDone("Unschedulable");
+    return { type: "none", message: messages.join(", "), isUnderWay };
   }
 
   /** Does what a failure asks for and writes it down, beside the next decisions. */

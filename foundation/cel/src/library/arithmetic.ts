@@ -194,10 +194,7 @@ export function contains(value: CelValue, container: CelValue): CelValue {
     }
     return problem ?? false;
   }
-  if (container instanceof CelMap) {
-    const found = container.find(value);
-    return found instanceof CelError ? found : found !== undefined;
-  }
+  if (container instanceof CelMap) return container.has(value);
   return container instanceof CelError ? container : NO_SUCH_OVERLOAD;
 }
 

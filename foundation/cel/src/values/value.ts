@@ -103,6 +103,11 @@ export abstract class CelMap {
   /** The value, an error, or undefined when there is no such key. */
   abstract find(key: CelValue): CelValue | undefined;
   abstract keys(): Iterable<CelValue>;
+  /** What `in` says; a map may find more than it has. */
+  has(key: CelValue): boolean | CelError {
+    const found = this.find(key);
+    return found instanceof CelError ? found : found !== undefined;
+  }
 }
 
 /** A value that only functions of a library understand. */

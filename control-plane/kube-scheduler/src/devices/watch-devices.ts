@@ -1,0 +1,84 @@
+import type { KubeObject } from "@coracle/api";
+import type { Pod } from "@coracle/api/core/v1";
+import { DeviceClass, ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
+import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
+import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
+import type { DeviceView } from "../plugins/dynamic-resources.ts";
+import type { ClaimWriter } from "./bind-claim.ts";
+import { DeviceSelectors } from "./device-selectors.ts";
+import { AllocatedDevices } from "./devices-in-use.ts";
+
+/** Devices and claims to them as the API server has them, kept up to date. */
+export interface DeviceWatch {
+  readonly view: DeviceView;
+  readonly writer: ClaimWriter;
+  /** Tells of every change that may help a pod. */
+  follow(notify: (change: ClusterChange) => void): void;
+}
+
+/** Asks for the informers of devices and claims. */
+export function watchDevices(factory: InformerFactory, client: ApiClient, signal: AbortSignal): DeviceWatch {
+  const claims = factory.informer(ResourceClaim, { transform: dropManagedFields });
+  const slices = factory.informer(ResourceSlice, { transform: dropManagedFields });
+  const classes = factory.informer(DeviceClass, { transform: dropManagedFields });
+  const allocated = new AllocatedDevices();
+  let selectors: DeviceSelectors | undefined;
+  let isLoading = false;
+  let notify = (_change: ClusterChange): void => undefined;
+  /** The language is large: it is loaded once somebody may need it. */
+  const load = async (): Promise<void> => {
+    selectors = await DeviceSelectors.load();
+    notify({ event: "device-class-changed" });
+  };
+  claims.addHandlers({
+    added(claim) {
+      allocated.add(claim);
+      if (isLoading) return;
+      isLoading = true;
+      load().catch(() => (isLoading = false)); // the next claim tries again
+    },
+    updated(old, claim) {
+      allocated.remove(old);
+      allocated.add(claim);
+    },
+    deleted: (claim) => allocated.remove(claim),
+  });
+  const settle = (work: Promise<unknown>): void => void work.catch(() => undefined); // the next attempt does it again
+  return {
+    view: {
+      claim: (namespace, name) => claims.lister.get(namespace, name),
+      deviceClass: (name) => classes.lister.get(undefined, name),
+      slices: () => slices.lister.list(),
+      inUse: () => allocated,
+      selectors: () => selectors,
+    },
+    writer: {
+      get: ({ metadata }) =>
+        client.get(ResourceClaim, { namespace: metadata.namespace, name: metadata.name ?? "" }, { signal }),
+      update: (claim) => client.update(ResourceClaim, claim, { signal }),
+      updateStatus: (claim) => client.update(ResourceClaim, claim, { subresource: "status", signal }),
+      deallocate: (claim) =>
+        settle(client.update(ResourceClaim, { ...claim, status: {} }, { subresource: "status", signal })),
+      giveUp: (claim, pod) => settle(giveUp(client, claim, pod, signal)),
+    },
+    follow(tell) {
+      notify = tell;
+      const on = (each: Informer<KubeObject>, event: ClusterEvent): void => {
+        each.addHandlers({
+          added: (current) => tell({ event, current }),
+          updated: (old, current) => tell({ event, old, current }),
+        });
+      };
+      on(claims as Informer<KubeObject>, "resource-claim-changed");
+      on(slices as Informer<KubeObject>, "resource-slice-changed");
+      on(classes as Informer<KubeObject>, "device-class-changed");
+    },
+  };
+}
+
+async function giveUp(client: ApiClient, { metadata }: ResourceClaim, pod: Pod, signal: AbortSignal): Promise<void> {
+  const { namespace, name = "", uid } = metadata;
+  const reservedFor = [{ $patch: "delete", uid: pod.metadata.uid }];
+  const patch = { metadata: { uid }, status: { reservedFor } };
+  await client.patch(ResourceClaim, { namespace, name }, "strategic", patch, { subresource: "status", signal });
+}
