@@ -32,7 +32,8 @@ const LOG_BYTES = 4_000;
 
 type Start = (name: string, command: string, args: readonly string[]) => ChildProcess;
 
-function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);
@@ -80,12 +81,16 @@ export function startOurServer(
 const MODES = "--authorization-mode";
 const nameOf = (flag: string): string => flag.replace(/=.*/s, "");
 
-/** Upstream's programs. */
+/** Upstream's programs; `etcd` may also be one that runs already. */
 export function startPeerServer(programs: {
   readonly kubeApiserver: string;
-  readonly etcd: string;
+  readonly etcd: string | { readonly url: string };
 }): Promise<ServerUnderTest> {
   return startServer(async (dir, pki, port, start) => {
+    if (typeof programs.etcd !== "string") {
+      const onIt = [...commonFlags(pki, port), `--etcd-servers=${programs.etcd.url}`];
+      return [start("kube-apiserver", programs.kubeApiserver, onIt)];
+    }
     const [clients, peers] = [await freePort(), await freePort()];
     const url = (at: number): string => `http://127.0.0.1:${at}`;
     const etcd = start("etcd", programs.etcd, [
