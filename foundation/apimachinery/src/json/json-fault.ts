@@ -10,20 +10,20 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
   "\t": "\\t",
   "\v": "\\v",
 };
-/** What Go does not print as it is. */
-const HIDDEN = /[\0-\x1f\x7f-\xa0\xad]/;
 const DEEPEST = 10_000;
 const AT_END = "unexpected end of JSON input";
 
 class Fault extends Error {}
 
+/** What Go does not print as it is. */
+const isHidden = (code: number): boolean => code < 0x20 || (code >= 0x7f && code <= 0xa0) || code === 0xad;
 const isSpace = (char: string): boolean => char === " " || char === "\t" || char === "\r" || char === "\n";
 const isDigit = (char: string): boolean => char >= "0" && char <= "9";
 
 function shown(char: string): string {
   const code = char.charCodeAt(0);
   const hex = code.toString(16).padStart(code < 0x80 ? 2 : 4, "0");
-  return `'${SHORT_ESCAPES[char] ?? (HIDDEN.test(char) ? `${code < 0x80 ? "\\x" : "\\u"}${hex}` : char)}'`;
+  return `'${SHORT_ESCAPES[char] ?? (isHidden(code) ? `${code < 0x80 ? "\\x" : "\\u"}${hex}` : char)}'`;
 }
 
 /** Walks through a text, a character a byte. */
@@ -43,15 +43,21 @@ class Walk {
 
   #peek(): string {
     if (this.#at >= this.#text.length) throw new Fault(AT_END);
+    return this.#here();
+  }
+
+  /** The character here, `""` at the end. */
+  #here(): string {
     return this.#text.charAt(this.#at);
   }
 
+  /** The end of the text is as good as a space. */
   #refuse(where: string): never {
-    throw new Fault(`invalid character ${shown(this.#peek())} ${where}`);
+    throw new Fault(`invalid character ${shown(this.#here() || " ")} ${where}`);
   }
 
   #spaces(): void {
-    while (isSpace(this.#text.charAt(this.#at))) this.#at++;
+    while (isSpace(this.#here())) this.#at++;
   }
 
   /** One value with all in it; without recursion, whatever its depth. */
@@ -115,7 +121,7 @@ class Walk {
 
   #literal(word: string): void {
     for (const letter of word) {
-      if (this.#peek() !== letter) this.#refuse(`in literal ${word} (expecting '${letter}')`);
+      if (this.#here() !== letter) this.#refuse(`in literal ${word} (expecting '${letter}')`);
       this.#at++;
     }
   }
@@ -125,33 +131,33 @@ class Walk {
       if (this.#peek() < " ") this.#refuse("in string literal");
       if (this.#peek() !== "\\") continue;
       this.#at++;
-      if (this.#peek() === "u")
+      if (this.#here() === "u")
         for (let i = 0; i < 4; i++) {
           this.#at++;
-          if (!/[0-9a-fA-F]/.test(this.#peek())) this.#refuse("in \\u hexadecimal character escape");
+          if (!/[0-9a-fA-F]/.test(this.#here())) this.#refuse("in \\u hexadecimal character escape");
         }
-      else if (!'bfnrt\\/"'.includes(this.#peek())) this.#refuse("in string escape code");
+      else if (!/[bfnrt\\/"]/.test(this.#here())) this.#refuse("in string escape code");
     }
     this.#at++;
   }
 
   #number(): void {
-    if (this.#peek() === "-") this.#at++;
-    if (this.#peek() === "0") this.#at++;
+    if (this.#here() === "-") this.#at++;
+    if (this.#here() === "0") this.#at++;
     else this.#digits("in numeric literal");
-    if (this.#text.charAt(this.#at) === ".") {
+    if (this.#here() === ".") {
       this.#at++;
       this.#digits("after decimal point in numeric literal");
     }
-    if (!/^[eE]/.test(this.#text.charAt(this.#at))) return;
+    if (!/^[eE]/.test(this.#here())) return;
     this.#at++;
-    if (/^[-+]/.test(this.#text.charAt(this.#at))) this.#at++;
+    if (/^[-+]/.test(this.#here())) this.#at++;
     this.#digits("in exponent of numeric literal");
   }
 
   #digits(where: string): void {
-    if (!isDigit(this.#peek())) this.#refuse(where);
-    while (isDigit(this.#text.charAt(this.#at))) this.#at++;
+    if (!isDigit(this.#here())) this.#refuse(where);
+    while (isDigit(this.#here())) this.#at++;
   }
 }
 
