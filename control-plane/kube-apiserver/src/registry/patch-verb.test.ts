@@ -25,7 +25,8 @@ describe("what a patch does not speak of", () => {
     await using fixture = await openRegistryFixture({
       admission: {
         admit: ({ operation, object }) => {
-          if (operation === "UPDATE") (object?.["data"] as Draft)["a"] = "2";
+          const data = object?.["data"] as Draft | undefined;
+          if (operation === "UPDATE" && data !== undefined) data["a"] = "2";
           return Promise.resolve();
         },
         validate: () => Promise.resolve(),
