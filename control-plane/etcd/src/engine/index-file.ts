@@ -17,7 +17,7 @@ const MAGIC = Buffer.from("CORIDX01");
 const HEADER_BYTES = MAGIC.length + 6;
 const BLOCK_HEADER_BYTES = 9;
 /** Written at once; between two, others get their turn. */
-const WRITE_BYTES = 128 * 1024;
+const WRITE_BYTES = 32 * 1024;
 const READ_BYTES = 1024 * 1024;
 
 /** What the log keeps about the file in force. */
