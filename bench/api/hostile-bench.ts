@@ -3,7 +3,8 @@ import type { BenchOptions } from "../options.ts";
 import { cpuSeconds } from "../process-usage.ts";
 import { median, note, report } from "../report.ts";
 import { ApiConnection } from "./connection.ts";
-import { BUSY, SLOW, type Hostile } from "./hostile-clients.ts";
+import { HOSTILE_NAMES } from "./hostile-clients.ts";
+import { HostileProcess } from "./hostile-load.ts";
 import { startOurs, type BenchServer } from "./servers.ts";
 
 const WINDOW_MS = 2_000;
@@ -14,6 +15,7 @@ const CHANGE_EVERY = 20;
 interface Window {
   /** Load of the server, in hundredths of a core. */
   readonly load: number;
+  readonly medianMs: number;
   readonly longestMs: number;
 }
 
@@ -35,6 +37,7 @@ async function measure(server: BenchServer): Promise<Window> {
   connection.close();
   return {
     load: (cpu * 100_000) / took,
+    medianMs: median(waits),
     longestMs: Math.max(...waits),
   };
 }
@@ -48,24 +51,25 @@ const change = (connection: ApiConnection, i: number): Promise<string> =>
   });
 
 /** What one hostile client costs the others, in turns with and without him. */
-async function measureHostile(server: BenchServer, hostile: Hostile, runs: number): Promise<void> {
+async function measureHostile(server: BenchServer, name: string, runs: number): Promise<void> {
   const quiet: Window[] = [];
   const under: Window[] = [];
   for (let run = 0; run < runs; run++) {
     quiet.push(await measure(server));
-    using _held = await hostile.begin(server.admin);
+    await using _held = await HostileProcess.begin(name, server.admin);
     under.push(await measure(server));
   }
   const of = (windows: readonly Window[], figure: keyof Window): number =>
     median(windows.map((window) => window[figure]));
   const bench = "hostile";
-  const name = hostile.name;
   report({
     bench,
     metric: `${name}: load of the server beyond the others'`,
     value: Math.max(0, of(under, "load") - of(quiet, "load")),
     unit: "% of a core",
   });
+  report({ bench, metric: `${name}: median wait of the others`, value: of(under, "medianMs"), unit: "ms" });
+  report({ bench, metric: `${name}: median wait when quiet`, value: of(quiet, "medianMs"), unit: "ms" });
   report({ bench, metric: `${name}: longest wait of the others`, value: of(under, "longestMs"), unit: "ms" });
   report({ bench, metric: `${name}: longest wait when quiet`, value: of(quiet, "longestMs"), unit: "ms" });
 }
@@ -80,9 +84,9 @@ export async function benchHostile({ coracle, runs, only }: BenchOptions): Promi
     body: JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kube-root" } }),
   });
   connection.close();
-  for (const hostile of [...SLOW, ...BUSY]) {
-    if (!hostile.name.includes(only)) continue;
-    note(hostile.name);
-    await measureHostile(server, hostile, runs);
+  for (const name of HOSTILE_NAMES) {
+    if (!name.includes(only)) continue;
+    note(name);
+    await measureHostile(server, name, runs);
   }
 }

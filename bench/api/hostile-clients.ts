@@ -4,7 +4,7 @@ import { systemClock } from "@coracle/base";
 import { ApiConnection, type Target } from "./connection.ts";
 
 /** Somebody who means no good, as long as it is held. */
-export interface Hostile {
+interface Hostile {
   readonly name: string;
   /** Begins; returns once all is in place. What it answers ends it. */
   begin(target: Target): Promise<Disposable>;
@@ -158,7 +158,7 @@ function bodies(name: string, contentType: string, body: () => string): Hostile 
 }
 
 /** Slow ones and those who do not listen: they take no more than their place. */
-export const SLOW: readonly Hostile[] = [
+const SLOW: readonly Hostile[] = [
   {
     name: `${SLOW_CONNECTIONS} senders of slow headers`,
     async begin(target) {
@@ -225,7 +225,7 @@ export const SLOW: readonly Hostile[] = [
 ];
 
 /** Those who send as fast as they are answered: they get their share of the one thread, and the others wait for it. */
-export const BUSY: readonly Hostile[] = [
+const BUSY: readonly Hostile[] = [
   {
     name: "20,000 streams reset at once",
     async begin(target) {
@@ -266,3 +266,15 @@ export const BUSY: readonly Hostile[] = [
   ),
   bodies("3 MB of nesting", "application/json", () => `{"a":${"[".repeat(3_000_000)}`),
 ];
+
+const HOSTILES: readonly Hostile[] = [...SLOW, ...BUSY];
+
+/** What all of them are called. */
+export const HOSTILE_NAMES: readonly string[] = HOSTILES.map(({ name }) => name);
+
+/** The one with this name. Throws when there is none. */
+export function hostileOf(name: string): Hostile {
+  const found = HOSTILES.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no hostile client is called ${name}`);
+  return found;
+}
