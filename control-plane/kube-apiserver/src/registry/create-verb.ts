@@ -6,6 +6,7 @@ import { textOf } from "./json-text.ts";
 import { checkNewObject } from "./new-object-check.ts";
 import { fillNewMeta, generateName } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
+import { dropRepeatedOwners } from "./owner-references.ts";
 import {
   admit,
   answerObject,
@@ -29,6 +30,7 @@ export async function createObject(
   query: WriteQuery,
 ): Promise<Answer> {
   const draft = decodeObject(core, body, query.fieldValidation, context);
+  dropRepeatedOwners(draft, context);
   return createDraft(core, context, namespace, draft, query);
 }
 
@@ -61,6 +63,7 @@ export async function createDraft(
     context,
   } as const;
   await admit(core, "admit", generates ? { ...call, isUnnamed: true } : call);
+  dropRepeatedOwners(draft, context, true);
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   core.definition.prepareForCreate?.(draft, strategy);
   refuseKnown(core, draft, generates);

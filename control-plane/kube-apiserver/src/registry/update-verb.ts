@@ -8,6 +8,7 @@ import { trackWrite } from "./field-ownership.ts";
 import { checksChangeFirst, checkUpdatedMetadata } from "./metadata-checks.ts";
 import { keepOldMeta } from "./object-meta.ts";
 import type { Answer, RequestContext, WriteQuery } from "./registry.ts";
+import { dropRepeatedOwners } from "./owner-references.ts";
 import {
   admit,
   answerObject,
@@ -73,6 +74,7 @@ export async function updateObject(
   way: UpdateWay = mainWay(core),
 ): Promise<Answer> {
   const sent = decodeObject(core, body, query.fieldValidation, context);
+  dropRepeatedOwners(sent, context);
   settleNamespace(core, sent, namespace);
   checkName(sent, name);
   const existing = core.storage.get(namespace, name);
@@ -154,6 +156,7 @@ async function updateOnce(
     ...(view === undefined ? {} : { kind: view.kind }),
   } as const;
   await admit(core, "admit", call);
+  dropRepeatedOwners(draft, context, true);
   if (view?.take !== undefined) view.take(draft, call.object as ApiObject);
   const { managedFields } = draft.metadata;
   keepOldMeta(draft, old);

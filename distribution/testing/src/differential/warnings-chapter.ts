@@ -248,6 +248,9 @@ const core = (plural: string, kind: string, rest: Draft, metadata: Draft = {}): 
 const NO_PEM = Buffer.from("x").toString("base64");
 const CLAIM = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1500m" } } };
 
+const OWNER = { apiVersion: "v1", kind: "ConfigMap", name: "a", uid: "11111111-1111-1111-1111-111111111111" };
+const OTHER_OWNER = { ...OWNER, uid: "22222222-2222-2222-2222-222222222222" };
+
 const ODD_OBJECTS: Readonly<Record<string, Odd>> = {
   claim: core(
     "persistentvolumeclaims",
@@ -259,6 +262,12 @@ const ODD_OBJECTS: Readonly<Record<string, Odd>> = {
   quota: core("resourcequotas", "ResourceQuota", {
     spec: { hard: { cpu: "2", "limits.cpu": "1", "requests.memory": "2Gi", "limits.memory": "1.5Gi" } },
   }),
+  "owners twice": core(
+    "configmaps",
+    "ConfigMap",
+    {},
+    { ownerReferences: [OWNER, OTHER_OWNER, OWNER, { ...OWNER, name: "b" }] },
+  ),
   account: core(
     "serviceaccounts",
     "ServiceAccount",
@@ -456,6 +465,13 @@ export function warnings(): Chapter {
       { annotations: beta("mount-options") },
     ).object,
   );
+  const owners = [
+    jsonStep("owners twice: create", "POST", "/api/v1/namespaces/default/configmaps", core("", "ConfigMap", {}).object),
+    patchStep("owners twice: merge", "merge", "/api/v1/namespaces/default/configmaps/odd", {
+      metadata: { ownerReferences: [OWNER, OWNER] },
+    }),
+    jsonStep("owners twice: delete", "DELETE", "/api/v1/namespaces/default/configmaps/odd", deleteNow()),
+  ];
   const broken = ["", "x", "{a}", '{"a":1 2}', '"a', "[]", "1", "true", "null", "{}", "tru", '{"a":"\\x"}', "é"].map(
     (text) =>
       jsonStep(
@@ -496,6 +512,7 @@ export function warnings(): Chapter {
     many,
     mounted,
     ...broken,
+    ...owners,
     ...Object.entries(ODD_OBJECTS).flatMap(([name, object]) => story(name, object)),
     ...statuses.flatMap(([name, { path, object }, status]) => [
       jsonStep("warnings: create", "POST", path, object, { isSetUp: true }),
