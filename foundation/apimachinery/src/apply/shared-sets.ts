@@ -24,7 +24,7 @@ let lastId = 0;
 let prefixes = 0;
 
 /** The first elements of a node, in the order in which they were met: nodes that begin alike share them. */
-export class Prefix {
+class Prefix {
   readonly #before: Prefix | undefined;
   readonly #element: string;
   readonly #below: SharedNode;
