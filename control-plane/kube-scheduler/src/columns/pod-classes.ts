@@ -111,7 +111,7 @@ export class PodClasses {
 
   /** Other pods, or those that wait for nodes, may have a say about where this one goes. */
   mindsOthers(pod: Pod): boolean {
-    return looksAround(pod) || hasTermsAhead(this.#state) || this.movingOf(pod) !== undefined;
+    return looksAround(pod) || this.#state.hasWaryNominations || this.movingOf(pod) !== undefined;
   }
 
   /** Room for a list of nodes and their totals: used by one decision at a time. */
@@ -179,13 +179,6 @@ export function looksAround({ spec: { affinity, topologySpreadConstraints } }: P
     affinity?.podAntiAffinity !== undefined ||
     topologySpreadConstraints !== undefined
   );
-}
-
-/** Whether pods that wait for nodes have a say about other pods. */
-export function hasTermsAhead(state: ClusterState): boolean {
-  for (const name of state.nominatedNodes())
-    for (const { spec } of state.nominated(name)) if (spec.affinity?.podAntiAffinity !== undefined) return true;
-  return false;
 }
 
 /** What is kept for classes of pods, by cluster and profile. */

@@ -1,7 +1,7 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { MovingVerdicts } from "../columns/moving-verdicts.ts";
 import type { NodeVerdicts } from "../columns/node-verdicts.ts";
-import { hasTermsAhead, looksAround, type PodClasses } from "../columns/pod-classes.ts";
+import { looksAround, type PodClasses } from "../columns/pod-classes.ts";
 import { explain, prepareFilters, type PluginEntry, type Refusal } from "../framework/filtering.ts";
 import type { CycleState, Plugin, Unfit } from "../framework/plugin.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
@@ -47,7 +47,7 @@ export function scheduleByColumns(
   const others = prepared.filters;
   const verdicts = classes.verdictsOf(pod);
   const moving = classes.movingOf(pod);
-  const isContested = state.hasNominations && (looksAround(pod) || others.length > 0 || hasTermsAhead(state));
+  const isContested = state.hasNominations && (looksAround(pod) || others.length > 0 || state.hasWaryNominations);
   const attempt: Attempt = { pod, state, deps, cycle, verdicts, moving, others, refused: new Map(), isContested };
 
   const nominated = state.node(state.nominationOf(pod) ?? "");

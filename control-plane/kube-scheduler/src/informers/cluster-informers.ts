@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
-import { Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
+import { Namespace, Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { Clock } from "@coracle/base";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
@@ -13,6 +13,7 @@ import { watchStorage, type StorageWatch } from "../storage/watch-storage.ts";
 export interface ClusterInformers {
   readonly pods: Informer<Pod>;
   readonly nodes: Informer<Node>;
+  readonly namespaces: Informer<Namespace>;
   readonly storage: StorageWatch;
   readonly devices: DeviceWatch;
   readonly pluginDeps: DefaultPluginDeps;
@@ -35,6 +36,7 @@ export function createClusterInformers(
     transform: dropManagedFields,
   });
   const nodes = factory.informer(Node, { transform: dropManagedFields });
+  const namespaces = factory.informer(Namespace, { transform: dropManagedFields });
   const owners = createSpreadOwners({
     services: factory.informer(Service, { transform: dropManagedFields }).lister,
     replicaSets: factory.informer(ReplicaSet, { transform: dropManagedFields }).lister,
@@ -47,6 +49,7 @@ export function createClusterInformers(
   return {
     pods,
     nodes,
+    namespaces,
     storage,
     devices,
     pluginDeps: {

@@ -68,5 +68,10 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
       queue.notify({ event: "other", old: node });
     },
   });
+  informers.namespaces.addHandlers({
+    added: ({ metadata: { name = "", labels = {} } }) => state.setNamespace(name, labels),
+    updated: (_, { metadata: { name = "", labels = {} } }) => state.setNamespace(name, labels),
+    deleted: ({ metadata: { name = "" } }) => state.removeNamespace(name),
+  });
   for (const watch of [informers.storage, informers.devices]) watch.follow((change) => queue.notify(change));
 }

@@ -30,6 +30,7 @@ export class ClusterState {
   /** Node → pods that room is being made for there, by uid. */
   readonly #nominated = new Map<string, Map<string, Pod>>();
   readonly #nominations = new Map<string, string>();
+  #waryNominations = 0;
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
   #list: readonly NodeState[] | undefined;
 
@@ -127,6 +128,7 @@ export class ClusterState {
     let pods = this.#nominated.get(nodeName);
     if (pods === undefined) this.#nominated.set(nodeName, (pods = new Map()));
     pods.set(uidOf(pod), pod);
+    if (isWary(pod)) this.#waryNominations++;
     this.#touch(nodeName);
   }
 
@@ -136,6 +138,8 @@ export class ClusterState {
     if (nodeName === undefined) return;
     this.#nominations.delete(uid);
     const pods = this.#nominated.get(nodeName);
+    const known = pods?.get(uid);
+    if (known !== undefined && isWary(known)) this.#waryNominations--;
     pods?.delete(uid);
     if (pods?.size === 0) this.#nominated.delete(nodeName);
     this.#touch(nodeName);
@@ -146,13 +150,13 @@ export class ClusterState {
     return pods === undefined ? NONE : [...pods.values()];
   }
 
-  get hasNominations(): boolean {
-    return this.#nominations.size > 0;
+  /** Some pod that waits for a node must not be near certain others. */
+  get hasWaryNominations(): boolean {
+    return this.#waryNominations > 0;
   }
 
-  /** Nodes that some pod waits for. */
-  nominatedNodes(): Iterable<string> {
-    return this.#nominated.keys();
+  get hasNominations(): boolean {
+    return this.#nominations.size > 0;
   }
 
   nominationOf(pod: Pod): string | undefined {
@@ -207,6 +211,8 @@ export class ClusterState {
     return state;
   }
 }
+
+const isWary = (pod: Pod): boolean => pod.spec.affinity?.podAntiAffinity !== undefined;
 
 /** Whether nothing changed that scheduling looks at; heartbeats do not count. */
 function looksTheSame(a: Node, b: Node): boolean {
