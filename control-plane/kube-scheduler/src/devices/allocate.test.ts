@@ -245,7 +245,14 @@ describe("devices for a claim", () => {
     const first = allocate([nic], [wants("4500M")]);
     if (first.type !== "allocated") throw new Error("nothing");
     expect(first.results[0]?.devices?.results).toEqual([
-      { request: "r", driver: "d.io", pool: "p", device: "nic", shareID: "share-1", consumedCapacity: { bw: "5000000000" } },
+      {
+        request: "r",
+        driver: "d.io",
+        pool: "p",
+        device: "nic",
+        shareID: "share-1",
+        consumedCapacity: { bw: "5000000000" },
+      },
     ]);
     expect(tell([nic], [wants("5G")], first.results)).toBe("r=nic");
     expect(tell([nic], [wants("6G")], first.results)).toBe("none");
