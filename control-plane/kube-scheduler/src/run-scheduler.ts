@@ -12,14 +12,16 @@ import { schedulePod } from "./cycle/schedule-pod.ts";
 import { explainPod } from "./debug/explain.ts";
 import type { SchedulerDebug } from "./debug/scheduler-debug.ts";
 import { buildProfiles } from "./config/build-profiles.ts";
-import type { SchedulerConfiguration } from "./config/configuration.ts";
+import type { PluginArgs, SchedulerConfiguration } from "./config/configuration.ts";
 import { defaultConfiguration } from "./config/read-configuration.ts";
+import { HttpExtender } from "./extender/http-extender.ts";
+import { scheduleWithExtenders } from "./extender/schedule-with-extenders.ts";
 import type { PluginFactory } from "./foreign/plugin-module.ts";
 import { createClusterInformers } from "./informers/cluster-informers.ts";
 import { followCluster, isPlaced } from "./informers/follow-cluster.ts";
 import { metricSources } from "./metrics/metric-sources.ts";
 import { SchedulerMetrics } from "./metrics/scheduler-metrics.ts";
-import { defaultPlugins } from "./plugins/index.ts";
+import { defaultPlugins, type DefaultPluginDeps } from "./plugins/index.ts";
 import { EventStream } from "./report/event-stream.ts";
 import { SchedulingReport } from "./report/scheduling-report.ts";
 import { createQueue } from "./scheduler/create-queue.ts";
@@ -87,9 +89,17 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   const waiting = new WaitingPods(clock);
   const state = new ClusterState();
 
+  const extenders = (configuration.extenders ?? []).map((extender) => new HttpExtender(extender));
+  const binder = extenders.find((extender) => extender.binds);
+  const own = informers.pluginDeps;
+  const deps: DefaultPluginDeps = {
+    ...own,
+    binder: (pod, nodeName) =>
+      binder?.isInterestedIn(pod) === true ? binder.bind(pod, nodeName) : own.binder(pod, nodeName),
+  };
   const profiles = buildProfiles(configuration, {
     clock,
-    builtIn: (args, all) => defaultPlugins(informers.pluginDeps, args, all),
+    builtIn: (args, all) => defaultPlugins(deps, withoutManaged(args, configuration), all),
     foreign: options.plugins ?? new Map(),
     handle: {
       client,
@@ -133,9 +143,21 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     logger,
     signal,
     ...work,
-    search(pod, { plugins, percentageOfNodesToScore }) {
+    search(pod, profile) {
+      const { plugins, percentageOfNodesToScore } = profile;
       startAt = (startAt + 1) % Math.max(1, state.nodes().length);
+      if (extenders.length > 0) return scheduleWithExtenders(pod, profile, state, { extenders, random, startAt });
       return schedulePod(pod, state, { plugins, random, startAt, percentageOfNodesToScore });
     },
   });
+}
+
+/** Resources that an extender manages are not looked at where the configuration says so. */
+function withoutManaged(args: PluginArgs, { extenders = [] }: SchedulerConfiguration): PluginArgs {
+  const names = extenders
+    .flatMap(({ managedResources = [] }) => managedResources)
+    .flatMap(({ name, ignoredByScheduler }) => (ignoredByScheduler === true ? [name] : []));
+  if (names.length === 0) return args;
+  const fit = args.NodeResourcesFit ?? {};
+  return { ...args, NodeResourcesFit: { ...fit, ignoredResources: [...(fit.ignoredResources ?? []), ...names] } };
 }
