@@ -8,6 +8,7 @@ import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
 import { benchSchedulerCore, measureSchedulerMemory } from "./scheduler/core-bench.ts";
+import { benchServedScheduler } from "./scheduler/served-bench.ts";
 import { benchStore } from "./store/store-bench.ts";
 import type { BenchOptions } from "./options.ts";
 
@@ -19,11 +20,14 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   crd: benchCrd,
   hostile: benchHostile,
   store: benchStore,
-  scheduler: (options) => Promise.resolve(benchSchedulerCore(options)),
+  scheduler: async (options) => {
+    benchSchedulerCore(options);
+    await benchServedScheduler(options);
+  },
 };
 
 const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--only TEXT] [--coracle FILE]
-                 [--peer-apiserver PATH --peer-etcd PATH]`;
+                 [--peer-apiserver PATH --peer-etcd PATH [--peer-scheduler PATH]]`;
 
 function parse(args: readonly string[]): { bench: (options: BenchOptions) => Promise<void>; options: BenchOptions } {
   const { values, positionals } = parseArgs({
@@ -39,6 +43,7 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
       "peer-apiserver": { type: "string" },
       "peer-kube-apiserver": { type: "string" },
       "peer-etcd": { type: "string" },
+      "peer-scheduler": { type: "string" },
     },
   });
   const bench = BENCHES[positionals[0] ?? ""];
@@ -52,7 +57,8 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
     throw new TypeError("--peer-apiserver and --peer-etcd go together");
   }
   const peer = etcd === undefined ? undefined : { kubeApiserver: kubeApiserver ?? "", etcd };
-  return { bench, options: { runs, coracle: values.coracle, peer, only: values.only } };
+  const peerScheduler = values["peer-scheduler"];
+  return { bench, options: { runs, coracle: values.coracle, peer, peerScheduler, only: values.only } };
 }
 
 // A process of its own that the benchmark of the scheduler starts.

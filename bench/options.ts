@@ -10,4 +10,6 @@ export interface BenchOptions {
   readonly coracle: string;
   /** Upstream's programs, measured in the same run. */
   readonly peer: PeerPrograms | undefined;
+  /** Upstream's scheduler, measured beside ours where the peer is given too. */
+  readonly peerScheduler?: string | undefined;
 }
