@@ -13,6 +13,7 @@ import type {
   WriteOptions,
 } from "./api-client.ts";
 import type { Transport, TransportResponse } from "./transport/transport.ts";
+import { REFUSED } from "./transport/http-exchange.ts";
 import { lines } from "./transport/lines.ts";
 
 export interface ApiClientOptions {
@@ -227,13 +228,7 @@ function watchEvent<T>(raw: RawWatchEvent<T>): WatchEvent<T> {
 /** Socket errors after which the server cannot have seen the request. */
 function wasNeverSent(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
-  return (
-    code === "ECONNREFUSED" ||
-    code === "ENOENT" ||
-    code === "ERR_HTTP2_GOAWAY_SESSION" ||
-    code === "ERR_HTTP2_INVALID_SESSION" ||
-    (code === "ERR_HTTP2_STREAM_ERROR" && String((error as Error).message).includes("NGHTTP2_REFUSED_STREAM"))
-  );
+  return code === "ECONNREFUSED" || code === "ENOENT" || code === REFUSED;
 }
 
 function unreachable(method: string, path: string, error: unknown): StatusError {

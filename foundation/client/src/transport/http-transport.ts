@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
-import { connect, constants, type ClientHttp2Session, type SecureClientSessionOptions } from "node:http2";
-import { onAbort, systemClock, type Clock } from "@coracle/base";
+import { connect as connectPlain, isIP, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { systemClock, type Clock } from "@coracle/base";
+import { createHttp2Client, type Http2Connection } from "@coracle/http2";
+import { ConnectionLostError, HttpExchange } from "./http-exchange.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
 export interface HttpTransportOptions {
@@ -25,12 +28,10 @@ const TOKEN_TTL_MS = 60_000;
 const STREAM_WINDOW = 1 << 20;
 const SESSION_WINDOW = 1 << 23;
 const KEEP_ALIVE_MS = 30_000;
+/** What a server that has not said it yet is taken to allow. */
+const USUAL_STREAMS = 100;
 
-interface Session {
-  readonly http2: ClientHttp2Session;
-  usable: boolean;
-  streams: number;
-}
+const LIMITS = { streamWindowBytes: STREAM_WINDOW, connectionWindowBytes: SESSION_WINDOW };
 
 /**
  * HTTP/2 over TLS. One connection as long as the server allows enough streams on it; a lost or refused connection is
@@ -38,41 +39,24 @@ interface Session {
  */
 export function createHttpTransport(options: HttpTransportOptions): Transport {
   const clock = options.clock ?? systemClock;
-  const sessions = new Set<Session>();
+  const url = new URL(options.server);
+  const connections = new Map<Http2Connection, Socket>();
+  const http2 = createHttp2Client({ limits: LIMITS });
   const readToken = tokenReader(options, clock);
 
-  function open(): Session {
-    const tls: SecureClientSessionOptions & { keepAlive: boolean; keepAliveInitialDelay: number } = {
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-      ...(options.cert === undefined ? {} : { cert: options.cert }),
-      ...(options.key === undefined ? {} : { key: options.key }),
-      ...(options.serverName === undefined ? {} : { servername: options.serverName }),
-      rejectUnauthorized: options.insecureSkipTlsVerify !== true,
-      settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
-      // The kernel finds out that a peer vanished; no timer here.
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    };
-    const http2 = connect(options.server, tls);
-    const session: Session = { http2, usable: true, streams: 0 };
-    const retire = (): void => {
-      session.usable = false;
-      sessions.delete(session);
-      if (!http2.closed) http2.close();
-    };
-    http2.on("connect", () => http2.setLocalWindowSize(SESSION_WINDOW));
-    http2.on("error", retire); // every stream on it reports the error itself
-    http2.on("goaway", retire);
-    http2.on("close", retire);
-    sessions.add(session);
-    return session;
+  function open(): Http2Connection {
+    const socket = connectTo(url, options);
+    const retire = (): void => void connections.delete(connection);
+    const connection = http2.begin(socket, { onGoaway: retire, onClose: retire });
+    connections.set(connection, socket);
+    return connection;
   }
 
-  function pick(): Session {
-    for (const session of sessions) {
-      const limit = session.http2.connecting ? 100 : (session.http2.remoteSettings.maxConcurrentStreams ?? 100);
-      if (session.usable && !session.http2.closed && !session.http2.destroyed && session.streams < limit)
-        return session;
+  function pick(): Http2Connection {
+    for (const connection of connections.keys()) {
+      const { maxStreams } = connection;
+      const limit = maxStreams === Number.POSITIVE_INFINITY ? USUAL_STREAMS : maxStreams;
+      if (!connection.isClosing && connection.streamCount < limit) return connection;
     }
     return open();
   }
@@ -80,64 +64,65 @@ export function createHttpTransport(options: HttpTransportOptions): Transport {
   return {
     request(request: TransportRequest): Promise<TransportResponse> {
       return new Promise((resolve, reject) => {
-        const { signal } = request;
+        const { signal, method, path } = request;
         if (signal?.aborted) {
           reject(signal.reason as Error);
           return;
         }
-        const session = pick();
+        const connection = pick();
         const token = readToken();
-        const stream = session.http2.request(
-          {
-            ":method": request.method,
-            ":path": request.path,
-            ...request.headers,
-            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          },
-          { endStream: request.body === undefined },
+        const exchange = new HttpExchange(options.server, () => connection.reason, resolve, reject);
+        const stream = connection.request(
+          { ":method": method, ":scheme": url.protocol.slice(0, -1), ":authority": url.host, ":path": path },
+          token === undefined ? request.headers : { ...request.headers, authorization: `Bearer ${token}` },
+          request.body === undefined,
+          exchange,
         );
-        session.streams++;
-        const link =
-          signal === undefined
-            ? undefined
-            : onAbort(signal, () => {
-                stream.close(constants.NGHTTP2_CANCEL);
-                stream.destroy(signal.reason as Error);
-                reject(signal.reason as Error);
-              });
-        // Until someone iterates the body, errors land here; `reject` after the answer came does nothing.
-        stream.on("error", reject);
-        stream.once("close", () => {
-          session.streams--;
-          link?.[Symbol.dispose]();
-          reject(new ConnectionLostError(`connection to ${options.server} was lost`));
-        });
-        stream.once("response", (headers) => {
-          resolve({ status: headers[":status"] ?? 0, headers, body: stream as AsyncIterable<Buffer> });
-        });
-        if (request.body !== undefined) stream.end(request.body);
+        if (stream === undefined) reject(new ConnectionLostError(`connection to ${options.server} was lost`));
+        else exchange.start(stream, request);
       });
     },
     async [Symbol.asyncDispose]() {
+      const open = [...connections];
       await Promise.all(
-        [...sessions].map(
-          (session) =>
-            new Promise<void>((resolve) => {
-              if (session.http2.destroyed) resolve();
-              else {
-                session.http2.once("close", () => resolve());
-                session.http2.destroy();
-              }
-            }),
-        ),
+        open.map(([connection, socket]) => {
+          const closed = new Promise<void>((resolve) => (socket.closed ? resolve() : socket.once("close", resolve)));
+          connection.destroy();
+          return closed;
+        }),
       );
     },
   };
 }
 
-/** The connection ended before the answer came. */
-class ConnectionLostError extends Error {
-  readonly code = "ECONNRESET";
+function connectTo(url: URL, options: HttpTransportOptions): Socket {
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const isPlain = url.protocol === "http:";
+  const port = url.port === "" ? (isPlain ? 80 : 443) : Number(url.port);
+  const socket = isPlain ? connectPlain({ host, port }) : secure(host, port, options);
+  socket.setNoDelay(true);
+  // The kernel finds out that a peer vanished; no timer here.
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return socket;
+}
+
+function secure(host: string, port: number, options: HttpTransportOptions): TLSSocket {
+  const { ca, cert, key, serverName } = options;
+  const servername = serverName ?? (isIP(host) === 0 ? host : undefined);
+  const socket = connectTls({
+    host,
+    port,
+    ALPNProtocols: ["h2"],
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(servername === undefined ? {} : { servername }),
+    rejectUnauthorized: options.insecureSkipTlsVerify !== true,
+  });
+  socket.once("secureConnect", () => {
+    if (socket.alpnProtocol !== "h2") socket.destroy(new ConnectionLostError(`${host}:${port} does not speak HTTP/2`));
+  });
+  return socket;
 }
 
 function tokenReader(options: HttpTransportOptions, clock: Clock): () => string | undefined {
