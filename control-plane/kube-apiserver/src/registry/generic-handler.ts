@@ -1,7 +1,7 @@
 import { notFound } from "@coracle/apimachinery";
 import { createObject } from "./create-verb.ts";
 import { deleteCollection, deleteObject } from "./delete-verb.ts";
-import { listObjects, parseReadVersion, reachRevision, watchObjects } from "./list-verb.ts";
+import { listObjects, parseReadVersion, parseResourceVersion, reachRevision, watchObjects } from "./list-verb.ts";
 import { patchObject, type PatchPort } from "./patch-verb.ts";
 import type { Answer, ReadQuery, ResourceHandler, SubresourceHandler } from "./registry.ts";
 import { answerStored, resourceOf, type ResourceCore } from "./resource-core.ts";
@@ -14,7 +14,9 @@ export async function getObject(
   name: string,
   query: ReadQuery,
 ): Promise<Answer> {
-  const revision = parseReadVersion(query.resourceVersion);
+  // Events are read past upstream's cache, whose answer to a text that is no version is another.
+  const parse = core.entry.kind === "Event" ? parseResourceVersion : parseReadVersion;
+  const revision = parse(query.resourceVersion);
   if (revision !== undefined) await reachRevision(core, revision);
   const found = core.storage.get(namespace, name);
   if (found === undefined) throw notFound(resourceOf(core), name);

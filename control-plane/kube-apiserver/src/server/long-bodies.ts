@@ -10,7 +10,7 @@ const MOST_WAITING_BYTES = 64 * 1024 * 1024;
 const LONGEST_TURN_MS = 1_000;
 /** What took less is not noticed. */
 const UNNOTICED_MS = 20;
-const LONGEST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 10_000;
 
 interface Waiting {
   readonly user: string;

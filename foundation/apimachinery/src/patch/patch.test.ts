@@ -154,6 +154,15 @@ describe("strategic merge patch", () => {
     expect(patched).toEqual({ spec: { strategy: { type: "Recreate" } } });
   });
 
+  it("where a value is replaced, a directive that is none is a member that is none", () => {
+    const budget = builtInSchema().findKind({ group: "policy", version: "v1", kind: "PodDisruptionBudget" })!;
+    const before = { spec: { selector: { matchLabels: { a: "b" } } } };
+    const patch = { spec: { selector: { $patch: "dele", matchLabels: { c: "d" } } } };
+    expect(applyStrategicMergePatch(budget, before, patch)).toEqual({
+      spec: { selector: { matchLabels: { c: "d" } } },
+    });
+  });
+
   it.each([
     [{ containers: [{ image: "x" }] }, "does not contain declared merge key: name"],
     [{ nodeSelector: { $patch: "explode" } }, "unknown patch type"],

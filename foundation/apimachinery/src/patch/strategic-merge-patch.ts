@@ -58,6 +58,8 @@ function mergeMap(before: Draft, patch: Draft, schema: SchemaNode | undefined): 
 const isSameForm = (a: unknown, b: unknown): boolean =>
   (isObject(a) && isObject(b)) || (Array.isArray(a) && Array.isArray(b));
 
+const KNOWN_DIRECTIVES: ReadonlySet<unknown> = new Set(["replace", "delete", "merge"]);
+
 function isDirective(key: string): boolean {
   return key === DIRECTIVE || key === RETAIN_KEYS || key.startsWith(DELETE_PRIMITIVES) || key.startsWith(ELEMENT_ORDER);
 }
@@ -84,7 +86,7 @@ function fieldOf(schema: SchemaNode | undefined, key: string): Member {
 
 function mergeValue(before: unknown, value: unknown, { type, field }: Member): unknown {
   if (isObject(value)) {
-    if (field?.patchReplaces === true && value[DIRECTIVE] === undefined) return withoutDirectives(value);
+    if (field?.patchReplaces === true && !KNOWN_DIRECTIVES.has(value[DIRECTIVE])) return withoutDirectives(value);
     return mergeMap(isObject(before) ? before : {}, value, type);
   }
   if (Array.isArray(value) && field?.patchMerges === true) {

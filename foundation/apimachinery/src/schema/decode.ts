@@ -239,7 +239,7 @@ class Decoder {
     if (typeof value !== "string") return this.#mismatch(value, node);
     const text = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, "") : value;
     if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
-      throw new FormError(`illegal base64 data at input byte ${corruptByte(Buffer.from(value))}`);
+      throw this.wrongForm ?? new FormError(`illegal base64 data at input byte ${corruptByte(Buffer.from(value))}`);
     return text;
   }
 
@@ -313,8 +313,9 @@ class Decoder {
     );
   }
 
+  /** The first is told; a hundred thousand more would cost a second to describe. */
   #mismatch(value: unknown, node: SchemaNode): never {
-    throw new FormError(this.#wrongForm(value, node));
+    throw this.wrongForm ?? new FormError(this.#wrongForm(value, node));
   }
 
   #wrongForm(value: unknown, node: SchemaNode): string {
