@@ -63,7 +63,7 @@ export function defaultPlugins(
     ...(deps.devices === undefined
       ? []
       : [{ plugin: createDynamicResources({ ...deps.devices, ...filterTimeout(args.DynamicResources) }), weight: 2 }]),
-    { plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets), weight: 0 },
+    { plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets, args.DefaultPreemption), weight: 0 },
     { plugin: createBalancedAllocation(args.NodeResourcesBalancedAllocation), weight: 1 },
     { plugin: imageLocality, weight: 1 },
     { plugin: createDefaultBinder(deps.binder), weight: 0 },
