@@ -1,6 +1,6 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { Logger } from "@coracle/base";
-import type { CycleState } from "../framework/plugin.ts";
+import type { CycleState, Plugin } from "../framework/plugin.ts";
 import type { Profile } from "../framework/profile.ts";
 import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
 import type { PermitRefusal, WaitingPods } from "./waiting-pods.ts";
@@ -70,14 +70,26 @@ export async function permit(deps: BindingDeps, placement: Placement): Promise<P
 /** Nobody holds a pod for longer. */
 const MAX_PERMIT_WAIT_MS = 900_000;
 
-/** Prepares the node, then binds: the first plugin that does not pass does it. Throws when it failed. */
+/** The plugins that must prepare something before the pod is bound. */
+export function preparers({ profile }: BindingDeps, { state, pod, nodeName }: Placement): readonly Plugin[] {
+  return profile.at.preBind.filter((plugin) => plugin.needsPreBind?.(state, pod, nodeName) !== false);
+}
+
+/** Lets plugins prepare the node, one after the other. Throws when one failed. */
+export async function prepare(
+  { profile, metrics }: BindingDeps,
+  { state, pod, nodeName }: Placement,
+  plugins: readonly Plugin[],
+): Promise<void> {
+  if (plugins.length === 0) return;
+  const isDone = metrics.startPoint("PreBind", profile.schedulerName);
+  for (const plugin of plugins) await plugin.preBind?.(state, pod, nodeName);
+  isDone("Success");
+}
+
+/** Binds: the first plugin that does not pass does it. Throws when it failed. */
 export async function bind({ profile, metrics, logger }: BindingDeps, placement: Placement): Promise<void> {
   const { state, pod, nodeName } = placement;
-  if (profile.at.preBind.length > 0) {
-    const isPrepared = metrics.startPoint("PreBind", profile.schedulerName);
-    for (const plugin of profile.at.preBind) await plugin.preBind?.(state, pod, nodeName);
-    isPrepared("Success");
-  }
   const isBound = metrics.startPoint("Bind", profile.schedulerName);
   let wasBound = false;
   for (const plugin of profile.at.bind) {

@@ -37,7 +37,7 @@ const MEMBERS: Readonly<Record<ExtensionPoint, readonly (keyof Plugin)[]>> = {
   score: ["score", "normalize"],
   reserve: ["reserve", "unreserve"],
   permit: ["permit"],
-  preBind: ["preBind"],
+  preBind: ["preBind", "needsPreBind"],
   bind: ["bind"],
   postBind: ["postBind"],
 };

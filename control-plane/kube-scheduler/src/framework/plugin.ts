@@ -119,6 +119,9 @@ export interface Plugin {
   unreserve?(state: CycleState, pod: Pod, nodeName: string): void;
   /** Rejects the pod by a reason, or holds it back until the plugin allows it through the waiting pods' list. */
   permit?(state: CycleState, pod: Pod, nodeName: string): Promise<string | PermitWait | undefined>;
+  /** Whether `preBind` has anything to do for this pod. Absent: it always has. */
+  needsPreBind?(state: CycleState, pod: Pod, nodeName: string): boolean;
+  /** Prepares the node and waits until it is ready; bindings of other pods go on meanwhile. */
   preBind?(state: CycleState, pod: Pod, nodeName: string): Promise<void>;
   /** True: bound, no further bind plugin is asked. */
   bind?(state: CycleState, pod: Pod, nodeName: string): Promise<boolean>;

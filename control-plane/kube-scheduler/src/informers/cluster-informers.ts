@@ -5,6 +5,7 @@ import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { Clock } from "@coracle/base";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import { createSpreadOwners } from "../cycle/spread-owners.ts";
+import { PendingClaims } from "../devices/pending-claims.ts";
 import { watchDevices, type DeviceWatch } from "../devices/watch-devices.ts";
 import type { DefaultPluginDeps } from "../plugins/index.ts";
 import { watchStorage, type StorageWatch } from "../storage/watch-storage.ts";
@@ -60,6 +61,7 @@ export function createClusterInformers(
       devices: {
         view: devices.view,
         writer: devices.writer,
+        pending: new PendingClaims((namespace, name) => devices.view.claim(namespace, name)),
         nowMs: () => clock.monotonicMs(),
         newShareId: () => randomUUID(),
       },

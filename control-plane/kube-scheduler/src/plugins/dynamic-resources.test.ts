@@ -161,7 +161,7 @@ describe("a pod with a claim to devices", () => {
     const world = worldOf(claimOf(), claimOf({}, { name: "d", uid: "d" }));
     const [first, second] = [podOf("x"), podOf("y", {}, { resourceClaimName: "d" })];
     const { state } = world.attempt(first);
-    world.plugin.reserve?.(state, first, "n");
+    expect(world.plugin.reserve?.(state, first, "n")).toBeUndefined();
     expect(world.attempt(second).reason).toBe("cannot allocate all claims");
     expect(world.attempt(podOf("z")).reason).toBe("resource claim ns/c is in the process of being allocated");
     world.plugin.unreserve?.(state, first, "n");

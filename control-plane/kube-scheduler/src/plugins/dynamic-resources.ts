@@ -33,6 +33,8 @@ export interface DynamicResourcesOptions {
   readonly view: DeviceView;
   /** Absent: claims are looked at, none is allocated for good. */
   readonly writer?: ClaimWriter | undefined;
+  /** Shared by all who decide here. */
+  readonly pending?: PendingClaims;
   readonly nowMs: () => number;
   readonly newShareId: () => string;
   readonly features?: DeviceFeatures;
@@ -60,7 +62,7 @@ const toAllocate = ({ claims }: Cycle): readonly ResourceClaim[] =>
 export function createDynamicResources(options: DynamicResourcesOptions): Plugin {
   const { view, writer, nowMs, features = DEFAULT_DEVICE_FEATURES } = options;
   const { filterTimeoutMs = FILTER_TIMEOUT_MS } = options;
-  const pending = new PendingClaims((namespace, name) => view.claim(namespace, name));
+  const { pending = new PendingClaims((namespace, name) => view.claim(namespace, name)) } = options;
   const lookup = (namespace: string, name: string): ResourceClaim | undefined => pending.current(namespace, name);
   const cycleOf = (state: CycleState): Cycle | undefined => state.get(NAME) as Cycle | undefined;
 
@@ -181,6 +183,7 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
         if (claim.status?.allocation !== undefined && isReservedFor(claim, pod)) writer?.giveUp(claim, pod);
       }
     },
+    needsPreBind: (state) => cycleOf(state) !== undefined,
     async preBind(state, pod) {
       const cycle = cycleOf(state);
       for (const [i, claim] of (cycle?.claims ?? []).entries()) {

@@ -5,7 +5,7 @@ import { createProfile } from "../framework/profile.ts";
 import { firstRefusal, prepareFilters } from "../framework/filtering.ts";
 import type { CycleState } from "../framework/plugin.ts";
 import { ClusterState } from "../state/cluster-state.ts";
-import type { VolumeWriter } from "../storage/bind-volumes.ts";
+import { AssumedStorage, type VolumeWriter } from "../storage/bind-volumes.ts";
 import { SELECTED_NODE, type StorageView } from "../storage/storage-view.ts";
 import { createVolumeBinding } from "./volume-binding.ts";
 
@@ -246,6 +246,7 @@ function binding(world: World) {
     return next;
   };
   const writer: VolumeWriter = {
+    assumed: new AssumedStorage(),
     updateVolume: (object) => Promise.resolve(replace(volumes, object)),
     updateClaim: (object) => Promise.resolve(replace(claims, object)),
     node: (name) => cluster.node(name)?.node,

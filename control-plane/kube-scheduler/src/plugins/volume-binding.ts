@@ -2,8 +2,7 @@ import type { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/
 import type { CSIDriver, CSINode, CSIStorageCapacity, StorageClass } from "@coracle/api/storage/v1";
 import { equalJson } from "@coracle/apimachinery";
 import type { ClusterChange, CycleState, Plugin, Snapshot } from "../framework/plugin.ts";
-import { AssumedObjects } from "../storage/assumed-objects.ts";
-import { bindVolumes, type VolumeWriter } from "../storage/bind-volumes.ts";
+import { AssumedStorage, bindVolumes, type VolumeWriter } from "../storage/bind-volumes.ts";
 import { capacityScore, type UtilizationPoint } from "../storage/capacity-score.ts";
 import { boundTo } from "../storage/match-volume.ts";
 import {
@@ -48,8 +47,7 @@ interface Cycle {
  */
 export function createVolumeBinding(view: StorageView, options: VolumeBindingOptions = {}): Plugin {
   const { writer, shape, bindTimeoutSeconds = BIND_TIMEOUT_SECONDS } = options;
-  const volumes = new AssumedObjects<PersistentVolume>();
-  const claims = new AssumedObjects<PersistentVolumeClaim>();
+  const { volumes, claims } = writer?.assumed ?? new AssumedStorage();
   const assumedView: StorageView = {
     ...view,
     claim: (namespace, name) => claims.current(`${namespace}/${name}`, view.claim(namespace, name)),
@@ -119,6 +117,10 @@ export function createVolumeBinding(view: StorageView, options: VolumeBindingOpt
     unreserve(state) {
       const cycle = cycleOf(state);
       if (cycle !== undefined) giveBack(cycle);
+    },
+    needsPreBind(state) {
+      const cycle = cycleOf(state);
+      return cycle !== undefined && cycle.bindings.length + cycle.provisions.length > 0;
     },
     async preBind(state, pod, nodeName) {
       const cycle = cycleOf(state);

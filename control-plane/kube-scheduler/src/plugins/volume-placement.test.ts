@@ -116,7 +116,7 @@ describe("zones of volumes", () => {
   const inZone = (labels: Record<string, string>): World => ({
     nodes: [nodeOf("a", { [ZONE]: "a" }), nodeOf("b", { [ZONE]: "b" })],
     claims: [claimOf("data", { volumeName: "pv" })],
-    volumes: [{ metadata: { name: "pv", labels } }],
+    volumes: [{ metadata: { name: "pv", labels }, spec: {} }],
   });
   const user = podOf("p", [using("data")]);
   const only = (claim: PersistentVolumeClaim["spec"], ...classes: StorageClass[]): World => ({

@@ -2,7 +2,16 @@ import type { Pod } from "@coracle/api/core/v1";
 import { isConflict, isNotFound, StatusError } from "@coracle/apimachinery";
 import { isAbort, type Clock, type Logger, type Random } from "@coracle/base";
 import type { ApiClient, EventRecorder, Lister } from "@coracle/client";
-import { bind, permit, reserve, unreserve, type BindingDeps, type Placement } from "../binding/binding-cycle.ts";
+import {
+  bind,
+  permit,
+  prepare,
+  preparers,
+  reserve,
+  unreserve,
+  type BindingDeps,
+  type Placement,
+} from "../binding/binding-cycle.ts";
 import type { PermitRefusal, WaitingPods } from "../binding/waiting-pods.ts";
 import type { Decision } from "../cycle/schedule-pod.ts";
 import type { PostFilterResult, QueuedPod } from "../framework/plugin.ts";
@@ -129,7 +138,8 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     } catch (error) {
       return undo(attempt, around, placement, error);
     }
-    if (profile.at.permit.length === 0) binding.run(async () => carryOut(attempt, around, placement));
+    const isHeld = profile.at.permit.length > 0 || preparers(around, placement).length > 0;
+    if (!isHeld) binding.run(async () => carryOut(attempt, around, placement));
     else {
       const work = waitAndBind(attempt, around, placement);
       held.add(work);
@@ -140,9 +150,12 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
   async function waitAndBind(attempt: Attempt, around: BindingDeps, placement: Placement): Promise<void> {
     const startMs = clock.monotonicMs();
     try {
-      const refusal = await permit(around, placement);
-      metrics.permitted(refusal === undefined ? "Success" : "Unschedulable", startMs);
-      if (refusal !== undefined) return undo(attempt, around, placement, refusal);
+      if (around.profile.at.permit.length > 0) {
+        const refusal = await permit(around, placement);
+        metrics.permitted(refusal === undefined ? "Success" : "Unschedulable", startMs);
+        if (refusal !== undefined) return undo(attempt, around, placement, refusal);
+      }
+      await prepare(around, placement, preparers(around, placement));
     } catch (error) {
       return undo(attempt, around, placement, error);
     }

@@ -1,4 +1,5 @@
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
+import { AssumedObjects } from "./assumed-objects.ts";
 import { asDriverSees } from "./in-tree-migration.ts";
 import { isReachable } from "./match-volume.ts";
 import { isFullyBound, keyOfClaim, SELECTED_NODE, type StorageView } from "./storage-view.ts";
@@ -7,6 +8,8 @@ import type { Node } from "@coracle/api/core/v1";
 
 /** Writes what was decided, and knows what has come of it. */
 export interface VolumeWriter {
+  /** What was decided and has not come back yet, by all who decide here. */
+  readonly assumed: AssumedStorage;
   updateVolume(volume: PersistentVolume): Promise<PersistentVolume>;
   updateClaim(claim: PersistentVolumeClaim): Promise<PersistentVolumeClaim>;
   node(name: string): Node | undefined;
@@ -15,6 +18,12 @@ export interface VolumeWriter {
   nowMs(): number;
   /** Settles once something about volumes or claims has changed, or after so long. Rejects when all ends. */
   changed(maxWaitMs: number): Promise<void>;
+}
+
+/** Volumes and claims as they will be. */
+export class AssumedStorage {
+  readonly volumes = new AssumedObjects<PersistentVolume>();
+  readonly claims = new AssumedObjects<PersistentVolumeClaim>();
 }
 
 interface Work {

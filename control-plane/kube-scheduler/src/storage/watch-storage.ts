@@ -11,7 +11,7 @@ import {
   type Lister,
 } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
-import type { VolumeWriter } from "./bind-volumes.ts";
+import { AssumedStorage, type VolumeWriter } from "./bind-volumes.ts";
 import { classOfVolume, type StorageView } from "./storage-view.ts";
 
 export interface StorageDeps {
@@ -58,6 +58,7 @@ export function watchStorage({ factory, client, clock, signal, nodes, pods }: St
       attachmentsTo: (name) => attachments.lister.byIndex("node", name),
     },
     writer: {
+      assumed: new AssumedStorage(),
       updateVolume: (volume) => client.update(PersistentVolume, volume, { signal }),
       updateClaim: (claim) => client.update(PersistentVolumeClaim, claim, { signal }),
       node: (name) => nodes.get(undefined, name),
