@@ -145,7 +145,7 @@ describe("a server that sends anything", () => {
           .request(pseudo("POST", "/"), {}, i === 0, { data() {}, ended() {}, closed: () => void closed[i]!++ })!
           .flow();
       const answers = [
-        SETTINGS_FRAME,
+        Buffer.from(SETTINGS_FRAME), // changed below
         frame(1, 4, 1, "88"),
         frame(0, 0, 1, "00 00"),
         frame(1, 4, 3, "8d"),

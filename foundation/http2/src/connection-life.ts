@@ -204,8 +204,8 @@ export abstract class ConnectionLife implements StreamCarrier {
     this.#sentEnd(stream);
   }
 
-  sendBody(stream: Http2Stream, chunk: Buffer): boolean {
-    return this.sender.write(stream, chunk);
+  sendBody(stream: Http2Stream, chunk: Buffer, isShared: boolean): boolean {
+    return this.sender.write(stream, chunk, isShared);
   }
 
   sendLast(stream: Http2Stream, chunk: Buffer): void {

@@ -304,6 +304,41 @@ describe("flow control (5.2)", () => {
     expect(await sizeOf(client, 1)).toBe(5_000_000);
   });
 
+  it("sends what streams share in order, in few writes, with what is said meanwhile in its place", async () => {
+    const client = new RawClient((stream) => {
+      stream.listener = { data() {}, ended() {}, closed() {} };
+      stream.respond(200, {});
+    });
+    const ids = Array.from({ length: 40 }, (_, i) => 2 * i + 1);
+    const window = [frame(4, 0, 0, setting(4, 2 ** 30)), frame(8, 0, 0, number32(2 ** 30))];
+    client.send(PREFACE, ...window, ...ids.map((id) => client.headers(id, GET)));
+    await client.seen();
+    const before = client.socket.writes.length;
+    client.socket.isStuck = true;
+    for (const text of ["a", "b", "c"]) {
+      const shared = Buffer.alloc(5_000, text);
+      for (const stream of client.streams) stream.writeShared(shared);
+    }
+    client.streams[0]!.end();
+    client.streams[1]!.reset(8);
+    for (const stream of client.streams) stream.writeShared(Buffer.from("d"));
+    await client.seen();
+    client.socket.release();
+    for (let i = 0; i < 10; i++) await client.seen();
+    const frames = (await client.seen()).filter(({ type }) => type === 0 || type === 3);
+    const saidOn = (id: number): string[] =>
+      frames.flatMap(({ type, flags, streamId, payload }) => {
+        if (streamId !== id) return [];
+        return type === 3
+          ? ["reset"]
+          : [`${payload.toString("latin1", 0, 1)}${payload.length}${flags === 1 ? "end" : ""}`];
+      });
+    expect(saidOn(1)).toEqual(["a5000", "b5000", "c5000", "0end"]);
+    expect(saidOn(3)).toEqual(["a5000", "b5000", "c5000", "reset"]);
+    for (const id of ids.slice(2)) expect(saidOn(id)).toEqual(["a5000", "b5000", "c5000", "d1"]);
+    expect(client.socket.writes.length - before).toBeLessThan(12);
+  });
+
   it("asks for more when bodies are taken, not before", async () => {
     const client = new RawClient(undefined, { streamWindowBytes: 65_536 });
     client.begin(...OPEN(client), ...Array.from({ length: 4 }, () => frame(0, 0, 1, Buffer.alloc(16_000))));

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { FRAME_BYTES, FRAME_HEAD_BYTES } from "./frame-type.ts";
+import { DATA, FRAME_BYTES, FRAME_HEAD_BYTES, writeFrameHead } from "./frame-type.ts";
 
 const SLAB_BYTES = 64 * 1024;
 /** Where much waits: eight whole frames, little enough to stay in the processor's cache until it is encrypted. */
@@ -8,7 +8,7 @@ const LARGE_SLAB_BYTES = 8 * (FRAME_HEAD_BYTES + FRAME_BYTES);
 const LEAST_ROOM = 2 * 1024;
 /** Slabs kept for later: what a burst needed is given back. */
 const MOST_KEPT = 96;
-const MOST_LARGE_KEPT = 8;
+const MOST_LARGE_KEPT = 16;
 
 /** Memory that frames are put together in. It is written to again once the socket is done with it. */
 class Slab {
@@ -102,6 +102,12 @@ export class Output {
   /** What comes after it, before what is in the slab. */
   #queue: Piece[] = [];
   #queuedBytes = 0;
+  /** What comes last: bodies that are not put together yet, and whose they are. */
+  #bodies: Buffer[] = [];
+  #bodyStreams: number[] = [];
+  #nextBody = 0;
+  /** With their frames' heads. */
+  #bodyBytes = 0;
 
   /** `onRelief`: called whenever the socket has taken something. */
   constructor(socket: Duplex, turn: FlushTurn, onRelief: () => void) {
@@ -114,7 +120,7 @@ export class Output {
   /** Bytes that the socket has not confirmed, and those that it has not got yet. */
   get waitingBytes(): number {
     const inSlab = this.#slab === undefined ? 0 : this.#slab.used - this.#from;
-    return (this.#writing?.bytes.length ?? 0) + this.#queuedBytes + inSlab;
+    return (this.#writing?.bytes.length ?? 0) + this.#queuedBytes + inSlab + this.#bodyBytes;
   }
 
   /** Where to write. */
@@ -124,15 +130,63 @@ export class Output {
 
   /** Room for so many bytes of a frame at the place that it answers, in `bytes`. `isMuch`: more frames of that kind follow. */
   reserve(size: number, isMuch = false): number {
+    while (this.#bodyBytes > 0)
+      if (!this.#assemble()) this.#next(FRAME_HEAD_BYTES + this.#bodies[this.#nextBody]!.length, true);
     let slab = this.#slab;
     if (slab === undefined || slab.used + size > slab.bytes.length) slab = this.#next(size, isMuch);
     const at = slab.used;
     slab.used = at + size;
-    if (!this.#isDirty) {
-      this.#isDirty = true;
-      this.#turn.add(this);
-    }
+    this.#touch();
     return at;
+  }
+
+  /**
+   * A frame of a body that stays as it is: copied when the socket is ready for it, into memory that the processor still
+   * has in its cache when it is encrypted. Many streams that say the same at once would fill many slabs before one is read.
+   */
+  body(streamId: number, body: Buffer): void {
+    this.#bodies.push(body);
+    this.#bodyStreams.push(streamId);
+    this.#bodyBytes += FRAME_HEAD_BYTES + body.length;
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#turn.add(this);
+  }
+
+  /** Puts bodies into the slab; false: more are left than it has room for. */
+  #assemble(): boolean {
+    const bodies = this.#bodies;
+    const slab = this.#slab;
+    let at = this.#nextBody;
+    if (slab !== undefined) {
+      const { bytes } = slab;
+      let { used } = slab;
+      const before = used;
+      for (; at < bodies.length; at++) {
+        const body = bodies[at]!;
+        if (used + FRAME_HEAD_BYTES + body.length > bytes.length) break;
+        writeFrameHead(bytes, used, body.length, DATA, 0, this.#bodyStreams[at]!);
+        bytes.set(body, used + FRAME_HEAD_BYTES);
+        used += FRAME_HEAD_BYTES + body.length;
+      }
+      slab.used = used;
+      this.#bodyBytes -= used - before;
+    }
+    this.#nextBody = at;
+    if (at < bodies.length) return false;
+    this.#dropBodies();
+    return true;
+  }
+
+  #dropBodies(): void {
+    this.#bodies = [];
+    this.#bodyStreams = [];
+    this.#nextBody = 0;
+    this.#bodyBytes = 0;
   }
 
   #next(size: number, isLarge: boolean): Slab {
@@ -143,8 +197,11 @@ export class Output {
       if (this.#writing === undefined) this.#writeNext();
     }
     this.#letGo();
+    return (this.#slab = this.#take(size, isLarge));
+  }
+
+  #take(size: number, isLarge: boolean): Slab {
     const slab = this.#turn.pool.take(size, isLarge);
-    this.#slab = slab;
     this.#from = slab.used;
     return slab;
   }
@@ -167,6 +224,7 @@ export class Output {
     this.#isClosed = true;
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.#dropBodies();
     this.#letGo();
   }
 
@@ -183,6 +241,7 @@ export class Output {
   #writeNext(): void {
     let piece = this.#queue.shift();
     if (piece === undefined) {
+      if (this.#bodyBytes > 0) this.#gather();
       piece = this.#cut();
       this.#letGo();
     } else {
@@ -195,6 +254,16 @@ export class Output {
     }
     this.#writing = piece;
     this.#socket.write(piece.bytes, this.#onWritten);
+  }
+
+  /** Puts together as many bodies as go out in one write. */
+  #gather(): void {
+    if (this.#slab === undefined)
+      this.#slab = this.#take(FRAME_HEAD_BYTES + this.#bodies[this.#nextBody]!.length, this.#bodyBytes > SLAB_BYTES);
+    if (this.#assemble() || this.#slab.used > this.#from) return;
+    // What is in the slab is written already, and there is no room behind it.
+    this.#next(FRAME_HEAD_BYTES + this.#bodies[this.#nextBody]!.length, this.#bodyBytes > SLAB_BYTES);
+    this.#assemble();
   }
 
   #letGo(): void {
@@ -210,7 +279,7 @@ export class Output {
     this.#writing = undefined;
     this.#turn.pool.settle(piece.slab);
     if (this.#isClosed) return;
-    if (!this.#isDirty || this.#queue.length > 0) this.#writeNext();
+    if (!this.#isDirty || this.#queue.length > 0 || this.#bodyBytes > 0) this.#writeNext();
     this.#onRelief();
   }
 }

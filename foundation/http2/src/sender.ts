@@ -15,6 +15,8 @@ import { STREAM_HIGH_WATER_BYTES, type Http2Stream, type HeaderValues } from "./
 
 /** Bodies go to the socket as long as it has no more than this to do. */
 const SOCKET_HIGH_WATER_BYTES = 256 * 1024;
+/** Bodies that stay as they are wait by reference in any case: there may be more of them. */
+const SHARED_HIGH_WATER_BYTES = 1024 * 1024;
 
 /** Told when a stream has sent its end. */
 type OnSent = (stream: Http2Stream) => void;
@@ -66,8 +68,8 @@ export class Sender {
     }
   }
 
-  /** A piece of a body; false: it is enough for now. */
-  write(stream: Http2Stream, chunk: Buffer): boolean {
+  /** A piece of a body; false: it is enough for now. `isShared`: it stays as it is. */
+  write(stream: Http2Stream, chunk: Buffer, isShared: boolean): boolean {
     const { length } = chunk;
     if (
       stream.waitingBytes === 0 &&
@@ -75,15 +77,19 @@ export class Sender {
       length <= stream.sendWindow &&
       length <= this.window &&
       this.#next === this.#queue.length &&
-      this.#output.waitingBytes < SOCKET_HIGH_WATER_BYTES
+      this.#output.waitingBytes < (isShared ? SHARED_HIGH_WATER_BYTES : SOCKET_HIGH_WATER_BYTES)
     ) {
+      stream.sendWindow -= length;
+      this.window -= length;
+      this.frames += 1;
+      if (isShared) {
+        this.#output.body(stream.id, chunk);
+        return true;
+      }
       const at = this.#output.reserve(FRAME_HEAD_BYTES + length);
       const { bytes } = this.#output;
       writeFrameHead(bytes, at, length, DATA, 0, stream.id);
       bytes.set(chunk, at + FRAME_HEAD_BYTES);
-      stream.sendWindow -= length;
-      this.window -= length;
-      this.frames += 1;
       return true;
     }
     stream.waiting.push(chunk);

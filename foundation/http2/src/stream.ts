@@ -21,7 +21,7 @@ export interface StreamListener {
 /** What carries a stream. */
 export interface StreamCarrier {
   sendHead(stream: Http2Stream, status: number, headers: HeaderValues, isEnd: boolean): void;
-  sendBody(stream: Http2Stream, chunk: Buffer): boolean;
+  sendBody(stream: Http2Stream, chunk: Buffer, isShared: boolean): boolean;
   sendEnd(stream: Http2Stream, trailers: HeaderValues | undefined): void;
   reset(stream: Http2Stream, code: number): void;
   /** So many bytes of a body were taken: the other side may send as many more. */
@@ -118,10 +118,16 @@ export class Http2Stream {
     if (!this.isHeadSent && !this.isClosed) this.#carrier.sendHead(this, status, headers, false);
   }
 
-  /** Sends a piece of the body, which nobody may change any more. False: enough for now, until `drained`. */
+  /** Sends a piece of the body. False: enough for now, until `drained`; nobody may change it before `waitingBytes` is 0. */
   write(chunk: Buffer): boolean {
     if (this.isEnding || this.isSendEnded || this.isClosed || chunk.length === 0) return true;
-    return this.#carrier.sendBody(this, chunk);
+    return this.#carrier.sendBody(this, chunk, false);
+  }
+
+  /** The same with a piece that nobody changes any more: it may be read at any time. Cheaper when many streams send it. */
+  writeShared(chunk: Buffer): boolean {
+    if (this.isEnding || this.isSendEnded || this.isClosed || chunk.length === 0) return true;
+    return this.#carrier.sendBody(this, chunk, true);
   }
 
   /** Ends what we send, after all that waits. */

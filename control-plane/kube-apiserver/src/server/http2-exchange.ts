@@ -219,8 +219,9 @@ class StreamBody implements BodyWriter {
   }
 
   write(chunk: Buffer, whenSent?: () => void): boolean {
+    if (whenSent === undefined) return this.#stream.writeShared(chunk);
     const mayGoOn = this.#stream.write(chunk);
-    if (whenSent === undefined || this.#stream.isClosed) return mayGoOn;
+    if (this.#stream.isClosed) return mayGoOn;
     // What does not wait has been copied.
     if (this.#stream.waitingBytes > 0) (this.#whenSent ??= []).push(whenSent);
     else whenSent();
