@@ -1,7 +1,7 @@
 import { resolvePlainScalar } from "./quick-scalar.ts";
 
 /** Text of one line that needs no quotes wherever it stands: nothing in it stands for anything. */
-const PLAIN = /^[A-Za-z0-9_./\\$()~^;+-](?:[A-Za-z0-9_./\\$()~^;+@%*&!|<>=?-]|,(?! *$)|:(?=[^ ,[\]{}])| (?=[^ #]))*$/;
+const PLAIN = /^[A-Za-z0-9_./\\$()~^;+-](?:[A-Za-z0-9_./\\$()~^;+@%*&!|<>=?"'[\]{}-]|,(?! *$)|:(?=[^ ])| (?=[^ #]))*$/;
 /** What old readers take for a time, or for a number to the base of 60. */
 const OLD_TYPES =
   /^(?:\d{4}-\d\d?-\d\d?(?:[Tt ].*)?|[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?|(?!\.$)[-+]?[\d_]*\.[\d_]*)$/;
