@@ -59,6 +59,7 @@ export function guardPlugin(inner: Plugin, clock: Clock): Plugin {
   if (inner.permit)
     guarded.permit = async (...args) =>
       inTime(clock, `running Permit plugin "${name}"`, LIMITS_MS.permit, inner.permit?.(...args));
+  if (inner.needsPreBind) guarded.needsPreBind = inner.needsPreBind.bind(inner);
   if (inner.preBind)
     guarded.preBind = async (...args) =>
       inTime(clock, `running PreBind plugin "${name}"`, LIMITS_MS.preBind, inner.preBind?.(...args));

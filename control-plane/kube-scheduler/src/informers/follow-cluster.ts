@@ -3,7 +3,7 @@ import type { ClusterEvent } from "../framework/plugin.ts";
 import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
 import type { ClusterInformers } from "./cluster-informers.ts";
-import { isNodeChange, isWorthAnotherTry } from "./object-changes.ts";
+import { isNodeChange, isPlacedPodChange, isWorthAnotherTry } from "./object-changes.ts";
 
 /** Where what happens in the cluster goes. */
 export interface Followers {
@@ -23,7 +23,8 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
     // Confirmations of our own placements change nothing for those who wait.
     const isNews = !state.isAssumed(pod);
     state.setPod(pod);
-    if (isNews) queue.notify({ event, old, current: pod });
+    if (isNews && (old === undefined || event !== "assigned-pod-changed" || isPlacedPodChange(old, pod)))
+      queue.notify({ event, old, current: pod });
   };
   informers.pods.addHandlers({
     added(pod) {
