@@ -147,7 +147,9 @@ export class HttpExtender {
         },
       );
       call.on("error", (error) =>
-        reject(signal.aborted ? new Error(`extender at URL ${url.href}: no answer within ${timeoutMs / 1000}s`) : error),
+        reject(
+          signal.aborted ? new Error(`extender at URL ${url.href}: no answer within ${timeoutMs / 1000}s`) : error,
+        ),
       );
       call.end(text);
     });

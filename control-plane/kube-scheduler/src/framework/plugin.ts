@@ -95,12 +95,7 @@ export interface Plugin {
     | undefined;
   filter?(state: CycleState, pod: Pod, node: NodeState): Unfit | undefined;
   /** Asked when no node fits: may room be made? Nodes that are not in `unfit` can never fit. Changes nothing itself. */
-  postFilter?(
-    pod: Pod,
-    unfit: ReadonlyMap<string, Unfit>,
-    snapshot: Snapshot,
-    state?: CycleState,
-  ): PostFilterResult;
+  postFilter?(pod: Pod, unfit: ReadonlyMap<string, Unfit>, snapshot: Snapshot, state?: CycleState): PostFilterResult;
   /** Prepares for `score`; `skip`: this plugin has nothing to say about the pod. */
   preScore?(
     state: CycleState,
