@@ -26,13 +26,7 @@ export {
   wrapKubernetesMessage,
 } from "./proto/kubernetes-codec.ts";
 export { formatDuration, formatMicroTime, formatTime, parseDuration, parseTime, type WireTime } from "./time/time.ts";
-export {
-  LONGEST_RARE_YAML,
-  parseYaml,
-  parseYamlDocument,
-  YamlError,
-  yamlDuplicates,
-} from "./yaml/yaml.ts";
+export { LONGEST_RARE_YAML, parseYaml, parseYamlDocument, YamlError, yamlDuplicates } from "./yaml/yaml.ts";
 export { writeYaml } from "./yaml/write-yaml.ts";
 export { builtInOpenApiResources, type OpenApiResource } from "./openapi/openapi-resource.ts";
 export { createOpenApi, type OpenApi, type OpenApiDocument } from "./openapi/openapi.ts";

@@ -69,7 +69,7 @@ export function createDiscoveryRoutes(
   async function encoded(media: "yaml" | "protobuf", value: JsonObject | undefined): Promise<Document | undefined> {
     if (value === undefined) return undefined;
     const contentType = CONTENT_TYPES[media];
-    if (media === "yaml") return { body: Buffer.from(await (await codecs.yaml()).print(value)), contentType };
+    if (media === "yaml") return { body: Buffer.from((await codecs.yaml()).print(value)), contentType };
     const { kind } = value;
     if (typeof kind !== "string") return undefined;
     const type = { apiVersion: "v1", kind };

@@ -20,11 +20,11 @@ function thread(): { bodies: LongBodies; work(ms: number): void; pass(ms: number
   };
   return {
     bodies: new LongBodies({ clock, busyMs: () => busyMs }),
-    work(ms) {
+    work: (ms) => {
       busyMs += ms;
       now += ms;
     },
-    async pass(ms) {
+    pass: async (ms) => {
       now += ms;
       for (const timer of timers) {
         if (timer.at > now) continue;

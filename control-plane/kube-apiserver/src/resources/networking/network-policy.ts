@@ -1,11 +1,5 @@
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "@coracle/api/networking/v1";
-import {
-  forbiddenField,
-  invalidValue,
-  parseLegacyCidr,
-  required,
-  type FieldError,
-} from "@coracle/apimachinery";
+import { forbiddenField, invalidValue, parseLegacyCidr, required, type FieldError } from "@coracle/apimachinery";
 import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
 import { oneOf, portNumberOrName } from "../validation/field-values.ts";
