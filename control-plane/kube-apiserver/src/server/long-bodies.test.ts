@@ -5,7 +5,7 @@ import { LongBodies } from "./long-bodies.ts";
 const LONG = 1024 * 1024;
 
 /** A thread whose work and pauses are told, not done. */
-function thread(): { bodies: LongBodies; work(ms: number): void; pass(ms: number): Promise<void> } {
+function thread(): { bodies: LongBodies; work: (ms: number) => void; pass: (ms: number) => Promise<void> } {
   let now = 0;
   let busyMs = 0;
   const timers = new Set<{ readonly at: number; readonly action: () => void }>();
