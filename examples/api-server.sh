@@ -16,7 +16,7 @@ if [ ! -e "$dir/key.pem" ]; then
   $config set-context admin --cluster=here --user=admin
   $config use-context admin
 fi >"$dir/files.log"
-npx coracle kube-apiserver "$@" --bind-address=127.0.0.1 --secure-port=16443 \
+node_modules/.bin/coracle kube-apiserver "$@" --bind-address=127.0.0.1 --secure-port=16443 \
   --cert-dir="$dir" --tls-cert-file="$dir/cert.pem" --tls-private-key-file="$dir/key.pem" \
   --service-account-issuer=https://127.0.0.1:16443 --service-account-key-file="$dir/accounts.pem" \
   --service-account-signing-key-file="$dir/accounts.pem" --service-cluster-ip-range=10.0.0.0/24 \
