@@ -13,7 +13,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/bindings": { state: "works", by: ["kube-apiserver"] },
   "v1/componentstatuses": {
     state: "works",
-    note: "made when asked for; scheduler and controllers are healthy while they renew their leases; as JSON, YAML and protobuf, no Table",
+    note: "made when asked for; scheduler and controllers are healthy while they renew their leases",
   },
   "v1/configmaps": { state: "works", by: ["root-ca-certificate-publisher-controller", "kubelet"] },
   "v1/endpoints": { state: "works", by: ["endpoints-controller"] },

@@ -141,3 +141,27 @@ describe("room that was made for a pod", () => {
     expect(attempt(waiting, state).fits).toBe("b");
   });
 });
+
+describe("what is kept of a node between attempts", () => {
+  it("ends when a pod on it is told to have started at another time", () => {
+    const plugins = defaultPlugins({
+      binder: () => Promise.resolve(),
+      owners: { selectorOf: () => undefined },
+      budgets: () => [],
+      volumes: { claim: () => undefined, volume: () => undefined, storageClass: () => undefined },
+    });
+    const preemption = plugins.find(({ plugin }) => plugin.name === "DefaultPreemption")?.plugin;
+    const old = (name: string, on: string, day: number): Pod =>
+      pod(name, 1, "4", { on, started: `2026-01-0${day}T00:00:00Z` });
+    const state = stateOf([node("a"), node("b")], [old("x", "a", 1), old("y", "b", 2)]);
+    const waiting = pod("important", 10, "4");
+    const room = (): string => {
+      const decision = schedulePod(waiting, state, { plugins, random: createSeededRandom(1), startAt: 0 });
+      if (decision.type === "fits") return "it fits";
+      return told(preemption?.postFilter?.(waiting, decision.unfit, state, new Map()));
+    };
+    expect(room()).toBe("b: y"); // the younger
+    state.setPod(old("x", "a", 3));
+    expect(room()).toBe("a: x");
+  });
+});

@@ -171,7 +171,10 @@ export class ClusterState {
     if (before !== undefined) {
       const isSame = before.state.name === nodeName && before.facts === facts && before.group === group;
       if (isSame) {
+        const known = before.state.pod(uid);
         before.state.addPod(pod, facts); // only the object is another
+        // Who started when decides who must leave: what was found of that on the node counts no more.
+        if (known?.status?.startTime !== pod.status?.startTime) this.table.touch(before.state.slot);
         return;
       }
       before.state.removePod(pod);

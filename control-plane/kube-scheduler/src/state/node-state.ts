@@ -85,6 +85,11 @@ export class NodeState {
     this.#count(pod, facts, 1);
   }
 
+  /** A pod on it, as it was last seen. */
+  pod(uid: string): Pod | undefined {
+    return this.#pods.get(uid)?.pod;
+  }
+
   removePod(pod: Pod): void {
     const uid = uidOf(pod);
     const known = this.#pods.get(uid);
