@@ -281,7 +281,7 @@ function change(dice: Dice, state: ClusterState, placed: Map<string, Pod>): void
     };
     state.setPod(leaving);
     placed.set(some.metadata.uid ?? "", leaving);
-  } else if (some !== undefined && dice.chance(20)) {
+  } else if (some !== undefined && dice.chance(25)) {
     const started = { ...some, status: { ...some.status, startTime: `2026-01-0${1 + dice.below(9)}T00:00:00Z` } };
     state.setPod(started);
     placed.set(some.metadata.uid ?? "", started);
