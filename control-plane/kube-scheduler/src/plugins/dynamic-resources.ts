@@ -90,9 +90,10 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
     name: NAME,
     events: [
       "node-added",
-      "node-changed",
+      "node-labels-changed",
+      "node-allocatable-changed",
       "resource-claim-changed",
-      "pod-changed",
+      "pod-claims-changed",
       "device-class-changed",
       "resource-slice-changed",
     ],
@@ -247,7 +248,7 @@ function mayGetDevices(
   { event, old, current }: ClusterChange,
   lookup: (namespace: string, name: string) => ResourceClaim | undefined,
 ): boolean {
-  if (event === "pod-changed") {
+  if (event === "pod-claims-changed") {
     const changed = current as Pod | undefined;
     if (changed === undefined) return true;
     return changed.metadata.uid === pod.metadata.uid && typeof podClaims(changed, lookup) !== "string";

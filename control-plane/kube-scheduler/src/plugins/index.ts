@@ -1,6 +1,7 @@
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { PluginArgs } from "../config/configuration.ts";
 import { durationMs } from "../config/strict-decoding.ts";
+import type { NamespaceLookup } from "../framework/affinity-term.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
 import type { VolumeWriter } from "../storage/bind-volumes.ts";
 import { createBalancedAllocation } from "./balanced-allocation.ts";
@@ -34,6 +35,8 @@ export interface DefaultPluginDeps {
   /** Absent: pods with claims to devices are placed as if they had none. */
   readonly devices?: DynamicResourcesOptions;
   readonly budgets: () => readonly PodDisruptionBudget[];
+  /** Who asks whether a change may help looks up namespaces here; absent: none has labels. */
+  readonly namespaces?: NamespaceLookup;
 }
 
 /**
@@ -59,7 +62,7 @@ export function defaultPlugins(
     { plugin: createVolumeBinding(deps.volumes, { ...args.VolumeBinding, writer: deps.volumeWriter }), weight: 0 },
     { plugin: createVolumeZone(deps.volumes), weight: 0 },
     { plugin: createPodTopologySpread(deps.owners, args.PodTopologySpread), weight: 2 },
-    { plugin: createInterPodAffinity(args.InterPodAffinity), weight: 2 },
+    { plugin: createInterPodAffinity(args.InterPodAffinity, deps.namespaces), weight: 2 },
     ...(deps.devices === undefined
       ? []
       : [{ plugin: createDynamicResources({ ...deps.devices, ...filterTimeout(args.DynamicResources) }), weight: 2 }]),

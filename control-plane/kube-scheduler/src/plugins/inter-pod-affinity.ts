@@ -1,6 +1,14 @@
-import type { Pod } from "@coracle/api/core/v1";
-import { termMatches, termsOf, type PodTerms, type Term } from "../framework/affinity-term.ts";
-import { MAX_NODE_SCORE, type CycleState, type Plugin, type Snapshot, type Unfit } from "../framework/plugin.ts";
+import type { Node, Pod } from "@coracle/api/core/v1";
+import { termMatches, termsOf, type NamespaceLookup, type PodTerms, type Term } from "../framework/affinity-term.ts";
+import {
+  isPod,
+  MAX_NODE_SCORE,
+  type ClusterChange,
+  type CycleState,
+  type Plugin,
+  type Snapshot,
+  type Unfit,
+} from "../framework/plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
 import { affinityPart } from "./affinity-part.ts";
 
@@ -49,19 +57,25 @@ interface FilterState {
   readonly matchesItself: boolean;
 }
 
+const NO_NAMESPACES: NamespaceLookup = { namespaceLabels: () => undefined };
+
 /** Pods that want, or do not want, to be near others. */
-export function createInterPodAffinity(args: InterPodAffinityArgs = {}): Plugin {
+export function createInterPodAffinity(
+  args: InterPodAffinityArgs = {},
+  namespaces: NamespaceLookup = NO_NAMESPACES,
+): Plugin {
   const { hardPodAffinityWeight = 1, ignorePreferredTermsOfExistingPods: ignoresOthers = false } = args;
   return {
     name: NAME,
     events: [
       "node-added",
-      "node-changed",
+      "node-labels-changed",
       "assigned-pod-added",
-      "assigned-pod-changed",
+      "assigned-pod-labels-changed",
       "assigned-pod-deleted",
-      "pod-changed",
+      "pod-labels-changed",
     ],
+    isHelpful: (pod, change) => mayBeNearNow(pod, change, namespaces),
 
     preFilter(state, pod, snapshot) {
       const own = termsOf(pod, snapshot);
@@ -145,4 +159,31 @@ function satisfiesAffinity({ own, affinityCounts, matchesItself }: FilterState, 
   if (own.affinity.every(({ key }) => countAt(affinityCounts, node, key) > 0)) return true;
   // The first pod of a group that wants to be together may go anywhere.
   return matchesItself && affinityCounts.size === 0;
+}
+
+/** Whether a change brings who was wanted, or takes away who was not. */
+function mayBeNearNow(pod: Pod, { event, old, current }: ClusterChange, namespaces: NamespaceLookup): boolean {
+  if (event === "pod-labels-changed") return isPod(pod, current);
+  const { affinity, antiAffinity } = termsOf(pod, namespaces);
+  if (event.startsWith("node-")) {
+    if (old === undefined && (current === undefined || antiAffinity.length > 0)) return true;
+    const valueOn = (node: unknown, key: string): string | undefined =>
+      (node as Node | undefined)?.metadata.labels?.[key];
+    const differs = ({ key }: Term): boolean => valueOn(old, key) !== valueOn(current, key);
+    return (
+      affinity.some((term) => differs(term) && valueOn(current, term.key) !== undefined) ||
+      antiAffinity.some((term) => differs(term) && valueOn(old, term.key) !== undefined) ||
+      // Whom others keep away may have been kept away there.
+      (affinity.length === 0 && antiAffinity.length === 0)
+    );
+  }
+  const [before, now] = [old as Pod | undefined, current as Pod | undefined];
+  const isWanted = (other: Pod | undefined): boolean =>
+    other !== undefined && affinity.length > 0 && affinity.every((term) => matches(term, other));
+  if (!isWanted(before) && isWanted(now)) return true;
+  if (before === undefined) return false;
+  const isGone = (term: Term): boolean => matches(term, before) && (now === undefined || !matches(term, now));
+  if (antiAffinity.some(isGone)) return true;
+  // It may have been the other that did not want to be near.
+  return now === undefined && termsOf(before, namespaces).antiAffinity.some((term) => matches(term, pod));
 }

@@ -56,7 +56,11 @@ export function createNodeAffinity({ addedAffinity }: NodeAffinityArgs = {}): Pl
   };
   return {
     name: "NodeAffinity",
-    events: ["node-added", "node-changed", "pod-changed"],
+    events: ["node-added", "node-labels-changed"],
+    isHelpful(pod, { old, current }) {
+      if (current === undefined) return true;
+      return judge(pod, current as Node) === undefined && (old === undefined || judge(pod, old as Node) !== undefined);
+    },
     preFilter(_, pod) {
       const nodes = namedNodes(pod);
       if (nodes !== undefined) return { nodes };

@@ -1,9 +1,10 @@
+import type { Node, Pod } from "@coracle/api/core/v1";
 import type { NodePart } from "../columns/column-plugin.ts";
 import type { ResourceColumn } from "../columns/node-table.ts";
-import type { CycleState, Plugin, Unfit } from "../framework/plugin.ts";
+import { isPod, type ClusterChange, type CycleState, type Plugin, type Unfit } from "../framework/plugin.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
 import type { PodFacts } from "../state/pod-facts.ts";
-import { podRequests, scoringRequests, type ResourceAmounts } from "../state/pod-resources.ts";
+import { amountsOf, podRequests, scoringRequests, type ResourceAmounts } from "../state/pod-resources.ts";
 import { resourceScorer, type ResourceWeight, type ScoringStrategy } from "./resource-scoring.ts";
 
 const NAME = "NodeResourcesFit";
@@ -45,7 +46,14 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
 
   return {
     name: NAME,
-    events: ["node-added", "node-changed", "assigned-pod-deleted", "assigned-pod-changed", "pod-changed"],
+    events: [
+      "node-added",
+      "node-allocatable-changed",
+      "assigned-pod-deleted",
+      "assigned-pod-scaled-down",
+      "pod-scaled-down",
+    ],
+    isHelpful: (pod, change) => mayFitNow(pod, needed(podRequests(pod)), change),
     preFilter(state, pod) {
       state.set(NAME, { requests: needed(podRequests(pod)), scored: scoringRequests(pod) } satisfies Needs);
       return undefined;
@@ -95,6 +103,25 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
       },
     },
   };
+}
+
+/** Whether a change leaves more of what a pod needs (`requests`). */
+function mayFitNow(pod: Pod, requests: ResourceAmounts, { event, old, current }: ClusterChange): boolean {
+  if (event === "pod-scaled-down") return isPod(pod, current);
+  if (event === "assigned-pod-deleted" || current === undefined) return true;
+  const names = [...requests.keys()];
+  if (event === "assigned-pod-scaled-down") {
+    if (old === undefined) return true;
+    const [before, now] = [podRequests(old as Pod), podRequests(current as Pod)];
+    return names.some((name) => (before.get(name) ?? 0) > (now.get(name) ?? 0));
+  }
+  const now = amountsOf((current as Node).status?.allocatable);
+  // Even the empty node would not do.
+  if ((now.get("pods") ?? 0) < 1 || names.some((name) => (requests.get(name) ?? 0) > (now.get(name) ?? 0)))
+    return false;
+  if (old === undefined) return true;
+  const before = amountsOf((old as Node).status?.allocatable);
+  return ["pods", ...names].some((name) => (now.get(name) ?? 0) > (before.get(name) ?? 0));
 }
 
 /** The filter over columns. */

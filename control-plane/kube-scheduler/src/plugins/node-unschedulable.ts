@@ -1,20 +1,29 @@
-import type { Plugin, Unfit } from "../framework/plugin.ts";
+import type { Node, Pod } from "@coracle/api/core/v1";
+import { isPod, type ClusterChange, type Plugin, type Unfit } from "../framework/plugin.ts";
 import { tolerates } from "../framework/tolerations.ts";
 
 const TAINT = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 const UNFIT: Unfit = { reasons: ["node(s) were unschedulable"], isFinal: true };
 
+const isTolerant = ({ spec }: Pod): boolean =>
+  spec.tolerations?.some((toleration) => tolerates(toleration, TAINT)) === true;
+
 /** Leaves out cordoned nodes, unless the pod tolerates the taint that stands for it. */
 export const nodeUnschedulable: Plugin = {
   name: "NodeUnschedulable",
-  events: ["node-added", "node-changed", "pod-changed"],
+  events: ["node-added", "node-taints-changed", "pod-tolerations-changed"],
+  isHelpful(pod, { event, old, current }: ClusterChange) {
+    if (event === "pod-tolerations-changed") return isPod(pod, current) && isTolerant(current as Pod);
+    const isOpen = (current as Node | undefined)?.spec.unschedulable !== true;
+    return isOpen && (old === undefined || (old as Node).spec.unschedulable === true);
+  },
   filter(_, pod, { node }) {
     if (node?.spec.unschedulable !== true) return undefined;
-    return pod.spec.tolerations?.some((toleration) => tolerates(toleration, TAINT)) === true ? undefined : UNFIT;
+    return isTolerant(pod) ? undefined : UNFIT;
   },
   columns: {
     nodePart(pod, { table }) {
-      if (pod.spec.tolerations?.some((toleration) => tolerates(toleration, TAINT)) === true) return undefined;
+      if (isTolerant(pod)) return undefined;
       return {
         kind: "node",
         isStatic: true,

@@ -1,13 +1,16 @@
 import type { PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { CSINode } from "@coracle/api/storage/v1";
-import type { ClusterChange, Plugin } from "../framework/plugin.ts";
 import {
+  claimUseOf,
+  classOfClaim,
   driverOfProvisioner,
+  foreignClaim,
   isInlineMigratable,
   migratedVolume,
   type DriverVolume,
-} from "../storage/in-tree-migration.ts";
-import { claimUseOf, classOfClaim, foreignClaim, usesClaim, type StorageView } from "../storage/storage-view.ts";
+} from "@coracle/apimachinery/storage";
+import type { ClusterChange, Plugin } from "../framework/plugin.ts";
+import { usesClaim, type StorageView } from "../storage/storage-view.ts";
 
 const NAME = "NodeVolumeLimits";
 const EXCEEDED = "node(s) exceed max volume count";

@@ -1,5 +1,12 @@
-import type { Pod } from "@coracle/api/core/v1";
-import { MAX_NODE_SCORE, type Plugin, type Snapshot, type Unfit } from "../framework/plugin.ts";
+import type { Node, Pod } from "@coracle/api/core/v1";
+import {
+  isPod,
+  MAX_NODE_SCORE,
+  type ClusterChange,
+  type Plugin,
+  type Snapshot,
+  type Unfit,
+} from "../framework/plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
 import {
   createConstraintSource,
@@ -59,12 +66,16 @@ export function createPodTopologySpread(owners: SpreadOwners, args?: PodTopology
     name: NAME,
     events: [
       "node-added",
-      "node-changed",
+      "node-deleted",
+      "node-labels-changed",
+      "node-taints-changed",
       "assigned-pod-added",
-      "assigned-pod-changed",
+      "assigned-pod-labels-changed",
       "assigned-pod-deleted",
-      "pod-changed",
+      "pod-labels-changed",
+      "pod-tolerations-changed",
     ],
+    isHelpful: (pod, change) => maySpreadNow(pod, change, source.of(pod, "DoNotSchedule").constraints),
 
     preFilter(state, pod, snapshot) {
       const { constraints } = source.of(pod, "DoNotSchedule");
@@ -167,4 +178,27 @@ function scoreStates(set: ConstraintSet, pod: Pod, nodes: readonly NodeState[], 
     }
     return { constraint, matches, weight: Math.log(matches.size + 2) };
   });
+}
+
+/** Whether a change moves a count that the pod's constraints look at, or the domains that are counted. */
+function maySpreadNow(pod: Pod, { event, old, current }: ClusterChange, constraints: readonly Constraint[]): boolean {
+  if (event.startsWith("node-")) {
+    const takesPart = (node: Node | undefined): boolean => node !== undefined && hasLabels(node, constraints);
+    const [before, now] = [old as Node | undefined, current as Node | undefined];
+    if (takesPart(before) !== takesPart(now)) return true;
+    if (before === undefined || now === undefined || !takesPart(now)) return false;
+    return (
+      event === "node-taints-changed" ||
+      constraints.some(({ key }) => before.metadata.labels?.[key] !== now.metadata.labels?.[key])
+    );
+  }
+  const changed = (current ?? old) as Pod | undefined;
+  if (changed === undefined) return true;
+  if (event.startsWith("pod-") ? !isPod(pod, changed) : changed.metadata.namespace !== pod.metadata.namespace)
+    return false;
+  if (event === "pod-tolerations-changed")
+    return pod.spec.topologySpreadConstraints?.some(({ nodeTaintsPolicy }) => nodeTaintsPolicy === "Honor") === true;
+  const counts = (object: Pod | undefined, { selects }: Constraint): boolean =>
+    object !== undefined && selects.matches(object.metadata.labels ?? {});
+  return constraints.some((each) => counts(old as Pod | undefined, each) !== counts(current as Pod | undefined, each));
 }

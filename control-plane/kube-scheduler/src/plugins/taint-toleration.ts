@@ -1,5 +1,5 @@
-import type { Taint, Toleration } from "@coracle/api/core/v1";
-import { maxNormalizer, normalizeScores, type Plugin, type Unfit } from "../framework/plugin.ts";
+import type { Node, Taint, Toleration } from "@coracle/api/core/v1";
+import { isPod, maxNormalizer, normalizeScores, type Plugin, type Unfit } from "../framework/plugin.ts";
 import { tolerates, untoleratedTaint } from "../framework/tolerations.ts";
 
 const UNFIT: Unfit = { reasons: ["node(s) had untolerated taint(s)"], isFinal: true };
@@ -20,7 +20,12 @@ function dislikes(taints: readonly Taint[] | undefined, tolerations: readonly To
 /** NoSchedule and NoExecute taints keep pods away; each untolerated PreferNoSchedule taint makes a node less liked. */
 export const taintToleration: Plugin = {
   name: "TaintToleration",
-  events: ["node-added", "node-changed", "pod-changed"],
+  events: ["node-added", "node-taints-changed", "pod-tolerations-changed"],
+  isHelpful(pod, { event, old, current }) {
+    if (event === "pod-tolerations-changed") return isPod(pod, current);
+    const keepsOut = (node: unknown): boolean => isKeptOut((node as Node).spec.taints, pod.spec.tolerations);
+    return (old === undefined || keepsOut(old)) && (current === undefined || !keepsOut(current));
+  },
   filter: (_, pod, { node }) => (isKeptOut(node?.spec.taints, pod.spec.tolerations) ? UNFIT : undefined),
   score: (_, pod, { node }) => dislikes(node?.spec.taints, pod.spec.tolerations),
   normalize: (_state, _pod, scores) => normalizeScores(scores, true),

@@ -1,12 +1,13 @@
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { CSIStorageCapacity, StorageClass } from "@coracle/api/storage/v1";
+import { SELECTED_NODE } from "@coracle/apimachinery/storage";
 import { describe, expect, it } from "vitest";
 import { createProfile } from "../framework/profile.ts";
 import { firstRefusal, prepareFilters } from "../framework/filtering.ts";
 import type { CycleState } from "../framework/plugin.ts";
 import { ClusterState } from "../state/cluster-state.ts";
 import { AssumedStorage, type VolumeWriter } from "../storage/bind-volumes.ts";
-import { SELECTED_NODE, type StorageView } from "../storage/storage-view.ts";
+import type { StorageView } from "../storage/storage-view.ts";
 import { createVolumeBinding } from "./volume-binding.ts";
 
 const node = (name: string): Node => ({ metadata: { name, labels: { host: name } }, spec: {}, status: {} });

@@ -1,20 +1,11 @@
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { CSIDriver, CSINode, CSIStorageCapacity, StorageClass } from "@coracle/api/storage/v1";
 import { equalJson } from "@coracle/apimachinery";
+import { boundTo, claimUsesOf, classOfClaim, foreignClaim, SELECTED_NODE } from "@coracle/apimachinery/storage";
 import type { ClusterChange, CycleState, Plugin, Snapshot } from "../framework/plugin.ts";
 import { AssumedStorage, bindVolumes, type VolumeWriter } from "../storage/bind-volumes.ts";
 import { capacityScore, type UtilizationPoint } from "../storage/capacity-score.ts";
-import { boundTo } from "../storage/match-volume.ts";
-import {
-  claimUsesOf,
-  classOfClaim,
-  foreignClaim,
-  isFullyBound,
-  keyOfClaim,
-  SELECTED_NODE,
-  usesClaim,
-  type StorageView,
-} from "../storage/storage-view.ts";
+import { isFullyBound, keyOfClaim, usesClaim, type StorageView } from "../storage/storage-view.ts";
 import { PodClaims, volumeLimit, type StaticBinding } from "../storage/volume-decision.ts";
 
 export type { StorageView as VolumeLookup } from "../storage/storage-view.ts";
@@ -72,7 +63,7 @@ export function createVolumeBinding(view: StorageView, options: VolumeBindingOpt
       "csi-driver-changed",
       "csi-capacity-changed",
       "node-added",
-      "node-changed",
+      "node-labels-changed",
     ],
     isHelpful: mayBindNow,
     preFilter(state, pod, snapshot) {

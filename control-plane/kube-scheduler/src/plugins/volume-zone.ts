@@ -1,7 +1,8 @@
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { StorageClass } from "@coracle/api/storage/v1";
+import { classOfClaim } from "@coracle/apimachinery/storage";
 import type { ClusterChange, Plugin } from "../framework/plugin.ts";
-import { classOfClaim, type StorageView } from "../storage/storage-view.ts";
+import type { StorageView } from "../storage/storage-view.ts";
 
 const NAME = "VolumeZone";
 const CONFLICT = "node(s) had no available volume zone";
@@ -24,7 +25,7 @@ type Lookup = Pick<StorageView, "claim" | "volume" | "storageClass">;
 export function createVolumeZone(view: Lookup): Plugin {
   return {
     name: NAME,
-    events: ["storage-class-changed", "node-added", "node-changed", "volume-claim-changed", "volume-changed"],
+    events: ["storage-class-changed", "node-added", "node-labels-changed", "volume-claim-changed", "volume-changed"],
     isHelpful: mayBeInZoneNow,
     preFilter(state, pod) {
       const zones = zonesOfPod(pod, view);

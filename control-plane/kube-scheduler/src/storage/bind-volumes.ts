@@ -1,8 +1,8 @@
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
+import { asDriverSees, SELECTED_NODE } from "@coracle/apimachinery/storage";
 import { AssumedObjects } from "./assumed-objects.ts";
-import { asDriverSees } from "./in-tree-migration.ts";
 import { isReachable } from "./match-volume.ts";
-import { isFullyBound, keyOfClaim, SELECTED_NODE, type StorageView } from "./storage-view.ts";
+import { isFullyBound, keyOfClaim, type StorageView } from "./storage-view.ts";
 import type { StaticBinding } from "./volume-decision.ts";
 import type { Node } from "@coracle/api/core/v1";
 

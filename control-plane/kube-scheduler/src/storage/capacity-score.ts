@@ -1,7 +1,6 @@
 import { quantityValue } from "@coracle/apimachinery";
+import { classOfClaim, classOfVolume, requestOf } from "@coracle/apimachinery/storage";
 import { MAX_NODE_SCORE } from "../framework/plugin.ts";
-import { requestOf } from "./match-volume.ts";
-import { classOfClaim, classOfVolume } from "./storage-view.ts";
 import type { VolumeDecision } from "./volume-decision.ts";
 
 /** A score (0 to 10) at a utilization (0 to 100); between two points the score goes straight. */

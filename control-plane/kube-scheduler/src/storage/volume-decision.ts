@@ -1,9 +1,16 @@
 import type { Node, PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm } from "@coracle/api/core/v1";
 import type { CSIStorageCapacity, StorageClass } from "@coracle/api/storage/v1";
 import { compileLabelSelector, quantityValue } from "@coracle/apimachinery";
-import { asDriverSees } from "./in-tree-migration.ts";
-import { candidatesFor, chooseVolume, compareClaims, isReachable, requestOf, type Candidates } from "./match-volume.ts";
-import { classOfClaim, keyOfClaim, SELECTED_NODE, type StorageView } from "./storage-view.ts";
+import {
+  asDriverSees,
+  candidatesFor,
+  classOfClaim,
+  requestOf,
+  SELECTED_NODE,
+  type Candidates,
+} from "@coracle/apimachinery/storage";
+import { chooseVolume, compareClaims, isReachable } from "./match-volume.ts";
+import { keyOfClaim, type StorageView } from "./storage-view.ts";
 
 const NODE_CONFLICT = "node(s) didn't match PersistentVolume's node affinity";
 const BIND_CONFLICT = "node(s) didn't find available persistent volumes to bind";

@@ -1,6 +1,7 @@
 import type { KubeObject, ResourceType } from "@coracle/api";
 import { PersistentVolume, PersistentVolumeClaim, type Node, type Pod } from "@coracle/api/core/v1";
 import { CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment } from "@coracle/api/storage/v1";
+import { classOfVolume } from "@coracle/apimachinery/storage";
 import { sleep, type Clock } from "@coracle/base";
 import {
   dropManagedFields,
@@ -12,7 +13,7 @@ import {
 } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
 import { AssumedStorage, type VolumeWriter } from "./bind-volumes.ts";
-import { classOfVolume, type StorageView } from "./storage-view.ts";
+import type { StorageView } from "./storage-view.ts";
 
 export interface StorageDeps {
   readonly factory: InformerFactory;

@@ -53,6 +53,13 @@ const KINDS: readonly InTreeKind[] = [
     driver: "pxd.portworx.com",
     handleOf: ({ portworxVolume: disk }) => disk?.volumeID,
   },
+  {
+    plugin: "kubernetes.io/vsphere-volume",
+    driver: "csi.vsphere.vmware.com",
+    handleOf: ({ vsphereVolume: disk }) => disk?.volumePath,
+  },
+  // A share is never attached to a node: its driver's name is all that anybody asks for.
+  { plugin: "kubernetes.io/azure-file", driver: "file.csi.azure.com", handleOf: () => undefined },
 ];
 
 const NO_LABELS = {};
@@ -67,6 +74,22 @@ export interface DriverVolume {
 function isMigrated(plugin: string, csiNode: CSINode | undefined): boolean {
   return csiNode?.metadata.annotations?.[MIGRATED_PLUGINS]?.split(",").includes(plugin) === true;
 }
+
+/** The built-in kind that a volume was of once; undefined: of none that drivers serve now. */
+export function inTreeKindOf(
+  spec: PersistentVolumeSpec | Volume,
+  labels: Readonly<Record<string, string>> = NO_LABELS,
+): (DriverVolume & { readonly plugin: string }) | undefined {
+  for (const kind of KINDS) {
+    const handle = kind.handleOf(spec, labels);
+    if (handle !== undefined) return { plugin: kind.plugin, driver: kind.driver, handle };
+  }
+  return undefined;
+}
+
+/** The driver that a built-in plugin was replaced by. */
+export const driverOfPlugin = (plugin: string): string | undefined =>
+  KINDS.find((kind) => kind.plugin === plugin)?.driver;
 
 /** Whether a volume of a pod is of a built-in kind that drivers serve now. */
 export const isInlineMigratable = (volume: Volume): boolean =>
