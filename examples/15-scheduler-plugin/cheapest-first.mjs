@@ -6,7 +6,7 @@ export default function cheapestFirst({ label, limit }) {
   return {
     name: "CheapestFirst",
     // Only these make another try worthwhile for a pod that this plugin refused.
-    events: ["node-added", "node-changed"],
+    events: ["node-added", "node-labels-changed"],
     filter(_state, _pod, node) {
       return priceOf(node) <= limit ? undefined : { reasons: ["node(s) were too dear"], isFinal: true };
     },

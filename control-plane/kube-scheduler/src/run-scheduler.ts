@@ -94,6 +94,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   const own = informers.pluginDeps;
   const deps: DefaultPluginDeps = {
     ...own,
+    namespaces: state,
     binder: (pod, nodeName) =>
       binder?.isInterestedIn(pod) === true ? binder.bind(pod, nodeName) : own.binder(pod, nodeName),
   };

@@ -3,14 +3,38 @@ import type { Pod } from "@coracle/api/core/v1";
 import type { ColumnPlugin } from "../columns/column-plugin.ts";
 import type { NodeState } from "../state/node-state.ts";
 
+/** Of pods that have a node. */
+export type AssignedPodEvent =
+  | "assigned-pod-added"
+  | "assigned-pod-labels-changed"
+  | "assigned-pod-scaled-down"
+  /** In another way. */
+  | "assigned-pod-changed"
+  | "assigned-pod-deleted";
+
+/** Of the waiting pod itself. */
+export type PodEvent =
+  | "pod-labels-changed"
+  | "pod-scaled-down"
+  | "pod-gates-removed"
+  | "pod-tolerations-changed"
+  | "pod-claims-changed"
+  /** In another way. */
+  | "pod-changed";
+
 /** What happened in the cluster: decides which waiting pods are worth another try. */
 export type ClusterEvent =
   | "node-added"
-  | "node-changed"
-  | "assigned-pod-added"
-  | "assigned-pod-changed"
-  | "assigned-pod-deleted"
-  | "pod-changed"
+  | "node-deleted"
+  | "node-allocatable-changed"
+  | "node-labels-changed"
+  /** Also `spec.unschedulable`, which stands for a taint. */
+  | "node-taints-changed"
+  | "node-conditions-changed"
+  | "node-annotations-changed"
+  | "node-features-changed"
+  | AssignedPodEvent
+  | PodEvent
   | "volume-changed"
   | "volume-claim-changed"
   | "storage-class-changed"
@@ -20,8 +44,7 @@ export type ClusterEvent =
   | "volume-attachment-deleted"
   | "resource-claim-changed"
   | "resource-slice-changed"
-  | "device-class-changed"
-  | "other";
+  | "device-class-changed";
 
 /** One change of the cluster, with the object before and after it, as far as there is one. */
 export interface ClusterChange {
@@ -29,6 +52,10 @@ export interface ClusterChange {
   readonly old?: KubeObject | undefined;
   readonly current?: KubeObject | undefined;
 }
+
+/** Whether what changed is this very pod. */
+export const isPod = (pod: Pod, object: KubeObject | undefined): boolean =>
+  object?.metadata.uid !== undefined && object.metadata.uid === pod.metadata.uid;
 
 /** The pod may be bound once other plugins let it, at the latest after so long; then it is rejected. */
 export interface PermitWait {

@@ -3,7 +3,7 @@ import type { ClusterEvent } from "../framework/plugin.ts";
 import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
 import type { ClusterInformers } from "./cluster-informers.ts";
-import { isNodeChange, isPlacedPodChange, isWorthAnotherTry } from "./object-changes.ts";
+import { nodeChanges, placedPodChanges, podChanges } from "./object-changes.ts";
 
 /** Where what happens in the cluster goes. */
 export interface Followers {
@@ -19,16 +19,13 @@ export const isPlaced = (pod: Pod): boolean => (pod.spec.nodeName ?? "") !== "";
 
 /** Keeps state and queue as the API server has them. */
 export function followCluster(informers: ClusterInformers, { state, queue, isMine, onDeleted }: Followers): void {
-  const place = (pod: Pod, event: ClusterEvent, old?: Pod): void => {
-    // Confirmations of our own placements change nothing for those who wait.
-    const isNews = !state.isAssumed(pod);
+  const place = (pod: Pod, events: readonly ClusterEvent[], old?: Pod): void => {
     state.setPod(pod);
-    if (isNews && (old === undefined || event !== "assigned-pod-changed" || isPlacedPodChange(old, pod)))
-      queue.notify({ event, old, current: pod });
+    for (const event of events) queue.notify({ event, old, current: pod });
   };
   informers.pods.addHandlers({
     added(pod) {
-      if (isPlaced(pod)) place(pod, "assigned-pod-added");
+      if (isPlaced(pod)) place(pod, ["assigned-pod-added"]);
       else if (isMine(pod)) {
         const nominated = pod.status?.nominatedNodeName ?? "";
         if (nominated !== "") state.nominate(pod, nominated);
@@ -40,11 +37,15 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
         state.denominate(pod);
         const wasWaiting = !isPlaced(old);
         if (wasWaiting) queue.delete(pod);
-        place(pod, wasWaiting ? "assigned-pod-added" : "assigned-pod-changed", old);
+        if (wasWaiting) place(pod, ["assigned-pod-added"]);
+        else place(pod, placedPodChanges(old, pod), old);
       } else if (!isMine(pod)) {
         queue.delete(pod);
         onDeleted(pod);
-      } else if (!state.isAssumed(pod) && isWorthAnotherTry(old, pod)) queue.set(pod, old);
+      } else if (!state.isAssumed(pod)) {
+        const events = podChanges(old, pod);
+        if (events.length > 0) queue.set(pod, old, events);
+      }
     },
     deleted(pod) {
       queue.delete(pod);
@@ -62,11 +63,11 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
     },
     updated(old, node) {
       state.setNode(node);
-      if (isNodeChange(old, node)) queue.notify({ event: "node-changed", old, current: node });
+      for (const event of nodeChanges(old, node)) queue.notify({ event, old, current: node });
     },
     deleted(node) {
       state.removeNode(node.metadata.name ?? "");
-      queue.notify({ event: "other", old: node });
+      queue.notify({ event: "node-deleted", old: node });
     },
   });
   informers.namespaces.addHandlers({

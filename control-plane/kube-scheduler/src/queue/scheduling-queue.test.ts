@@ -39,7 +39,7 @@ describe("the scheduling queue", () => {
     const { clock, queue, popName } = setUp();
     queue.set(pod("p"));
     queue.failed(queue.pop()!, new Set(["Fit"]), pod("p"));
-    queue.notify("node-changed");
+    queue.notify("node-labels-changed");
     await clock.advance(500);
     expect(popName()).toBeUndefined();
     queue.set(pod("other", -1));

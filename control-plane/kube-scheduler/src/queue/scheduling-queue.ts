@@ -1,7 +1,8 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { Clock, Timer } from "@coracle/base";
-import type { ClusterChange, ClusterEvent, QueuedPod } from "../framework/plugin.ts";
+import type { ClusterChange, ClusterEvent, PodEvent, QueuedPod } from "../framework/plugin.ts";
 import { uidOf } from "../state/node-state.ts";
+import { eventLabel } from "./event-label.ts";
 import { EventLog } from "./event-log.ts";
 import { PodHeap } from "./pod-heap.ts";
 
@@ -41,30 +42,6 @@ interface Waiting extends QueuedPod {
   readonly rejectedAt: number;
 }
 
-/** Upstream's words for what moves pods, as its metrics have them. */
-const LABELS: Readonly<Record<ClusterEvent, string>> = {
-  "node-added": "NodeAdd",
-  "node-changed": "NodeUpdate",
-  "assigned-pod-added": "AssignedPodAdd",
-  "assigned-pod-changed": "AssignedPodUpdate",
-  "assigned-pod-deleted": "AssignedPodDelete",
-  "pod-changed": "PodUpdate",
-  "volume-changed": "PersistentVolumeUpdate",
-  "volume-claim-changed": "PersistentVolumeClaimUpdate",
-  "storage-class-changed": "StorageClassUpdate",
-  "csi-node-changed": "CSINodeUpdate",
-  "csi-driver-changed": "CSIDriverUpdate",
-  "csi-capacity-changed": "CSIStorageCapacityUpdate",
-  "volume-attachment-deleted": "VolumeAttachmentDelete",
-  "resource-claim-changed": "ResourceClaimUpdate",
-  "resource-slice-changed": "ResourceSliceUpdate",
-  "device-class-changed": "DeviceClassUpdate",
-  other: "UnschedulableTimeout",
-};
-
-/** Upstream's word for what moved pods. */
-export const eventLabel = (event: ClusterEvent): string => LABELS[event] ?? event;
-
 /**
  * Pods that wait for a node, in four places: ready to be tried, backing off after a failure, put aside until something
  * happens that may help, or held at the gate. A pod is in one of them or in flight, never lost between them.
@@ -89,12 +66,11 @@ export class SchedulingQueue {
     this.#backoff = new PodHeap((a, b) => a.notBefore < b.notBefore);
   }
 
-  /** A new or changed pod without a node. `old`: as it was before. */
-  set(pod: Pod, old?: Pod): void {
+  /** A new or changed pod without a node. `old`: as it was before; `events`: what changed of it. */
+  set(pod: Pod, old?: Pod, events: readonly PodEvent[] = ["pod-changed"]): void {
     const uid = uidOf(pod);
-    const change: ClusterChange = { event: "pod-changed", old, current: pod };
     if (this.#log.isInFlight(uid)) {
-      this.#log.add(change);
+      for (const event of events) this.#log.add({ event, old, current: pod });
       return;
     }
     const active = this.#active.get(uid);
@@ -106,18 +82,23 @@ export class SchedulingQueue {
     const gated = this.#gated.get(uid);
     if (gated !== undefined) {
       this.#gated.delete(uid);
-      this.#admit({ ...gated, pod }, "PodUpdate");
+      this.#admit({ ...gated, pod }, "UnschedulablePodUpdate");
       return;
     }
     const aside = this.#unschedulable.get(uid);
     if (aside === undefined) {
       const since = this.#options.clock.now();
-      this.#admit({ pod, since, attempts: 0, rejectedBy: new Set() }, "PodAdd");
-    } else if (this.#mayHelp({ ...aside, pod }, change)) {
+      this.#admit({ pod, since, attempts: 0, rejectedBy: new Set() }, "UnschedulablePodAdd");
+      return;
+    }
+    const now = { ...aside, pod };
+    const helpful = events.find((event) => this.#mayHelp(now, { event, old, current: pod }));
+    if (helpful === undefined) this.#unschedulable.set(uid, now);
+    else {
       this.#unschedulable.delete(uid);
-      this.#admit({ ...aside, pod }, "PodUpdate", aside.notBefore);
+      this.#admit(now, eventLabel({ event: helpful }), aside.notBefore);
       this.#schedule();
-    } else this.#unschedulable.set(uid, { ...aside, pod });
+    }
   }
 
   /** The pod is gone or has a node. */
@@ -132,8 +113,10 @@ export class SchedulingQueue {
 
   /** The next pod, or undefined when none is ready. When nobody is, one that backs off after a "no" need not wait. */
   pop(): QueuedPod | undefined {
-    const next = this.#active.first() ?? this.#backoff.first();
+    const ready = this.#active.first();
+    const next = ready ?? this.#backoff.first();
     if (next === undefined) return undefined;
+    if (ready === undefined) this.#came("active", "PopFromBackoffQ");
     const uid = uidOf(next.pod);
     this.#active.delete(uid);
     this.#backoff.delete(uid);
@@ -197,7 +180,7 @@ export class SchedulingQueue {
     const what: ClusterChange = typeof change === "string" ? { event: change } : change;
     this.#log.add(what);
     if (this.#unschedulable.size === 0 && this.#gated.size === 0) return;
-    const label = eventLabel(what.event);
+    const label = eventLabel(what);
     for (const [uid, waiting] of this.#unschedulable) {
       if (!this.#mayHelp(waiting, what)) continue;
       this.#unschedulable.delete(uid);
