@@ -8,6 +8,7 @@ import {
   createExpectations,
   defineController,
   done,
+  isEmptySelector,
   mapped,
   matchingOrphans,
   owned,
@@ -37,16 +38,29 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
   const revisions = informers.informer(ControllerRevision, { indexes: byController }).lister;
   const backoff = new Map<string, { delayMs: number; until: number }>();
 
-  /** Milliseconds to wait before the ended pod's node gets its next one; 0: now. */
-  function waitForEnded(key: string, pod: Pod): number {
-    const id = `${key} ${pod.spec.nodeName ?? ""}`;
+  const backoffId = (set: DaemonSet, pod: Pod): string =>
+    `${set.metadata.uid}/${set.status?.observedGeneration ?? 0}/${pod.spec.nodeName ?? ""}`;
+
+  /** Milliseconds to wait before the failed pod's node gets its next one; 0: none. */
+  const heldMs = (set: DaemonSet, pod: Pod): number =>
+    Math.max(0, (backoff.get(backoffId(set, pod))?.until ?? 0) - clock.now());
+
+  /** The failed pod is replaced now; the next one on its node waits longer. */
+  function noteReplacement(set: DaemonSet, pod: Pod): void {
+    const id = backoffId(set, pod);
     const now = clock.now();
+    for (const [other, { until }] of backoff) if (now > until + 2 * ENDED_BACKOFF_MAX_MS) backoff.delete(other);
     const known = backoff.get(id);
-    if (known !== undefined && now < known.until) return known.until - now;
-    const calm = known === undefined || now > known.until + 2 * ENDED_BACKOFF_MAX_MS;
-    const delayMs = calm ? ENDED_BACKOFF_MS : Math.min(known.delayMs * 2, ENDED_BACKOFF_MAX_MS);
+    const delayMs = known === undefined ? ENDED_BACKOFF_MS : Math.min(known.delayMs * 2, ENDED_BACKOFF_MAX_MS);
     backoff.set(id, { delayMs, until: now + delayMs });
-    return 0;
+  }
+
+  function tellEnded(set: DaemonSet, { metadata, spec, status }: Pod): void {
+    const where = `daemon pod ${metadata.namespace}/${metadata.name} on node ${spec.nodeName}`;
+    const reference = referenceTo(DaemonSet, set);
+    if (status?.phase === "Failed")
+      recorder.event(reference, "Warning", "FailedDaemonPod", `Found failed ${where}, will try to kill it`);
+    else recorder.event(reference, "Normal", "SucceededDaemonPod", `Found succeeded ${where}, will try to delete it`);
   }
 
   async function carryOut(
@@ -92,6 +106,7 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
       owned(Pod),
       matchingOrphans<Pod, DaemonSet>(Pod, (set) => set.spec.selector),
       owned(ControllerRevision),
+      matchingOrphans<ControllerRevision, DaemonSet>(ControllerRevision, (set) => set.spec.selector),
       mapped(Node, (node, old) => {
         const isSame =
           old !== undefined &&
@@ -107,11 +122,17 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
       const set = sets.byKey(key);
       if (set === undefined || set.metadata.deletionTimestamp !== undefined) return done;
       const { selector, template, minReadySeconds = 0 } = set.spec;
+      if (isEmptySelector(selector)) {
+        const text = "This daemon set is selecting all pods. A non-empty selector is required.";
+        recorder.event(referenceTo(DaemonSet, set), "Warning", "SelectingAll", text);
+        return done;
+      }
       const mine = await claim({ client, ownerType: DaemonSet, owner: set, selector, type: Pod, lister: pods, signal });
       const history = await syncHistory({
         client,
         type: DaemonSet,
         owner: set,
+        selector,
         template,
         collisionCount: set.status?.collisionCount,
         lister: revisions,
@@ -122,23 +143,16 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
       let waitMs: number | undefined;
       try {
         if (expectations.satisfied(key)) {
-          const plan = planDaemons(set, nodes.list(), mine, hash, now);
-          const held = new Set<Pod>();
+          const plan = planDaemons(set, nodes.list(), mine, hash, now, (pod) => {
+            const ms = heldMs(set, pod);
+            if (ms > 0) waitMs = Math.min(waitMs ?? ms, ms);
+            return ms > 0;
+          });
           for (const pod of plan.ended) {
-            const ms = waitForEnded(key, pod);
-            if (ms > 0) {
-              held.add(pod);
-              waitMs = Math.min(waitMs ?? ms, ms);
-              continue;
-            }
-            const { phase } = pod.status ?? {};
-            const what = phase === "Failed" ? "failed" : "succeeded";
-            const reason = phase === "Failed" ? "FailedDaemonPod" : "SucceededDaemonPod";
-            const act = phase === "Failed" ? "kill" : "delete";
-            const message = `Found ${what} daemon pod ${pod.metadata.namespace}/${pod.metadata.name} on node ${pod.spec.nodeName}, will try to ${act} it`;
-            recorder.event(referenceTo(DaemonSet, set), phase === "Failed" ? "Warning" : "Normal", reason, message);
+            if (pod.status?.phase === "Failed") noteReplacement(set, pod);
+            tellEnded(set, pod);
           }
-          await carryOut(set, key, { ...plan, delete: plan.delete.filter((pod) => !held.has(pod)) }, hash, signal);
+          await carryOut(set, key, plan, hash, signal);
         }
         const inUse = new Set(mine.map((pod) => pod.metadata.labels?.[REVISION_HASH] ?? ""));
         await trimHistory({ client, signal }, history, inUse, set.spec.revisionHistoryLimit ?? 10);

@@ -110,7 +110,14 @@ describe("one live daemon per node", () => {
       { create: [], delete: ["p"] },
     ],
     ["one on its way out is waited for", set(), [node("a")], [pod("p", "a", HASH, "leaving")], nothing],
-    ["goes with its node", set(), [node("a")], [pod("pa", "a"), pod("pz", "z")], { create: [], delete: ["pz"] }],
+    ["whose node is gone is left to the pod collector", set(), [node("a")], [pod("pa", "a"), pod("pz", "z")], nothing],
+    [
+      "is not waited for on its way out when it has ended",
+      set(),
+      [node("a")],
+      [{ ...pod("p", "a", HASH, "leaving"), status: { phase: "Failed" } }],
+      { create: ["a"], delete: [] },
+    ],
     [
       "goes from a node that no longer fits",
       set({}, { nodeSelector: { x: "y" } }),

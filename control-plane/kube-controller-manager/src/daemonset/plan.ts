@@ -2,7 +2,7 @@ import type { DaemonSet, DaemonSetStatus } from "@coracle/api/apps/v1";
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { Instant } from "@coracle/base";
 import { REVISION_HASH } from "../history/revisions.ts";
-import { isAvailable, isReady } from "../pods/pod-state.ts";
+import { isAvailable, isFinished, isReady } from "../pods/pod-state.ts";
 import { scaledValue } from "../templates/int-or-percent.ts";
 import { byAge } from "../time/timestamp.ts";
 import { eligibility, targetNode } from "./eligibility.ts";
@@ -17,12 +17,12 @@ export interface DaemonPlan {
   readonly ended: readonly Pod[];
 }
 
-/** Pods under the node they are meant for. */
+/** Pods under the node they are meant for; without those that have ended and are being deleted: they need nobody any more. */
 export function podsByTarget(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
   const byNode = new Map<string, Pod[]>();
   for (const pod of pods) {
     const node = targetNode(pod);
-    if (node === undefined) continue;
+    if (node === undefined || (isFinished(pod) && isLeaving(pod))) continue;
     const known = byNode.get(node);
     if (known === undefined) byNode.set(node, [pod]);
     else known.push(pod);
@@ -30,13 +30,23 @@ export function podsByTarget(pods: readonly Pod[]): ReadonlyMap<string, readonly
   return byNode;
 }
 
-/** One live daemon on every node that should have one, none elsewhere; a rolling update replaces old ones as far as its limits allow. */
+const isLeaving = (pod: Pod): boolean => pod.metadata.deletionTimestamp !== undefined;
+const isBound = (pod: Pod): boolean => (pod.spec.nodeName ?? "") !== "";
+/** Those that have a node first, then the oldest. */
+const bySeniority = (a: Pod, b: Pod): number => Number(isBound(b)) - Number(isBound(a)) || byAge(a, b);
+
+/**
+ * One live daemon on every node that should have one, none elsewhere; where nothing of that is to be done, a rolling
+ * update replaces old ones as far as its limits allow. `isHeld`: a failed pod that is to stay a while before it is
+ * replaced.
+ */
 export function planDaemons(
   set: DaemonSet,
   nodes: readonly Node[],
   pods: readonly Pod[],
   hash: string,
   now: Instant,
+  isHeld: (pod: Pod) => boolean = () => false,
 ): DaemonPlan {
   const spec = set.spec.template.spec ?? { containers: [] };
   const byNode = podsByTarget(pods);
@@ -44,46 +54,48 @@ export function planDaemons(
   const remove: Pod[] = [];
   const ended: Pod[] = [];
   const isNew = (pod: Pod): boolean => pod.metadata.labels?.[REVISION_HASH] === hash;
-  const limits = rollingLimits(set, nodes.filter((node) => eligibility(spec, node).shouldRun).length);
+  const fitting = nodes.filter((node) => eligibility(spec, node).shouldRun);
+  const limits = rollingLimits(set, fitting.length);
   const names = new Set<string>();
 
   for (const node of nodes) {
     const { name = "" } = node.metadata;
     names.add(name);
     const { shouldRun, mayStay } = eligibility(spec, node);
-    const here = (byNode.get(name) ?? []).filter((pod) => pod.metadata.deletionTimestamp === undefined);
+    const all = byNode.get(name) ?? [];
+    const here = all.filter((pod) => !isLeaving(pod));
+    if (shouldRun && all.length === 0) {
+      create.push(name);
+      continue;
+    }
     if (!mayStay) {
       remove.push(...here);
       continue;
     }
-    const over = here.filter((pod) => pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded");
+    const over = here.filter((pod) => isFinished(pod) && !(pod.status?.phase === "Failed" && isHeld(pod)));
     ended.push(...over);
     remove.push(...over);
-    const live = here.filter((pod) => !over.includes(pod)).toSorted(byAge);
-    // While one is on its way out its successor would only fight it for ports and volumes.
-    const isLeaving = (byNode.get(name) ?? []).some((pod) => pod.metadata.deletionTimestamp !== undefined);
-    if (live.length === 0) {
-      if (shouldRun && over.length === 0 && (!isLeaving || limits.maxSurge > 0)) create.push(name);
+    const live = here.filter((pod) => !isFinished(pod)).toSorted(bySeniority);
+    if (limits.maxSurge === 0) {
+      remove.push(...live.slice(1));
       continue;
     }
-    if (limits.maxSurge > 0) {
-      const fresh = live.filter(isNew);
-      const old = live.filter((pod) => !isNew(pod));
-      remove.push(...fresh.slice(1), ...old.slice(1));
-      const isUp = (pod: Pod): boolean => isAvailable(pod, set.spec.minReadySeconds ?? 0, now);
-      if (fresh[0] !== undefined && old[0] !== undefined && (isUp(fresh[0]) || !isUp(old[0]))) remove.push(old[0]);
-    } else remove.push(...live.slice(1));
+    // Beside one on its way out its successor may start: that is what surge is for.
+    if (live.length === 0 && shouldRun) create.push(name);
+    if (live.length <= 1) continue;
+    const [fresh, ...moreFresh] = live.filter(isNew);
+    const [old, ...moreOld] = live.filter((pod) => !isNew(pod));
+    remove.push(...moreFresh, ...moreOld);
+    if (fresh === undefined || old === undefined) continue;
+    if (!isReady(old) || isAvailable(fresh, set.spec.minReadySeconds ?? 0, now)) remove.push(old);
   }
+  // Bound ones of nodes that are gone are the pod garbage collector's business.
   for (const [name, orphans] of byNode)
-    if (!names.has(name)) remove.push(...orphans.filter((pod) => pod.metadata.deletionTimestamp === undefined));
+    if (!names.has(name)) remove.push(...orphans.filter((pod) => !isBound(pod) && !isLeaving(pod)));
 
-  const update = planUpdate(set, nodes, byNode, isNew, limits, now);
-  const deletions = new Set([...remove, ...update.delete]);
-  return {
-    create: [...create, ...update.create].slice(0, BURST),
-    delete: [...deletions].slice(0, BURST),
-    ended,
-  };
+  const isSettled = create.length === 0 && remove.length === 0;
+  const update = isSettled ? planUpdate(set, fitting, byNode, isNew, limits, now) : { create, delete: remove };
+  return { create: update.create.slice(0, BURST), delete: update.delete.slice(0, BURST), ended };
 }
 
 interface Limits {
@@ -99,41 +111,89 @@ function rollingLimits(set: DaemonSet, desired: number): Limits {
   return { maxSurge: surge, maxUnavailable: surge === 0 && unavailable === 0 ? 1 : unavailable };
 }
 
+interface Steps {
+  readonly create: readonly string[];
+  readonly delete: readonly Pod[];
+}
+
 function planUpdate(
   set: DaemonSet,
-  nodes: readonly Node[],
+  fitting: readonly Node[],
   byNode: ReadonlyMap<string, readonly Pod[]>,
   isNew: (pod: Pod) => boolean,
   limits: Limits,
   now: Instant,
-): { readonly create: readonly string[]; readonly delete: readonly Pod[] } {
+): Steps {
   if (set.spec.updateStrategy?.type === "OnDelete") return { create: [], delete: [] };
-  const spec = set.spec.template.spec ?? { containers: [] };
   const minReadySeconds = set.spec.minReadySeconds ?? 0;
+  const isUp = (pod: Pod | undefined): boolean => pod !== undefined && isAvailable(pod, minReadySeconds, now);
+  const names = new Set(fitting.map((node) => node.metadata.name ?? ""));
+  const pairs = [...new Set([...names, ...byNode.keys()])].map((name) => {
+    const live = (byNode.get(name) ?? []).filter((pod) => !isLeaving(pod));
+    const [fresh, old] = [live.filter(isNew), live.filter((pod) => !isNew(pod))];
+    // Two of a kind: the surplus goes first.
+    return { name, fresh: fresh[0], old: old[0], isCrowded: fresh.length > 1 || old.length > 1 };
+  });
+  return limits.maxSurge === 0
+    ? replaceInPlace(pairs, limits.maxUnavailable, isUp)
+    : replaceBeside(pairs, limits.maxSurge, names, isUp);
+}
+
+/** Old and new daemon of one node. */
+interface Pair {
+  readonly name: string;
+  readonly fresh: Pod | undefined;
+  readonly old: Pod | undefined;
+  readonly isCrowded: boolean;
+}
+
+/** Old ones go first, and no more at a time than may be unavailable. */
+function replaceInPlace(
+  pairs: readonly Pair[],
+  maxUnavailable: number,
+  isUp: (pod: Pod | undefined) => boolean,
+): Steps {
   let unavailable = 0;
-  let surging = 0;
   const broken: Pod[] = [];
   const working: Pod[] = [];
-  for (const node of nodes) {
-    if (!eligibility(spec, node).shouldRun) continue;
-    const all = byNode.get(node.metadata.name ?? "") ?? [];
-    const live = all.filter((pod) => pod.metadata.deletionTimestamp === undefined);
-    const old = live.find((pod) => !isNew(pod));
-    const fresh = live.find(isNew);
-    const isUp = live.some((pod) => isAvailable(pod, minReadySeconds, now));
-    if (!isUp) unavailable++;
-    if (old !== undefined && fresh !== undefined) surging++;
-    if (old === undefined || fresh !== undefined) continue;
-    (isAvailable(old, minReadySeconds, now) ? working : broken).push(old);
-  }
-  if (limits.maxSurge > 0) {
-    const room = Math.max(0, limits.maxSurge - surging);
+  for (const { fresh, old, isCrowded } of pairs) {
+    const isOne = !isCrowded && (fresh === undefined) !== (old === undefined);
+    const isWorking = isOne && isUp(fresh ?? old);
+    if (!isWorking) unavailable++;
     // Where the old one does not work there is nothing to lose.
-    const targets = [...broken, ...working.slice(0, room)].map((pod) => targetNode(pod) ?? "");
-    return { create: targets, delete: [] };
+    if (isOne && old !== undefined) (isWorking ? working : broken).push(old);
   }
-  const room = Math.max(0, limits.maxUnavailable - unavailable);
-  return { create: [], delete: [...broken, ...working.slice(0, room)] };
+  return { create: [], delete: [...broken, ...working.slice(0, Math.max(0, maxUnavailable - unavailable))] };
+}
+
+/** New ones start beside the old, which go when their successor is available. */
+function replaceBeside(
+  pairs: readonly Pair[],
+  maxSurge: number,
+  fitting: ReadonlySet<string>,
+  isUp: (pod: Pod | undefined) => boolean,
+): Steps {
+  let [surging, available] = [0, 0];
+  const remove: Pod[] = [];
+  const misplaced: Pod[] = [];
+  const broken: string[] = [];
+  const working: string[] = [];
+  for (const { name, fresh, old, isCrowded } of pairs) {
+    if (isCrowded) {
+      surging++;
+      continue;
+    }
+    if (isUp(old ?? fresh)) available++;
+    if (old === undefined) continue;
+    if (fresh !== undefined) {
+      if (isUp(fresh)) remove.push(old);
+      else surging++;
+    } else if (fitting.has(name)) (isUp(old) ? working : broken).push(name);
+    else (isUp(old) ? misplaced : remove).push(old);
+  }
+  // Those on nodes that fit no more go once enough others work.
+  remove.push(...misplaced.slice(0, Math.max(0, available - fitting.size)));
+  return { create: [...broken, ...working.slice(0, Math.max(0, maxSurge - surging))], delete: remove };
 }
 
 /** What to report. */
@@ -149,18 +209,17 @@ export function daemonStatus(
   const byNode = podsByTarget(pods);
   let [desired, current, misscheduled, ready, available, updated] = [0, 0, 0, 0, 0, 0];
   for (const node of nodes) {
-    const here = (byNode.get(node.metadata.name ?? "") ?? []).toSorted(byAge);
+    const [first] = (byNode.get(node.metadata.name ?? "") ?? []).toSorted(bySeniority);
     if (!eligibility(spec, node).shouldRun) {
-      if (here.length > 0) misscheduled++;
+      if (first !== undefined) misscheduled++;
       continue;
     }
     desired++;
-    if (here.length === 0) continue;
+    if (first === undefined) continue;
     current++;
-    const live = here.filter((pod) => pod.metadata.deletionTimestamp === undefined);
-    if (live.some(isReady)) ready++;
-    if (live.some((pod) => isAvailable(pod, set.spec.minReadySeconds ?? 0, now))) available++;
-    if (live.some((pod) => pod.metadata.labels?.[REVISION_HASH] === hash)) updated++;
+    if (isReady(first)) ready++;
+    if (isAvailable(first, set.spec.minReadySeconds ?? 0, now)) available++;
+    if (first.metadata.labels?.[REVISION_HASH] === hash) updated++;
   }
   return {
     desiredNumberScheduled: desired,

@@ -1,9 +1,10 @@
 import type { KubeObject, ResourceType } from "@coracle/api";
 import { ControllerRevision } from "@coracle/api/apps/v1";
 import type { PodTemplateSpec } from "@coracle/api/core/v1";
+import type { LabelSelector } from "@coracle/api/meta/v1";
 import { equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import type { Lister } from "@coracle/client";
-import { controlledBy, controllerReference, isControlledBy, type ControllerDeps } from "@coracle/controller-kit";
+import { claim, controllerReference, isControlledBy, type ControllerDeps } from "@coracle/controller-kit";
 import { safeHash } from "../templates/hash.ts";
 
 export const REVISION_HASH = "controller-revision-hash";
@@ -12,6 +13,7 @@ export interface HistoryOptions {
   readonly client: ControllerDeps["client"];
   readonly type: ResourceType<KubeObject>;
   readonly owner: KubeObject;
+  readonly selector: LabelSelector | undefined;
   readonly template: PodTemplateSpec;
   readonly collisionCount: number | undefined;
   /** With the `byController` index. */
@@ -32,9 +34,10 @@ export const hashOf = (revision: ControllerRevision): string => revision.metadat
 
 /** Finds or makes the revision of the present template, and makes it the newest. */
 export async function syncHistory(options: HistoryOptions): Promise<History> {
-  const { client, owner, template, lister, signal } = options;
+  const { client, type, owner, selector, template, lister, signal } = options;
   let { collisionCount } = options;
-  const known = controlledBy(lister, owner).toSorted((a, b) => a.revision - b.revision);
+  const claimed = await claim({ client, ownerType: type, owner, selector, type: ControllerRevision, lister, signal });
+  const known = claimed.toSorted((a, b) => a.revision - b.revision);
   const data = { spec: { template: { ...template, $patch: "replace" } } };
   const newest = (known.at(-1)?.revision ?? 0) + 1;
 

@@ -2,7 +2,7 @@ import type { StatefulSet } from "@coracle/api/apps/v1";
 import type { PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { OwnerReference } from "@coracle/api/meta/v1";
 import { describe, expect, it } from "vitest";
-import { claimOwners } from "./claim-owners.ts";
+import { claimOwners, isStaleClaim } from "./claim-owners.ts";
 
 const set = (whenDeleted?: string, whenScaled?: string): StatefulSet => ({
   metadata: { name: "db", uid: "set" },
@@ -47,5 +47,24 @@ describe("who a claim goes with (db has the ordinals 0 and 1)", () => {
     ["the set, when its pod is wanted again", set("Delete", "Delete"), 0, claim(ofSet), undefined],
     ["others stay", set("Delete", "Retain"), 0, claim(other), [other, ofSet]],
     ["another's claim is left alone", set("Delete", "Retain"), 0, claim({ ...other, controller: true }), undefined],
-  ])("%s", (_, of, ordinal, present, expected) => expect(claimOwners(of, pod(ordinal), present)).toEqual(expected));
+  ])("%s", (_, of, ordinal, present, expected) => expect(claimOwners(of, pod(ordinal), present).owners).toEqual(expected));
+
+  it("people are told when another manages it, and our references go", () => {
+    const contested = { ...other, controller: true };
+    const of = set("Delete", "Retain");
+    expect(claimOwners(of, pod(0), claim(contested))).toEqual({ owners: undefined, isContested: true });
+    expect(claimOwners(of, pod(0), claim(contested, ofSet))).toEqual({ owners: [contested], isContested: true });
+    expect(claimOwners(set(), pod(0), claim(contested)).isContested).toBe(false);
+  });
+
+  it("that of an earlier set of the name is not touched", () => {
+    const earlier = { ...ofSet, uid: "before" };
+    expect(claimOwners(set("Delete", "Retain"), pod(0), claim(earlier)).owners).toBeUndefined();
+  });
+
+  it("one that goes with an earlier pod is not for its successor", () => {
+    expect(isStaleClaim(set("Retain", "Delete"), "db-2", claim(ofPod))).toBe(true);
+    expect(isStaleClaim(set("Retain", "Delete"), "db-1", claim(ofPod))).toBe(false);
+    expect(isStaleClaim(set("Delete", "Retain"), "db-2", claim(ofPod))).toBe(false);
+  });
 });

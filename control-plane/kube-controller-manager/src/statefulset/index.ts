@@ -16,10 +16,17 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { syncHistory, trimHistory } from "../history/revisions.ts";
-import { nextAvailabilityMs } from "../pods/pod-state.ts";
-import { claimOwners } from "./claim-owners.ts";
-import { claimsForOrdinal, ordinalOf, podForOrdinal } from "./pod.ts";
-import { planSteps, revisionOf, statefulStatus, type Step } from "./plan.ts";
+import { isFinished, nextAvailabilityMs } from "../pods/pod-state.ts";
+import { claimOwners, isStaleClaim } from "./claim-owners.ts";
+import {
+  claimsForOrdinal,
+  identityLabels,
+  isInRange,
+  ordinalOf,
+  POD_NAME_LABEL,
+  podForOrdinal,
+} from "./pod.ts";
+import { planSteps, revisionOf, statefulStatus } from "./plan.ts";
 
 /** Keeps pods with names, storage and an order of their own for every StatefulSet. */
 export function createStatefulSetController(deps: ControllerDeps, workers?: number): Controller {
@@ -36,34 +43,71 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
     const { name: setName } = set.metadata;
     for (const wanted of claimsForOrdinal(set, ordinal)) {
       const { namespace, name = "" } = wanted.metadata;
-      if (claims.get(namespace, name) !== undefined) continue;
-      const subject = `Claim ${name} Pod ${setName}-${ordinal} in StatefulSet ${setName}`;
+      const present = claims.get(namespace, name);
+      if (present?.metadata.deletionTimestamp !== undefined) throw new Error(`pvc ${name} is being deleted`);
+      if (present !== undefined) continue;
+      const subject = `Pod ${setName}-${ordinal} in StatefulSet ${setName}`;
       try {
         await client.create(PersistentVolumeClaim, wanted, { signal });
-        event(set, "Normal", "SuccessfulCreate", `create ${subject} success`);
+        event(set, "Normal", "SuccessfulCreate", `Create Claim ${name} ${subject} success`);
       } catch (error) {
         if (isAlreadyExists(error)) continue;
-        event(set, "Warning", "FailedCreate", `create ${subject} failed error: ${(error as Error).message}`);
-        throw error;
+        const { message } = error as Error;
+        event(set, "Warning", "FailedCreate", `Create Claim ${name} for ${subject} failed error: ${message}`);
+        throw new Error(`failed to create PVC ${name}: ${message}`, { cause: error });
       }
     }
   }
 
-  async function settleClaims(set: StatefulSet, mine: readonly Pod[], signal: AbortSignal): Promise<void> {
-    if ((set.spec.volumeClaimTemplates ?? []).length === 0) return;
-    for (const pod of mine) {
-      const ordinal = ordinalOf(set.metadata.name ?? "", pod.metadata.name);
-      if (ordinal === undefined) continue;
-      for (const { metadata } of claimsForOrdinal(set, ordinal)) {
-        const claim = claims.get(metadata.namespace, metadata.name ?? "");
-        const ownerReferences = claim === undefined ? undefined : claimOwners(set, pod, claim);
-        if (claim === undefined || ownerReferences === undefined) continue;
-        await client.update(
-          PersistentVolumeClaim,
-          { ...claim, metadata: { ...claim.metadata, ownerReferences } },
-          { signal },
+  async function settleClaims(set: StatefulSet, pod: Pod, ordinal: number, signal: AbortSignal): Promise<void> {
+    for (const { metadata } of claimsForOrdinal(set, ordinal)) {
+      const claim = claims.get(metadata.namespace, metadata.name ?? "");
+      if (claim === undefined) continue;
+      const { owners: ownerReferences, isContested } = claimOwners(set, pod, claim);
+      if (isContested)
+        event(
+          set,
+          "Warning",
+          "ConflictingController",
+          `PersistentVolumeClaim ${metadata.name} has a conflicting OwnerReference that acts as a manging controller, the retention policy is ignored for this claim`,
         );
-      }
+      if (ownerReferences === undefined) continue;
+      const wanted = { ...claim, metadata: { ...claim.metadata, ownerReferences } };
+      await client.update(PersistentVolumeClaim, wanted, { signal });
+    }
+  }
+
+  const isInUseByAnEarlierPod = (set: StatefulSet, ordinal: number): boolean =>
+    claimsForOrdinal(set, ordinal).some(({ metadata: { namespace, name = "" } }) => {
+      const claim = claims.get(namespace, name);
+      return claim !== undefined && isStaleClaim(set, `${set.metadata.name}-${ordinal}`, claim);
+    });
+
+  /** What every pod of the set has, whatever its template says: claims that go with the right owner, and its labels. */
+  async function settlePod(set: StatefulSet, pod: Pod, signal: AbortSignal): Promise<void> {
+    const ordinal = ordinalOf(set.metadata.name ?? "", pod.metadata.name);
+    if (ordinal === undefined) return;
+    const isWanted = isInRange(set, ordinal);
+    if (isWanted && pod.status?.phase === "Pending") await createClaims(set, ordinal, signal);
+    await settleClaims(set, pod, ordinal, signal);
+    const labels = identityLabels(set, ordinal);
+    if (!isWanted || pod.metadata.labels?.[POD_NAME_LABEL] === labels[POD_NAME_LABEL] || isFinished(pod)) return;
+    const repaired = { ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } } };
+    await told(set, "Update", pod.metadata.name ?? "", async () => client.update(Pod, repaired, { signal }));
+  }
+
+  /** Does it, and tells people how that went. */
+  async function told(set: StatefulSet, verb: string, podName: string, work: () => Promise<unknown>): Promise<void> {
+    const subject = `${verb} Pod ${podName} in StatefulSet ${set.metadata.name}`;
+    try {
+      await work();
+      event(set, "Normal", `Successful${verb}`, `${subject} successful`);
+    } catch (error) {
+      // Our cache is behind, or its name is taken: seen in the next pass.
+      if (isAlreadyExists(error) || isNotFound(error)) return;
+      if (!isNamespaceTerminating(error))
+        event(set, "Warning", `Failed${verb}`, `${subject} failed error: ${(error as Error).message}`);
+      throw error;
     }
   }
 
@@ -74,52 +118,26 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
     revision: string,
     signal: AbortSignal,
   ): Promise<void> {
-    await createClaims(set, ordinal, signal);
+    if (isInUseByAnEarlierPod(set, ordinal)) return; // its claim goes first, and brings us back
     const pod = podForOrdinal(set, ordinal, template, revision);
-    const subject = `create Pod ${pod.metadata.name} in StatefulSet ${set.metadata.name}`;
-    try {
+    await told(set, "Create", pod.metadata.name ?? "", async () => {
+      await createClaims(set, ordinal, signal);
       await client.create(Pod, pod, { signal });
-      event(set, "Normal", "SuccessfulCreate", `${subject} successful`);
-    } catch (error) {
-      if (isAlreadyExists(error)) return; // our cache is behind, or its name is taken: seen in the next pass
-      if (!isNamespaceTerminating(error))
-        event(set, "Warning", "FailedCreate", `${subject} failed error: ${(error as Error).message}`);
-      throw error;
-    }
+    });
   }
 
-  async function deletePod(
-    set: StatefulSet,
-    { pod, isFailed }: Step & { action: "delete" },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async function deletePod(set: StatefulSet, pod: Pod, signal: AbortSignal): Promise<void> {
     const { namespace, name = "", uid } = pod.metadata;
-    if (isFailed)
-      event(
-        set,
-        "Warning",
-        "RecreatingFailedPod",
-        `StatefulSet ${namespace}/${set.metadata.name} is recreating failed Pod ${name}`,
-      );
-    const subject = `delete Pod ${name} in StatefulSet ${set.metadata.name}`;
-    try {
-      await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
-      event(set, "Normal", "SuccessfulDelete", `${subject} successful`);
-    } catch (error) {
-      if (isNotFound(error)) return;
-      event(set, "Warning", "FailedDelete", `${subject} failed error: ${(error as Error).message}`);
-      throw error;
-    }
+    await told(set, "Delete", name, async () =>
+      client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal }),
+    );
   }
 
-  /** A claim that has just been made may need an owner. */
+  /** A claim that has just been made may need an owner, one that is gone a successor. */
   const setsOf = ({ metadata: { namespace, name = "" } }: PersistentVolumeClaim): readonly string[] =>
     sets
       .list(namespace)
-      .filter(
-        ({ metadata, spec }) =>
-          spec.persistentVolumeClaimRetentionPolicy?.whenDeleted === "Delete" && name.includes(`-${metadata.name}-`),
-      )
+      .filter(({ metadata, spec }) => (spec.volumeClaimTemplates ?? []).length > 0 && name.includes(`-${metadata.name}-`))
       .map(cacheKeyOf);
 
   return defineController<StatefulSet>(deps, {
@@ -129,7 +147,8 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
       owned(Pod),
       matchingOrphans<Pod, StatefulSet>(Pod, (set) => set.spec.selector),
       owned(ControllerRevision),
-      mapped(PersistentVolumeClaim, (claim, old) => (old === undefined ? setsOf(claim) : [])),
+      matchingOrphans<ControllerRevision, StatefulSet>(ControllerRevision, (set) => set.spec.selector),
+      mapped(PersistentVolumeClaim, (claim, old) => (old === undefined ? setsOf(claim) : [])), // made, or gone
     ],
     workers,
     async reconcile(key, { signal }) {
@@ -146,12 +165,12 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
         mayAdopt: (pod) => ordinalOf(set.metadata.name ?? "", pod.metadata.name) !== undefined,
         signal,
       });
-      if (set.metadata.deletionTimestamp !== undefined) return done;
       const { collisionCount } = set.status ?? {};
       const history = await syncHistory({
         client,
         type: StatefulSet,
         owner: set,
+        selector,
         template,
         collisionCount,
         lister: revisions,
@@ -167,13 +186,14 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
         const { $patch: _, ...stored } = data.spec?.template ?? {};
         return stored;
       };
+      const isDeleted = set.metadata.deletionTimestamp !== undefined;
       // Before pods go: their claims may have to go with them.
-      await settleClaims(set, mine, signal);
-      let failure: unknown;
-      const steps = planSteps(set, mine, names, now);
+      const settled = isDeleted ? [] : await Promise.allSettled(mine.map(async (pod) => settlePod(set, pod, signal)));
+      let failure: unknown = settled.find((each) => each.status === "rejected")?.reason;
+      const steps = isDeleted || failure !== undefined ? [] : planSteps(set, mine, names, now);
       const results = await Promise.allSettled(
         steps.map(async (step) => {
-          if (step.action === "delete") await deletePod(set, step, signal);
+          if (step.action === "delete") await deletePod(set, step.pod, signal);
           else if (step.revision === "update") await createPod(set, step.ordinal, template, update, signal);
           else await createPod(set, step.ordinal, currentTemplate(), current, signal);
         }),
@@ -183,6 +203,7 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
       if (!equalJson(status, { readyReplicas: 0, availableReplicas: 0, collisionCount: 0, ...set.status }))
         await client.update(StatefulSet, { ...set, status }, { subresource: "status", signal });
       if (failure !== undefined) throw failure;
+      if (isDeleted) return done;
       const inUse = new Set([...mine.map(revisionOf), current, update]);
       await trimHistory({ client, signal }, history, hashesOf(inUse, history.all), set.spec.revisionHistoryLimit ?? 10);
       return requeueAfter(nextAvailabilityMs(mine, set.spec.minReadySeconds ?? 0, now));

@@ -96,6 +96,19 @@ describe("an update of an ordered set", () => {
     expect(steps(to, [])).toEqual(["create 0 update", "create 1 update", "create 2 update"]);
     expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
   });
+  it("takes as many at a time as may be unavailable, where that is said", () => {
+    const to = of({ type: "RollingUpdate", rollingUpdate: { partition: 0, maxUnavailable: 2 } });
+    expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2", "delete web-1"]);
+    expect(steps(to, [pod(0), pod(1), updated(pod(2))])).toEqual(["delete web-1", "delete web-0"]);
+    const third = of({ type: "RollingUpdate", rollingUpdate: { partition: 0, maxUnavailable: "20%" } });
+    expect(steps(third, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
+  });
+  it("waits on the way down for those that have not been ready for long enough", () => {
+    const base = set(0);
+    const to = { ...base, spec: { ...base.spec, minReadySeconds: 86_400 * 2 } };
+    expect(steps(to, [pod(0), pod(1)])).toEqual([]);
+    expect(steps(to, [pod(0)])).toEqual(["delete web-0"]);
+  });
   it("a failed pod is made anew", () => {
     const failed = { ...pod(1), status: { ...pod(1).status, phase: "Failed" } };
     expect(steps(rolling(), [pod(0), failed, pod(2)])).toEqual(["delete web-1"]);

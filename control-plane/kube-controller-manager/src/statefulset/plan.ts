@@ -3,11 +3,12 @@ import type { Pod } from "@coracle/api/core/v1";
 import type { Instant } from "@coracle/base";
 import { REVISION_HASH } from "../history/revisions.ts";
 import { isAvailable, isFinished, isReady } from "../pods/pod-state.ts";
-import { ordinalOf } from "./pod.ts";
+import { scaledValue } from "../templates/int-or-percent.ts";
+import { isInRange, ordinalOf } from "./pod.ts";
 
 export type Step =
   | { readonly action: "create"; readonly ordinal: number; readonly revision: "current" | "update" }
-  | { readonly action: "delete"; readonly pod: Pod; readonly isFailed: boolean };
+  | { readonly action: "delete"; readonly pod: Pod };
 
 export interface Revisions {
   readonly current: string;
@@ -33,7 +34,7 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
   for (const pod of pods) {
     const ordinal = ordinalOf(name, pod.metadata.name);
     if (ordinal === undefined) continue;
-    if (ordinal >= start && ordinal < end) byOrdinal.set(ordinal, pod);
+    if (isInRange(set, ordinal)) byOrdinal.set(ordinal, pod);
     else condemned.push(pod);
   }
   const steps: Step[] = [];
@@ -44,7 +45,7 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
       steps.push({ action: "create", ordinal, revision: revisionForNew(set, ordinal) });
       if (isOrdered) return steps;
     } else if (isFinished(pod)) {
-      if (!isTerminating(pod)) steps.push({ action: "delete", pod, isFailed: pod.status?.phase === "Failed" });
+      if (!isTerminating(pod)) steps.push({ action: "delete", pod });
       if (isOrdered) return steps;
     } else if (isOrdered && (isTerminating(pod) || !isRunningAndReady(pod) || !isAvailable(pod, minReadySeconds, now)))
       return steps;
@@ -53,23 +54,30 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
   const byOrdinalDown = (a: Pod, b: Pod): number =>
     (ordinalOf(name, b.metadata.name) ?? 0) - (ordinalOf(name, a.metadata.name) ?? 0);
   const downwards = condemned.toSorted(byOrdinalDown);
+  const isSettled = (pod: Pod): boolean =>
+    !isTerminating(pod) && isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
   // An unhealthy pod halts the way down, so that no quorum is lost on it; only the last unhealthy one may go.
-  const lastUnhealthy = downwards.findLast((pod) => isTerminating(pod) || !isRunningAndReady(pod));
+  const lastUnhealthy = downwards.findLast((pod) => !isSettled(pod));
   for (const pod of downwards) {
-    const isSettled = isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
-    if (isOrdered && !isSettled && pod !== lastUnhealthy) return steps;
-    if (!isTerminating(pod)) steps.push({ action: "delete", pod, isFailed: false });
+    if (isOrdered && (isTerminating(pod) || (!isSettled(pod) && pod !== lastUnhealthy))) return steps;
+    if (!isTerminating(pod)) steps.push({ action: "delete", pod });
     if (isOrdered) return steps;
   }
   if (steps.length > 0 || set.spec.updateStrategy?.type === "OnDelete") return steps;
 
   const first = Math.max(start, start + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0));
+  const replicas = end - start;
+  const unavailable = replicas - [...byOrdinal.values()].filter(isSettled).length;
+  const { maxUnavailable } = set.spec.updateStrategy?.rollingUpdate ?? {};
+  // Given only where the server has its feature gate on: then several at a time, however those above are.
+  const atOnce = maxUnavailable === undefined ? undefined : Math.max(1, scaledValue(maxUnavailable, replicas, "down"));
   for (let ordinal = end - 1; ordinal >= first; ordinal--) {
     const pod = byOrdinal.get(ordinal);
-    if (pod === undefined) return steps;
-    if (revisionOf(pod) !== revisions.update && !isTerminating(pod))
-      return [{ action: "delete", pod, isFailed: false }];
-    if (isTerminating(pod) || !isRunningAndReady(pod) || !isAvailable(pod, minReadySeconds, now)) return steps;
+    if (atOnce !== undefined && unavailable + steps.length >= atOnce) return steps;
+    if (pod !== undefined && revisionOf(pod) !== revisions.update && !isTerminating(pod)) {
+      steps.push({ action: "delete", pod });
+      if (atOnce === undefined) return steps;
+    } else if (atOnce === undefined && (pod === undefined || !isSettled(pod))) return steps;
   }
   return steps;
 }
@@ -96,7 +104,7 @@ export function statefulStatus(
   const ofRevision = (revision: string): number => live.filter((pod) => revisionOf(pod) === revision).length;
   const updatedReplicas = ofRevision(revisions.update);
   const isUpdated =
-    set.spec.updateStrategy?.type !== "OnDelete" &&
+    (set.spec.updateStrategy?.type ?? "RollingUpdate") === "RollingUpdate" &&
     updatedReplicas === pods.length &&
     ready.length === pods.length &&
     updatedReplicas === (set.spec.replicas ?? 1);

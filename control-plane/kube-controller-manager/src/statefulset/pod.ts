@@ -3,7 +3,7 @@ import type { PersistentVolumeClaim, Pod, PodTemplateSpec, Volume } from "@corac
 import { REVISION_HASH } from "../history/revisions.ts";
 import { podFromTemplate } from "../pods/pod-control.ts";
 
-const POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name";
+export const POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name";
 const POD_INDEX_LABEL = "apps.kubernetes.io/pod-index";
 
 /** The ordinal in the name of one of the set's pods; undefined: not one of its names. */
@@ -12,6 +12,18 @@ export function ordinalOf(setName: string, podName: string | undefined): number 
   const text = podName.slice(setName.length + 1);
   return /^(0|[1-9]\d*)$/.test(text) ? Number(text) : undefined;
 }
+
+/** True when the set wants a pod of this ordinal. */
+export function isInRange(set: StatefulSet, ordinal: number): boolean {
+  const start = set.spec.ordinals?.start ?? 0;
+  return ordinal >= start && ordinal < start + (set.spec.replicas ?? 1);
+}
+
+/** By which services and policies find a single pod of the set. */
+export const identityLabels = (set: StatefulSet, ordinal: number): Readonly<Record<string, string>> => ({
+  [POD_NAME_LABEL]: `${set.metadata.name}-${ordinal}`,
+  [POD_INDEX_LABEL]: String(ordinal),
+});
 
 const claimName = (template: PersistentVolumeClaim, podName: string): string => `${template.metadata.name}-${podName}`;
 
@@ -32,8 +44,7 @@ export function podForOrdinal(set: StatefulSet, ordinal: number, template: PodTe
       ...pod.metadata,
       labels: {
         ...pod.metadata.labels,
-        [POD_NAME_LABEL]: name,
-        [POD_INDEX_LABEL]: String(ordinal),
+        ...identityLabels(set, ordinal),
         [REVISION_HASH]: revision,
       },
     },
