@@ -7,6 +7,7 @@ import { benchHostile } from "./api/hostile-bench.ts";
 import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
 import { benchStart } from "./cluster/start-bench.ts";
+import { benchControllers } from "./controllers/controllers-bench.ts";
 import { benchSchedulerCore, measureSchedulerMemory } from "./scheduler/core-bench.ts";
 import { benchServedScheduler } from "./scheduler/served-bench.ts";
 import { benchStore } from "./store/store-bench.ts";
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
   crd: benchCrd,
   hostile: benchHostile,
   store: benchStore,
+  controllers: benchControllers,
   scheduler: async (options) => {
     benchSchedulerCore(options);
     await benchServedScheduler(options);
@@ -27,7 +29,8 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<void>>
 };
 
 const USAGE = `usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--runs N] [--only TEXT] [--coracle FILE]
-                 [--peer-apiserver PATH --peer-etcd PATH [--peer-scheduler PATH]]`;
+                 [--peer-apiserver PATH --peer-etcd PATH [--peer-scheduler PATH]]
+                 [--peer-controller-manager PATH]`;
 
 function parse(args: readonly string[]): { bench: (options: BenchOptions) => Promise<void>; options: BenchOptions } {
   const { values, positionals } = parseArgs({
@@ -44,6 +47,7 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
       "peer-kube-apiserver": { type: "string" },
       "peer-etcd": { type: "string" },
       "peer-scheduler": { type: "string" },
+      "peer-controller-manager": { type: "string" },
     },
   });
   const bench = BENCHES[positionals[0] ?? ""];
@@ -58,7 +62,9 @@ function parse(args: readonly string[]): { bench: (options: BenchOptions) => Pro
   }
   const peer = etcd === undefined ? undefined : { kubeApiserver: kubeApiserver ?? "", etcd };
   const peerScheduler = values["peer-scheduler"];
-  return { bench, options: { runs, coracle: values.coracle, peer, peerScheduler, only: values.only } };
+  const peerControllerManager = values["peer-controller-manager"];
+  const options = { runs, coracle: values.coracle, peer, peerScheduler, peerControllerManager, only: values.only };
+  return { bench, options };
 }
 
 // A process of its own that the benchmark of the scheduler starts.

@@ -12,4 +12,6 @@ export interface BenchOptions {
   readonly peer: PeerPrograms | undefined;
   /** Upstream's scheduler, measured beside ours where the peer is given too. */
   readonly peerScheduler?: string | undefined;
+  /** Upstream's controllers, measured at our API server, and at the peer's where that is given. */
+  readonly peerControllerManager?: string | undefined;
 }

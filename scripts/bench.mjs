@@ -4,5 +4,6 @@ import { runBundled } from "./run-bundled.mjs";
 await runBundled("bench", {
   main: "bench/main.ts",
   load: "bench/api/load-process.ts",
+  nodes: "bench/controllers/nodes-process.ts",
   hostile: "bench/api/hostile-process.ts",
 });

@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import type { BenchOptions } from "../options.ts";
 import { median, report } from "../report.ts";
-import { benchNode, benchPod, CoreCluster } from "./core-cluster.ts";
-import { coreWorkloads, type CoreWorkload } from "./core-workloads.ts";
+import { benchNode, benchPod } from "./bench-objects.ts";
+import { CoreCluster } from "./core-cluster.ts";
+import { workloads, type Workload } from "./workloads.ts";
 
 /** Pods by the clock, and for CPU time of the whole process. */
 interface Rate {
@@ -16,7 +17,7 @@ interface Rate {
  */
 export function benchSchedulerCore(options: BenchOptions): void {
   const isWanted = (metric: string): boolean => metric.includes(options.only);
-  for (const workload of coreWorkloads()) {
+  for (const workload of workloads()) {
     const metric = `core: ${workload.name}`;
     if (isWanted(metric))
       reportRate(
@@ -54,13 +55,13 @@ function rateOf(count: number, work: () => void): Rate {
   return { perSecond: count / seconds, perCpuSecond: count / ((user + system) / 1e6) };
 }
 
-function run(workload: CoreWorkload): Rate {
+function run(workload: Workload): Rate {
   const cluster = new CoreCluster();
-  workload.setUp(cluster);
+  cluster.setUp(workload);
   const pods = Array.from({ length: workload.measured }, (_, i) => workload.pod(i));
   let failed = 0;
   const rate = rateOf(pods.length, () => {
-    for (const pod of pods) if (!(workload.byForce === true ? cluster.placeByForce(pod) : cluster.place(pod))) failed++;
+    for (const pod of pods) if (!(workload.byForce ? cluster.placeByForce(pod) : cluster.place(pod))) failed++;
   });
   if (failed > 0) throw new Error(`${workload.name}: ${failed} pods found no place`);
   return rate;

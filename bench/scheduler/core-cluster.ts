@@ -1,47 +1,7 @@
-import type { Node, Pod } from "@coracle/api/core/v1";
+import type { Pod } from "@coracle/api/core/v1";
 import { createSeededRandom } from "@coracle/base";
 import { ClusterState, createDefaultPreemption, defaultPlugins, schedulePod } from "@coracle/kube-scheduler";
-
-/** A node as upstream's own benchmark has them. */
-export function benchNode(index: number, part: Partial<Node["metadata"]> = {}, spec: Node["spec"] = {}): Node {
-  const name = `node-${index}`;
-  return {
-    metadata: { ...part, name, labels: { "kubernetes.io/hostname": name, ...part.labels } },
-    spec,
-    status: { allocatable: { cpu: "4", memory: "32Gi", pods: "110" } },
-  };
-}
-
-let serial = 0;
-
-/** A pod as upstream's own benchmark has them, and as the API server completes them. */
-export function benchPod(
-  spec: Partial<Pod["spec"]> = {},
-  labels?: Record<string, string>,
-  namespace = "measured",
-): Pod {
-  const name = `pod-${++serial}`;
-  return {
-    metadata: { name, namespace, uid: name, ...(labels === undefined ? {} : { labels }) },
-    spec: {
-      containers: [
-        {
-          name: "pause",
-          image: "registry.k8s.io/pause:3.10.1",
-          ports: [{ containerPort: 80 }],
-          resources: { requests: { cpu: "100m", memory: "500Mi" }, limits: { cpu: "100m", memory: "500Mi" } },
-        },
-      ],
-      schedulerName: "default-scheduler",
-      tolerations: [
-        { key: "node.kubernetes.io/not-ready", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 },
-        { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute", tolerationSeconds: 300 },
-      ],
-      priority: 0,
-      ...spec,
-    },
-  };
-}
+import type { Workload } from "./workloads.ts";
 
 /** The core by itself: a cluster in memory whose pods are placed one after the other. */
 export class CoreCluster {
@@ -58,6 +18,13 @@ export class CoreCluster {
     () => [],
   );
   #startAt = 0;
+
+  /** Nodes, namespaces and the pods that are there before. */
+  setUp(workload: Workload): void {
+    for (let i = 0; i < workload.nodes; i++) this.state.setNode(workload.node(i));
+    for (const [name, labels] of Object.entries(workload.namespaces)) this.state.setNamespace(name, labels);
+    for (let i = 0; i < workload.initPods; i++) this.place(workload.initPod(i));
+  }
 
   /** Decides and counts the pod; what the API server would send back is counted too. False: it fits nowhere. */
   place(pod: Pod): boolean {

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Pod } from "@coracle/api/core/v1";
 import { sleep, systemClock } from "@coracle/base";
-import { ApiConnection, type Target } from "../api/connection.ts";
+import { ApiConnection } from "../api/connection.ts";
+import { kubeconfigOf } from "../api/kubeconfig.ts";
 import { endProcess, startOurs, startPeer, type BenchServer } from "../api/servers.ts";
 import { atExit } from "../interrupt.ts";
 import type { BenchOptions } from "../options.ts";
@@ -223,20 +224,4 @@ class BenchCluster implements AsyncDisposable {
     await endProcess(this.#scheduler);
     rmSync(this.#dir, { recursive: true, force: true });
   }
-}
-
-function kubeconfigOf({ url, ca, client }: Target): object {
-  const data = (text: string): string => Buffer.from(text).toString("base64");
-  const user = {
-    "client-certificate-data": data(client?.cert ?? ""),
-    "client-key-data": data(client?.key ?? ""),
-  };
-  return {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "bench", cluster: { server: url, "certificate-authority-data": data(ca) } }],
-    users: [{ name: "admin", user }],
-    contexts: [{ name: "bench", context: { cluster: "bench", user: "admin" } }],
-    "current-context": "bench",
-  };
 }

@@ -1,15 +1,23 @@
-import type { Pod } from "@coracle/api/core/v1";
-import { benchNode, benchPod, type CoreCluster } from "./core-cluster.ts";
+import type { Node, Pod } from "@coracle/api/core/v1";
+import { benchNode, benchPod, INIT_NAMESPACE } from "./bench-objects.ts";
 
-/** A workload of upstream's own benchmark, as far as the core is concerned. */
-export interface CoreWorkload {
+/** A workload of upstream's own benchmark. */
+export interface Workload {
   /** Upstream's name of case and workload. */
   readonly name: string;
+  readonly nodes: number;
+  node(index: number): Node;
+  /** Namespaces with these labels, besides those of pods. */
+  readonly namespaces: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Pods that are there before measuring begins. */
+  readonly initPods: number;
+  initPod(index: number): Pod;
   readonly measured: number;
-  setUp(cluster: CoreCluster): void;
   pod(index: number): Pod;
   /** Others must go for these pods. */
-  readonly byForce?: boolean;
+  readonly byForce: boolean;
+  /** One of these comes five times a second while others are measured. */
+  readonly intruder?: (() => Pod) | undefined;
 }
 
 const ZONE = "topology.kubernetes.io/zone";
@@ -25,58 +33,60 @@ interface Shape {
   readonly measured: number;
   readonly pod?: (index: number) => Pod;
   readonly byForce?: boolean;
-  readonly node?: (index: number) => Parameters<typeof benchNode>[2];
-  /** Runs after nodes are there. */
-  readonly before?: (cluster: CoreCluster) => void;
+  readonly node?: (index: number) => Node["spec"];
+  readonly namespaces?: Workload["namespaces"];
+  readonly intruder?: () => Pod;
 }
 
-function workload(name: string, shape: Shape): CoreWorkload {
-  const { nodes = NODES, zones, initPods = 0, measured, before } = shape;
-  const pod = shape.pod ?? (() => benchPod());
-  const initPod = shape.initPod ?? pod;
+function workload(name: string, shape: Shape): Workload {
+  const { zones, pod = () => benchPod() } = shape;
   return {
     name,
-    measured,
+    nodes: shape.nodes ?? NODES,
+    node: (i) => benchNode(i, zones === undefined ? {} : { [ZONE]: zones[i % zones.length] ?? "" }, shape.node?.(i)),
+    namespaces: shape.namespaces ?? {},
+    initPods: shape.initPods ?? 0,
+    initPod: shape.initPod ?? pod,
+    measured: shape.measured,
     pod,
     byForce: shape.byForce ?? false,
-    setUp(cluster) {
-      for (let i = 0; i < nodes; i++) {
-        const labels = zones === undefined ? {} : { [ZONE]: zones[i % zones.length] ?? "" };
-        cluster.state.setNode(benchNode(i, { labels }, shape.node?.(i)));
-      }
-      before?.(cluster);
-      for (let i = 0; i < initPods; i++) cluster.place(initPod(i));
-    },
+    intruder: shape.intruder,
   };
 }
 
-const term = (topologyKey: string, color: string, more = {}) => ({
+const BOTH = { namespaces: ["sched-1", "sched-0"] };
+const term = (topologyKey: string, color: string, where: object) => ({
   topologyKey,
   labelSelector: { matchLabels: { color } },
-  ...more,
+  ...where,
 });
-const near = (color: string, more = {}) =>
+const near = (color: string, namespace?: string) =>
   benchPod(
-    { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(ZONE, color, more)] } } },
+    { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(ZONE, color, BOTH)] } } },
     { color },
+    namespace,
   );
-const apart = (color: string, more = {}) =>
+const apart = (color: string, namespace?: string, where: object = BOTH) =>
   benchPod(
     {
-      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(HOSTNAME, color, more)] } },
+      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term(HOSTNAME, color, where)] } },
     },
     { color },
+    namespace,
   );
-const preferring = (kind: "podAffinity" | "podAntiAffinity", color: string) =>
+const preferring = (kind: "podAffinity" | "podAntiAffinity", color: string, namespace?: string) =>
   benchPod(
     {
       affinity: {
         [kind]: {
-          preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: term(HOSTNAME, color) }],
+          preferredDuringSchedulingIgnoredDuringExecution: [
+            { weight: 1, podAffinityTerm: term(HOSTNAME, color, BOTH) },
+          ],
         },
       },
     },
     { color },
+    namespace,
   );
 const inZones = (values: readonly string[]) =>
   benchPod({
@@ -103,22 +113,24 @@ const spreading = (whenUnsatisfiable: string, more = {}) =>
     },
     { color: "blue" },
   );
-const requesting = (cpu: string, priority: number) => {
-  const pod = benchPod();
+const requesting = (cpu: string, spec: Partial<Pod["spec"]>) => {
+  const pod = benchPod(spec);
   const [container] = pod.spec.containers;
-  const containers = [{ ...container, name: "pause", resources: { requests: { cpu, memory: "500Mi" } } }];
-  return { ...pod, spec: { ...pod.spec, containers, priority } };
+  const quantities = { cpu, memory: "500Mi" };
+  const containers = [{ ...container, name: "pause", resources: { requests: quantities, limits: quantities } }];
+  return { ...pod, spec: { ...pod.spec, containers } };
 };
+const lowly = () => requesting("900m", { terminationGracePeriodSeconds: 0 });
+const mighty = () => requesting("3000m", { priority: 10 });
 
 const MOONS = ["moon-1", "moon-2", "moon-3"];
 const OTHER_TEAMS = { namespaceSelector: { matchLabels: { team: "devops" } } };
-const teams = (cluster: CoreCluster): void => {
-  for (let i = 0; i < 100; i++) cluster.state.setNamespace(`init-${i}`, { team: "devops" });
-  cluster.state.setNamespace("measured", { team: "devops" });
-};
+const TEAMS = Object.fromEntries(
+  ["sched-1", ...Array.from({ length: 100 }, (_, i) => `init-${i}`)].map((name) => [name, { team: "devops" }]),
+);
 
-/** Workloads on `nodes` nodes; the names say upstream's sizes. */
-export function coreWorkloads(): readonly CoreWorkload[] {
+/** Upstream's names, pods and sizes. */
+export function workloads(): readonly Workload[] {
   return [
     workload("SchedulingBasic 5000Nodes_10000Pods", { initPods: 1_000, measured: 10_000 }),
     workload("SchedulingNodeAffinity 5000Nodes_10000Pods", {
@@ -157,51 +169,52 @@ export function coreWorkloads(): readonly CoreWorkload[] {
     workload("SchedulingPodAffinity 5000Nodes_5000Pods", {
       zones: ["zone1"],
       initPods: 5_000,
+      initPod: () => near("blue", INIT_NAMESPACE),
       measured: 5_000,
       pod: () => near("blue"),
     }),
     workload("SchedulingPodAntiAffinity 5000Nodes_2000Pods", {
       initPods: 1_000,
+      initPod: () => apart("green", INIT_NAMESPACE),
       measured: 2_000,
       pod: () => apart("green"),
     }),
     workload("SchedulingPodMatchingAntiAffinity 5000Nodes_5000Pods", {
       initPods: 1_000,
-      initPod: () => apart("green"),
+      initPod: () => apart("green", INIT_NAMESPACE),
       measured: 5_000,
       pod: () => benchPod({}, { color: "green" }),
     }),
     workload("SchedulingPreferredPodAffinity 5000Nodes_5000Pods", {
       initPods: 5_000,
+      initPod: () => preferring("podAffinity", "red", INIT_NAMESPACE),
       measured: 5_000,
       pod: () => preferring("podAffinity", "red"),
     }),
     workload("SchedulingPreferredPodAntiAffinity 5000Nodes_5000Pods", {
       initPods: 5_000,
+      initPod: () => preferring("podAntiAffinity", "yellow", INIT_NAMESPACE),
       measured: 5_000,
       pod: () => preferring("podAntiAffinity", "yellow"),
     }),
     workload("SchedulingRequiredPodAntiAffinityWithNSSelector 5000Nodes_2000Pods", {
       nodes: 6_000,
-      before: teams,
+      namespaces: TEAMS,
       initPods: 4_000,
-      initPod: (i) => ({
-        ...apart("green", OTHER_TEAMS),
-        metadata: { name: `i${i}`, namespace: `init-${i % 100}`, uid: `i${i}`, labels: { color: "green" } },
-      }),
+      initPod: (i) => apart("green", `init-${i % 100}`, OTHER_TEAMS),
       measured: 2_000,
-      pod: () => apart("green", OTHER_TEAMS),
+      pod: () => apart("green", undefined, OTHER_TEAMS),
     }),
     workload("MixedSchedulingBasePod 5000Nodes_5000Pods", {
       zones: ["zone1"],
       initPods: 10_000,
       initPod: (i) =>
         [
-          () => benchPod(),
-          () => near("blue"),
-          () => apart("green"),
-          () => preferring("podAffinity", "red"),
-          () => preferring("podAntiAffinity", "yellow"),
+          () => benchPod({}, undefined, INIT_NAMESPACE),
+          () => near("blue", INIT_NAMESPACE),
+          () => apart("green", INIT_NAMESPACE),
+          () => preferring("podAffinity", "red", INIT_NAMESPACE),
+          () => preferring("podAntiAffinity", "yellow", INIT_NAMESPACE),
         ][i % 5]?.() ?? benchPod(),
       measured: 5_000,
       pod: () => benchPod(),
@@ -222,12 +235,23 @@ export function coreWorkloads(): readonly CoreWorkload[] {
           },
         }),
     }),
+    workload("PreemptionBasic 5000Nodes", {
+      initPods: 20_000,
+      initPod: lowly,
+      measured: 5_000,
+      pod: mighty,
+      byForce: true,
+    }),
     workload("PreemptionAsync 5000Nodes", {
       initPods: 20_000,
-      initPod: () => requesting("900m", 1),
+      initPod: lowly,
       measured: 5_000,
-      pod: () => requesting("3000m", 10),
-      byForce: true,
+      intruder: mighty,
+    }),
+    workload("Unschedulable 5kNodes/100Init/10kPods", {
+      initPods: 100,
+      measured: 10_000,
+      intruder: () => requesting("9", { priority: 10 }),
     }),
   ];
 }

@@ -1,0 +1,32 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { NodesAnswer, NodesJob } from "./nodes-jobs.ts";
+
+/** The process of the simulated nodes, asked one thing at a time. */
+export class Nodes implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  #answer: (answer: NodesAnswer) => void = () => {};
+
+  constructor() {
+    this.#child = fork(fileURLToPath(new URL("nodes.mjs", `file://${process.argv[1]}`)));
+    this.#child.on("message", (answer: NodesAnswer) => this.#answer(answer));
+    this.#child.on("close", () => this.#answer({ lagsMs: [], error: "the simulated nodes ended" }));
+  }
+
+  async run(job: NodesJob): Promise<readonly number[]> {
+    const answer = await new Promise<NodesAnswer>((resolve) => {
+      this.#answer = resolve;
+      this.#child.send(job);
+    });
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer.lagsMs;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const gone = once(this.#child, "close");
+    this.#child.kill();
+    await gone;
+  }
+}
