@@ -18,9 +18,10 @@ export function matchFailurePolicy(job: Job, pod: Pod): PolicyMatch | undefined 
           message: `Container ${found.name} for ${where} failed with exit code ${found.exitCode} matching ${action} rule at index ${i}`,
         };
     }
-    for (const { type, status = "True" } of onPodConditions ?? [])
-      if (pod.status?.conditions?.some((each) => each.type === type && each.status === status) === true)
-        return { action, message: `${capital(where)} has condition ${type} matching ${action} rule at index ${i}` };
+    for (const condition of pod.status?.conditions ?? [])
+      for (const { type, status = "True" } of onPodConditions ?? [])
+        if (condition.type === type && condition.status === status)
+          return { action, message: `${capital(where)} has condition ${type} matching ${action} rule at index ${i}` };
   }
   return undefined;
 }
@@ -31,7 +32,7 @@ function matchExitCode(
   pod: Pod,
   { containerName, operator, values }: PodFailurePolicyOnExitCodesRequirement,
 ): { readonly name: string; readonly exitCode: number } | undefined {
-  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const containers = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
   for (const { name, state } of containers) {
     const exitCode = state?.terminated?.exitCode;
     if (exitCode === undefined || exitCode === 0) continue;

@@ -16,18 +16,25 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { createPod, deletePod } from "../pods/pod-control.ts";
+import { isReady } from "../pods/pod-state.ts";
 import { instantOf, timestamp } from "../time/timestamp.ts";
 import { backoffMs, countsPerIndex } from "./per-index.ts";
 import {
   completedText,
-  countHeld,
+  COMPLETIONS_REACHED,
   decideEnding,
   failedText,
+  failuresAfter,
+  isAccomplished,
   isIndexed,
   nextRetryMs,
+  NO_FAILURES,
   observe,
+  planCounting,
   planWork,
   TRACKING,
+  type Ending,
+  type Failures,
   type Observation,
   type WorkPlan,
 } from "./plan.ts";
@@ -36,11 +43,23 @@ import { podForJob } from "./pod.ts";
 import { announcedEnding, compactStatus, conditionOf, endingConditions, isFinished, withCondition } from "./status.ts";
 
 interface Memory {
+  readonly uid: string | undefined;
   /** Pods whose finalizer we removed and whose change the cache may not show yet. */
   readonly released: Set<string>;
-  failuresInARow: number;
-  lastFailureAt: number;
+  failures: Failures;
+  /** The Job as we last wrote it, and the versions it stands in for until the cache shows another. */
+  written: Job | undefined;
+  readonly outdated: Set<string>;
 }
+
+/** What of a plan was carried out. */
+interface Outcome {
+  readonly created: number;
+  readonly deleted: readonly Pod[];
+  readonly failure: unknown;
+}
+
+const uidOf = (pod: Pod): string => pod.metadata.uid ?? "";
 
 /** Runs every Job's pods to completion. A pod is counted exactly once: its finalizer goes only after it is in the status. */
 export function createJobController(deps: ControllerDeps, workers?: number): Controller {
@@ -50,12 +69,73 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
   const pods = informers.informer(Pod, { indexes: byController }).lister;
   const memories = new Map<string, Memory>();
 
-  const memoryOf = (key: string): Memory => {
+  function memoryOf(key: string, uid: string | undefined): Memory {
     let memory = memories.get(key);
-    if (memory === undefined)
-      memories.set(key, (memory = { released: new Set(), failuresInARow: 0, lastFailureAt: 0 }));
+    if (memory === undefined || memory.uid !== uid) {
+      memory = { uid, released: new Set(), failures: NO_FAILURES, written: undefined, outdated: new Set() };
+      memories.set(key, memory);
+    }
     return memory;
-  };
+  }
+
+  /** The Job as it is known best: counting by a status that is older than our own last one would count wrong. */
+  function newest(cached: Job, memory: Memory): Job {
+    if (memory.written !== undefined && memory.outdated.has(cached.metadata.resourceVersion ?? ""))
+      return memory.written;
+    memory.written = undefined;
+    memory.outdated.clear();
+    return cached;
+  }
+
+  const event = (job: Job, type: "Normal" | "Warning", reason: string, message: string): void =>
+    recorder.event(referenceTo(Job, job), type, reason, message);
+
+  async function create(
+    job: Job,
+    key: string,
+    indexes: readonly number[],
+    count: number,
+    seen: Observation,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    expectations.expectCreations(key, count);
+    const { succeeded, failure } = await slowStart(count, async (i) => {
+      const history = seen.histories.get(indexes[i] ?? -1);
+      await createPod(deps, Job, job, podForJob(job, indexes[i], history), signal);
+    });
+    for (let i = succeeded; i < count; i++) expectations.creationObserved(key);
+    return { created: succeeded, deleted: [], failure };
+  }
+
+  /** Deletes pods; those that are only too many are let go first, so that they count neither way. */
+  async function stop(
+    job: Job,
+    key: string,
+    list: readonly Pod[],
+    isSurplus: boolean,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    if (isSurplus) expectations.expectDeletions(key, list.map(uidOf));
+    const results = await Promise.allSettled(
+      list.map(async (pod) => {
+        try {
+          if (isSurplus) {
+            await releasePod(client, pod, signal);
+            memoryOf(key, job.metadata.uid).released.add(uidOf(pod));
+          }
+          await deletePod(deps, Job, job, pod, signal);
+        } catch (error) {
+          expectations.deletionObserved(key, uidOf(pod));
+          if (!isNotFound(error)) throw error;
+        }
+      }),
+    );
+    return {
+      created: 0,
+      deleted: list.filter((_, i) => results[i]?.status === "fulfilled"),
+      failure: results.find((each) => each.status === "rejected")?.reason,
+    };
+  }
 
   async function carryOut(
     job: Job,
@@ -63,40 +143,16 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     plan: WorkPlan,
     seen: Observation,
     signal: AbortSignal,
-  ): Promise<void> {
-    if (plan.action === "create") {
-      expectations.expectCreations(key, plan.count);
-      const { succeeded, failure } = await slowStart(plan.count, async (i) => {
-        await createPod(
-          deps,
-          Job,
-          job,
-          podForJob(job, plan.indexes[i], seen.histories.get(plan.indexes[i] ?? -1)),
-          signal,
-        );
-      });
-      for (let i = succeeded; i < plan.count; i++) expectations.creationObserved(key);
-      if (failure !== undefined) throw failure;
-    } else if (plan.action === "delete") {
-      const uidOf = (pod: Pod): string => pod.metadata.uid ?? "";
-      expectations.expectDeletions(key, plan.pods.map(uidOf));
-      const results = await Promise.allSettled(
-        plan.pods.map(async (pod) => {
-          try {
-            await deletePod(deps, Job, job, pod, signal);
-          } catch (error) {
-            expectations.deletionObserved(key, uidOf(pod));
-            if (!isNotFound(error)) throw error;
-          }
-        }),
-      );
-      const failed = results.find((each) => each.status === "rejected");
-      if (failed !== undefined) throw failed.reason;
+  ): Promise<Outcome> {
+    switch (plan.action) {
+      case "none":
+        return { created: 0, deleted: [], failure: undefined };
+      case "create":
+        return await create(job, key, plan.indexes, plan.count, seen, signal);
+      case "delete":
+        return await stop(job, key, plan.pods, true, signal);
     }
   }
-
-  const event = (job: Job, type: "Normal" | "Warning", reason: string, message: string): void =>
-    recorder.event(referenceTo(Job, job), type, reason, message);
 
   const orphans = createJobOrphanController(deps);
   const main = defineController<Job>(deps, {
@@ -107,57 +163,65 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     workers,
     baseDelayMs: 100,
     async reconcile(key, { signal }) {
-      const job = jobs.byKey(key);
-      if (job === undefined) {
+      const cached = jobs.byKey(key);
+      if (cached === undefined) {
         memories.delete(key);
         return done;
       }
-      const { managedBy } = job.spec;
+      const { managedBy, completionMode = "NonIndexed" } = cached.spec;
       if (managedBy !== undefined && managedBy !== "kubernetes.io/job-controller") return done;
+      const memory = memoryOf(key, cached.metadata.uid);
+      const job = newest(cached, memory);
       const owner = { client, ownerType: Job, owner: job, selector: job.spec.selector, signal };
-      const mine = await claim({ ...owner, type: Pod, lister: pods });
+      const mine = await claim({ ...owner, type: Pod, lister: pods, finalizers: [TRACKING] });
       if (isFinished(job)) {
-        for (const pod of mine) await releasePod(client, pod, signal);
-        memories.delete(key);
+        await Promise.all(mine.map(async (pod) => releasePod(client, pod, signal)));
+        if (job === cached) memories.delete(key);
         return done;
       }
-      const memory = memoryOf(key);
+      if (completionMode !== "NonIndexed" && completionMode !== "Indexed") {
+        event(job, "Warning", "UnknownCompletionMode", "Skipped Job sync because completion mode is unknown");
+        return done;
+      }
       forgetSeen(memory.released, mine);
       const now = clock.now();
       const isSuspended = job.spec.suspend === true;
-      const observed = observe(job, mine, memory.released);
-      if (observed.newlySucceeded.length > 0) memory.failuresInARow = 0;
-      if (observed.newlyFailed.length > 0) {
-        memory.failuresInARow += observed.newlyFailed.length;
-        memory.lastFailureAt = now;
-      }
-      const ending =
-        announcedEnding(job) ??
-        (job.metadata.deletionTimestamp === undefined ? decideEnding(job, observed, now) : undefined);
-      const seen = ending === undefined ? observed : countHeld(observed);
-      const mayAct = expectations.satisfied(key) && job.metadata.deletionTimestamp === undefined;
+      const seen = observe(job, mine, memory.released);
+      const failures = failuresAfter(memory.failures, seen.backoff);
+      const mayAct = expectations.satisfied(key);
+      let ending = announcedEnding(job) ?? decideEnding(job, seen, now);
       let waitMs: number | undefined;
-      let failure: unknown;
-      let plan: WorkPlan = { action: "none" };
+      let outcome: Outcome;
+      const isManaged = ending === undefined && mayAct && job.metadata.deletionTimestamp === undefined;
       if (ending !== undefined) {
-        if (seen.active.length > 0 && mayAct) plan = { action: "delete", pods: seen.active };
-      } else if (mayAct) {
-        plan = planWork(job, seen, now);
-        const leftMs = memory.lastFailureAt + backoffMs(memory.failuresInARow) - now;
+        outcome = await stop(job, key, seen.active, false, signal);
+        // Told only once nothing of the Job is left to be stopped.
+        if (outcome.deleted.length < seen.active.length || !mayAct) ending = undefined;
+      } else {
+        let plan: WorkPlan = isManaged ? planWork(job, seen, now) : { action: "none" };
         if (countsPerIndex(job)) waitMs = nextRetryMs(seen, now);
-        else if (plan.action === "create" && memory.failuresInARow > 0 && leftMs > 0) {
-          waitMs = leftMs;
+        else if (plan.action === "create" && failures.lastAt + backoffMs(failures.count) > now) {
+          waitMs = failures.lastAt + backoffMs(failures.count) - now;
           plan = { action: "none" };
         }
+        outcome = await carryOut(job, key, plan, seen, signal);
+        const active = seen.active.length + outcome.created - outcome.deleted.length;
+        if (isAccomplished(job, seen.succeeded, active)) ending = COMPLETIONS_REACHED;
       }
-      const isStarting = job.status?.startTime === undefined && !isSuspended;
-      try {
-        await carryOut(job, key, plan, seen, signal);
-      } catch (error) {
-        failure = error;
-      }
-      const stored = await report({ job, mine, seen, plan, memory, ending, isStarting, isSuspended }, signal);
-      if (failure !== undefined) throw failure;
+      const stored = await report(
+        {
+          job,
+          mine,
+          seen,
+          outcome,
+          memory,
+          ending,
+          suspension: isManaged && ending === undefined ? isSuspended : undefined,
+        },
+        signal,
+      );
+      memory.failures = failures;
+      if (outcome.failure !== undefined) throw outcome.failure;
       if (isFinished(stored)) return done;
       const deadlineMs = untilDeadline(stored, now);
       return requeueAfter(waitMs === undefined ? deadlineMs : Math.min(waitMs, deadlineMs ?? waitMs));
@@ -172,102 +236,95 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     readonly job: Job;
     readonly mine: readonly Pod[];
     readonly seen: Observation;
-    readonly plan: WorkPlan;
+    readonly outcome: Outcome;
     readonly memory: Memory;
-    readonly ending: ReturnType<typeof decideEnding>;
-    readonly isStarting: boolean;
-    readonly isSuspended: boolean;
+    readonly ending: Ending | undefined;
+    /** Whether to say that the Job is suspended, or is not; undefined: say nothing about it. */
+    readonly suspension: boolean | undefined;
   }
 
   /** Names newly ended pods in the status, lets them go, and only then adds them up. */
   async function report(given: Report, signal: AbortSignal): Promise<Job> {
-    const { job, mine, seen, plan, memory, ending, isStarting, isSuspended } = given;
+    const { job, mine, seen, outcome, memory, ending, suspension } = given;
     const now = clock.now();
-    const uidsOf = (list: readonly Pod[]): readonly string[] => list.map((pod) => pod.metadata.uid ?? "");
     const earlier = job.status?.uncountedTerminatedPods ?? {};
+    const present = (earlier.succeeded?.length ?? 0) + (earlier.failed?.length ?? 0);
+    const counting = planCounting(job, mine, seen, ending, memory.released, present);
     const uncounted = {
-      succeeded: [...(earlier.succeeded ?? []), ...(isIndexed(job) ? [] : uidsOf(seen.newlySucceeded))],
-      failed: [...(earlier.failed ?? []), ...uidsOf(seen.newlyFailed)],
+      succeeded: [...(earlier.succeeded ?? []), ...(isIndexed(job) ? [] : counting.succeeded.map(uidOf))],
+      failed: [...(earlier.failed ?? []), ...counting.failed.map(uidOf)],
     };
-    let conditions = job.status?.conditions ?? [];
     const wasSuspended = conditionOf(job, "Suspended")?.status === "True";
-    if (isSuspended && !wasSuspended && ending === undefined)
-      conditions = withCondition(
-        conditions,
-        "Suspended",
-        "True",
-        { reason: "JobSuspended", message: "Job suspended" },
-        now,
-      );
-    if (!isSuspended && wasSuspended)
-      conditions = withCondition(
-        conditions,
-        "Suspended",
-        "False",
-        { reason: "JobResumed", message: "Job resumed" },
-        now,
-      );
+    const isSwitched = suspension !== undefined && suspension !== wasSuspended;
+    let conditions = job.status?.conditions ?? [];
+    if (isSwitched)
+      conditions = suspension
+        ? withCondition(conditions, "Suspended", "True", { reason: "JobSuspended", message: "Job suspended" }, now)
+        : withCondition(conditions, "Suspended", "False", { reason: "JobResumed", message: "Job resumed" }, now);
     if (ending !== undefined) conditions = endingConditions(conditions, ending, false, now);
-    const created = plan.action === "create" ? plan.count : 0;
-    const deleted = plan.action === "delete" ? plan.pods.length : 0;
+    const deleted = new Set(outcome.deleted);
+    const isStarting = job.status?.startTime === undefined && job.spec.suspend !== true;
+    const terminating = seen.terminating.length + deleted.size;
     const base: JobStatus = {
       ...job.status,
       conditions,
-      active: seen.active.length - deleted,
-      ready: Math.min(seen.ready, seen.active.length - deleted),
-      terminating: seen.terminating.length + deleted,
+      active: seen.active.length + outcome.created - deleted.size,
+      ready: seen.active.filter((pod) => isReady(pod) && !deleted.has(pod)).length,
+      terminating,
       completedIndexes: completedText(job, seen),
       failedIndexes: failedText(job, seen),
-      startTime: isSuspended
-        ? undefined
-        : isStarting || (!isSuspended && wasSuspended)
-          ? timestamp(now)
-          : job.status?.startTime,
+      startTime: isStarting || (isSwitched && !suspension) ? timestamp(now) : job.status?.startTime,
+      ...(isIndexed(job) ? { succeeded: seen.completedIndexes.size } : {}),
     };
-    if (created > 0 && ending === undefined) Object.assign(base, { active: seen.active.length + created });
-    const hasNew = seen.newlySucceeded.length + seen.newlyFailed.length > 0;
     let stored = job;
-    if (hasNew) stored = await write(stored, { ...base, uncountedTerminatedPods: uncounted }, signal);
-    const toRelease = new Set([...uncounted.succeeded, ...uncounted.failed]);
-    const counted = mine.filter(
-      (pod) => toRelease.has(pod.metadata.uid ?? "") || seen.newlySucceeded.includes(pod) || seen.ignored.includes(pod),
+    if (counting.succeeded.length + counting.failed.length > 0)
+      stored = await write(stored, { ...base, uncountedTerminatedPods: uncounted }, memory, signal);
+    const named = new Set([...uncounted.succeeded, ...uncounted.failed]);
+    const free = new Set([...counting.succeeded, ...counting.failed, ...counting.uncounted]);
+    const toRelease = mine.filter((pod) => free.has(pod) || named.has(uidOf(pod)));
+    await Promise.all(
+      toRelease.map(async (pod) => {
+        await releasePod(client, pod, signal);
+        memory.released.add(uidOf(pod));
+      }),
     );
-    for (const pod of counted) {
-      await releasePod(client, pod, signal);
-      memory.released.add(pod.metadata.uid ?? "");
-    }
-    const isQuiet = seen.active.length === 0 && seen.terminating.length === 0;
-    const isFinal = ending !== undefined && isQuiet;
-    const succeeded = seen.succeeded;
+    const isFinal = ending !== undefined && terminating === 0 && !counting.isPartial;
     const final: JobStatus = {
       ...base,
       uncountedTerminatedPods: {},
-      succeeded,
-      failed: seen.failed,
+      ...(isIndexed(job) ? {} : { succeeded: (job.status?.succeeded ?? 0) + uncounted.succeeded.length }),
+      failed: (job.status?.failed ?? 0) + uncounted.failed.length,
       ...(ending === undefined ? {} : { conditions: endingConditions(conditions, ending, isFinal, now) }),
       ...(isFinal && ending.outcome === "Complete" ? { completionTime: timestamp(now) } : {}),
     };
-    stored = await write(stored, final, signal);
-    if (isSuspended && !wasSuspended && ending === undefined) event(job, "Normal", "Suspended", "Job suspended");
-    if (!isSuspended && wasSuspended) event(job, "Normal", "Resumed", "Job resumed");
-    if (isFinal) {
-      if (ending.outcome === "Complete") event(job, "Normal", "Completed", "Job completed");
-      else event(job, "Warning", ending.reason, ending.message);
-    }
+    stored = await write(stored, final, memory, signal);
+    if (isSwitched && suspension) event(job, "Normal", "Suspended", "Job suspended");
+    if (isSwitched && !suspension) event(job, "Normal", "Resumed", "Job resumed");
+    if (isFinal) tellEnd(stored, ending);
     return stored;
   }
 
-  async function write(job: Job, status: JobStatus, signal: AbortSignal): Promise<Job> {
+  function tellEnd(job: Job, ending: Ending): void {
+    if (ending.outcome === "Failed") return event(job, "Warning", ending.reason, ending.message);
+    if ((job.status?.succeeded ?? 0) > (job.spec.completions ?? Infinity))
+      event(job, "Warning", "TooManySucceededPods", "Too many succeeded pods running after completion count reached");
+    event(job, "Normal", "Completed", "Job completed");
+  }
+
+  async function write(job: Job, status: JobStatus, memory: Memory, signal: AbortSignal): Promise<Job> {
     const wanted = compactStatus(status);
     if (equalJson(wanted, compactStatus(job.status ?? {}))) return job;
-    return await client.update(Job, { ...job, status: wanted }, { subresource: "status", signal });
+    const stored = await client.update(Job, { ...job, status: wanted }, { subresource: "status", signal });
+    memory.outdated.add(job.metadata.resourceVersion ?? "");
+    memory.written = stored;
+    return stored;
   }
 }
 
 /** Entries the cache has caught up with are of no more use. */
 function forgetSeen(released: Set<string>, mine: readonly Pod[]): void {
   const pending = new Set<string>();
-  for (const pod of mine) if (pod.metadata.finalizers?.includes(TRACKING) === true) pending.add(pod.metadata.uid ?? "");
+  for (const pod of mine) if (pod.metadata.finalizers?.includes(TRACKING) === true) pending.add(uidOf(pod));
   for (const uid of released) if (!pending.has(uid)) released.delete(uid);
 }
 

@@ -77,11 +77,23 @@ export function judgeIndexes(
   return { failedIndexes, histories, held };
 }
 
-/** When the pod's last container ended; unknown: when it was deleted, or made. */
-function endOf(pod: Pod): Instant {
-  const ends = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])].flatMap(
-    ({ state }) => instantOf(state?.terminated?.finishedAt) ?? [],
+/** When the pod ended: its last container; else when it ceased to be ready, was to be deleted, or was made. */
+export function endOf({ metadata, spec, status }: Pod): Instant {
+  const sidecars = new Set(
+    (spec.initContainers ?? []).filter((each) => each.restartPolicy === "Always").map((each) => each.name),
   );
-  if (ends.length > 0) return Math.max(...ends);
-  return instantOf(pod.metadata.deletionTimestamp) ?? instantOf(pod.metadata.creationTimestamp) ?? 0;
+  const ends = [
+    ...(status?.containerStatuses ?? []),
+    ...(status?.initContainerStatuses ?? []).filter((each) => sidecars.has(each.name)),
+  ].map(({ state }) => instantOf(state?.terminated?.finishedAt));
+  const known = ends.filter((at) => at !== undefined);
+  if (ends.length > 0 && known.length === ends.length) return Math.max(...known);
+  const ready = status?.conditions?.find((each) => each.type === "Ready" && each.status === "False");
+  const deletedAt = instantOf(metadata.deletionTimestamp);
+  return (
+    instantOf(ready?.lastTransitionTime) ??
+    (deletedAt === undefined ? undefined : deletedAt - (metadata.deletionGracePeriodSeconds ?? 0) * 1000) ??
+    instantOf(metadata.creationTimestamp) ??
+    0
+  );
 }

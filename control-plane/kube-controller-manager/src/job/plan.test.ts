@@ -2,7 +2,18 @@ import type { Job, JobStatus } from "@coracle/api/batch/v1";
 import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
 import { backoffMs } from "./per-index.ts";
-import { countHeld, decideEnding, nextRetryMs, observe, planWork, TRACKING, type WorkPlan } from "./plan.ts";
+import {
+  decideEnding,
+  failuresAfter,
+  isAccomplished,
+  nextRetryMs,
+  NO_FAILURES,
+  observe,
+  planCounting,
+  planWork,
+  TRACKING,
+  type WorkPlan,
+} from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const NONE = new Set<string>();
@@ -103,7 +114,7 @@ describe("an Indexed Job", () => {
   });
   it("keeps one pod per index", () => {
     expect(plan(indexed(), [pod("a", "Running", { index: 1 }), pod("b", "Running", { index: 1 })])).toBe("delete b");
-    expect(plan(indexed({}, { completedIndexes: "1" }), [pod("a", "Running", { index: 1 })])).toBe("delete a");
+    expect(plan(indexed({}, { completedIndexes: "1" }), [pod("a", "Running", { index: 1 })])).toBe("create 1 (0)");
     expect(plan(indexed(), [pod("a", "Running", { index: 7 })])).toBe("delete a");
   });
   it("counts an index once", () => {
@@ -130,30 +141,40 @@ describe("counting pods that ended", () => {
   it("lets pods of a deleted Job go, whatever it says about replacements", () => {
     const of = job({ podReplacementPolicy: "Failed" });
     const deleted = { ...of, metadata: { ...of.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
-    expect(observe(deleted, [pod("a", "Running", { deleted: true })], NONE).newlyFailed).toHaveLength(1);
+    const going = [pod("a", "Running", { deleted: true })];
+    const { failed, uncounted } = planCounting(deleted, going, observe(deleted, going, NONE), undefined, NONE, 0);
+    expect({ failed, uncounted }).toEqual({ failed: [], uncounted: going });
   });
+  it("what is stopped counts as failed when the Job fails, and neither way when it succeeds", () => {
+    const of = job({ completions: 5 });
+    const running = [pod("a", "Running"), pod("b", "Running", { deleted: true })];
+    const count = (outcome: "Failed" | "Complete") =>
+      planCounting(of, running, observe(of, running, NONE), { outcome, reason: "", message: "" }, NONE, 0);
+    expect(count("Failed").failed).toHaveLength(2);
+    expect(count("Complete")).toMatchObject({ failed: [running[1]], uncounted: [running[0]] });
+  });
+  it("names five hundred at a time", () => {
+    const of = job({ completions: 5000 });
+    const many = Array.from({ length: 600 }, (_, i) => pod(`p${i}`, "Succeeded"));
+    const counting = planCounting(of, many, observe(of, many, NONE), undefined, NONE, 100);
+    expect(counting).toMatchObject({ isPartial: true, failed: [] });
+    expect(counting.succeeded).toHaveLength(400);
+  });
+});
+
+describe("how long failures are held against a Job", () => {
+  it.each([
+    ["nothing new", [], [], { count: 2, lastAt: 50 }],
+    ["two more", [], [60, 70], { count: 4, lastAt: 70 }],
+    ["a success makes up for all", [60], [], NO_FAILURES],
+    ["but not for those after it", [60], [55, 70], { count: 1, lastAt: 70 }],
+  ])("%s", (_, succeeded, failedAt, expected) =>
+    expect(failuresAfter({ count: 2, lastAt: 50 }, { succeededAt: succeeded[0], failedAt })).toEqual(expected),
+  );
 });
 
 describe("how a Job ends", () => {
   it.each([
-    [
-      "all completions reached",
-      job({ completions: 2 }, { succeeded: 1 }),
-      [pod("a", "Succeeded")],
-      "CompletionsReached",
-    ],
-    [
-      "a queue: one succeeded and none is at work",
-      job({ parallelism: 2 }),
-      [pod("a", "Succeeded")],
-      "CompletionsReached",
-    ],
-    [
-      "a queue: not while one is at work",
-      job({ parallelism: 2 }),
-      [pod("a", "Succeeded"), pod("b", "Running")],
-      undefined,
-    ],
     ["at the limit of failures", job({ backoffLimit: 1 }), [pod("a", "Failed")], undefined],
     [
       "beyond the limit of failures",
@@ -175,8 +196,17 @@ describe("how a Job ends", () => {
       [],
       undefined,
     ],
-    ["no completions wanted", job({ completions: 0 }), [], "CompletionsReached"],
   ])("%s", (_, of, pods, reason) => expect(ending(of, pods)?.reason).toBe(reason));
+
+  it.each([
+    ["when it has all completions and nothing is at work", job({ completions: 2 }), 2, 0, true],
+    ["not while something is", job({ completions: 2 }), 2, 1, false],
+    ["a queue: once one succeeded", job({ parallelism: 2 }), 1, 0, true],
+    ["a queue: not without a success", job({ parallelism: 2 }), 0, 0, false],
+    ["at once when nothing is wanted", job({ completions: 0 }), 0, 0, true],
+  ])("accomplished %s", (_, of, succeeded, active, expected) =>
+    expect(isAccomplished(of, succeeded, active)).toBe(expected),
+  );
 
   it("restarts of containers count where pods restart them", () => {
     const template = { spec: { containers: [], restartPolicy: "OnFailure" } };
@@ -275,7 +305,10 @@ describe("a limit of failures per index", () => {
     expect([...seen.failedIndexes]).toEqual([1]);
   });
   it("what was held back counts when the Job ends", () => {
-    expect(countHeld(observe(limited(), [failed("a", 1, 0)], NONE))).toMatchObject({ failed: 1, held: [] });
+    const [of, pods] = [limited(), [failed("a", 1, 0)]];
+    const end = { outcome: "Complete", reason: "", message: "" } as const;
+    expect(planCounting(of, pods, observe(of, pods, NONE), undefined, NONE, 0).failed).toEqual([]);
+    expect(planCounting(of, pods, observe(of, pods, NONE), end, NONE, 0).failed).toEqual(pods);
   });
 });
 

@@ -1,10 +1,11 @@
 import type { Job } from "@coracle/api/batch/v1";
 import type { Pod } from "@coracle/api/core/v1";
 import type { Instant } from "@coracle/base";
+import { byDeletionPriority } from "../replicaset/plan.ts";
 import { instantOf } from "../time/timestamp.ts";
 import { formatIndexes, indexOf, parseIndexes } from "./indexes.ts";
 import { matchFailurePolicy } from "./failure-policy.ts";
-import { countsPerIndex, judgeIndexes, type IndexHistory } from "./per-index.ts";
+import { countsPerIndex, endOf, judgeIndexes, type IndexHistory } from "./per-index.ts";
 
 export const TRACKING = "batch.kubernetes.io/job-tracking";
 
@@ -35,6 +36,8 @@ export interface Observation {
   readonly histories: ReadonlyMap<number, IndexHistory>;
   /** Failed pods that are counted when their index has a successor, or the Job ends. */
   readonly held: readonly Pod[];
+  /** When the latest of the new successes, and when each of the new failures was. */
+  readonly backoff: { readonly succeededAt: Instant | undefined; readonly failedAt: readonly Instant[] };
   /** The Job must end because of a pod's failure. */
   readonly policyEnding: Ending | undefined;
 }
@@ -60,7 +63,6 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
   const newlyFailed: Pod[] = [];
   const ignored: Pod[] = [];
   const endedBadly: Pod[] = [];
-  const isDeleted = job.metadata.deletionTimestamp !== undefined;
   let policyEnding: Ending | undefined;
   let ready = 0;
   const known = new Set([
@@ -86,20 +88,22 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
       terminating.push(pod);
     }
     if (!hasTracking(pod) || known.has(uid) || released.has(uid)) continue;
-    const isFailed = phase === "Failed" || (phase !== "Succeeded" && (isDeleted || !replacesOnlyFailed(job)));
-    if (phase === "Succeeded") {
-      const index = indexOf(pod);
+    const isFailed = phase === "Failed" || (phase !== "Succeeded" && !replacesOnlyFailed(job));
+    const index = indexOf(pod);
+    // One of no index of the Job counts neither way.
+    if (isIndexed(job) && (index === undefined || index >= limit)) {
+      if (isOver) ignored.push(pod);
+    } else if (phase === "Succeeded") {
       newlySucceeded.push(pod);
       if (!isIndexed(job)) succeeded++;
-      else if (index !== undefined && index < limit && !completedIndexes.has(index)) {
+      else if (index !== undefined && !completedIndexes.has(index)) {
         completedIndexes.add(index);
         succeeded++;
       }
     } else if (isFailed) {
       endedBadly.push(pod);
-      const match = phase === "Failed" ? matchFailurePolicy(job, pod) : undefined;
-      const isStopped = phase !== "Failed" && job.spec.suspend === true;
-      if (match?.action === "Ignore" || isStopped) ignored.push(pod);
+      const match = matchFailurePolicy(job, pod);
+      if (match?.action === "Ignore") ignored.push(pod);
       else {
         newlyFailed.push(pod);
         failed++;
@@ -112,7 +116,7 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
   const { failedIndexes, histories, held } = countsPerIndex(job)
     ? judgeIndexes(job, endedBadly, active, completedIndexes, givenUp)
     : { failedIndexes: givenUp, histories: NO_HISTORIES, held: NO_PODS };
-  const isHeld = (pod: Pod): boolean => !isDeleted && held.has(pod);
+  const isHeld = (pod: Pod): boolean => held.has(pod);
   return {
     active,
     ready,
@@ -126,6 +130,7 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
     failedIndexes,
     histories,
     held: newlyFailed.filter(isHeld),
+    backoff: { succeededAt: lastEnd(newlySucceeded), failedAt: endedBadly.map(endOf).toSorted((a, b) => a - b) },
     policyEnding,
   };
 }
@@ -133,19 +138,85 @@ export function observe(job: Job, pods: readonly Pod[], released: ReadonlySet<st
 const NO_HISTORIES: ReadonlyMap<number, IndexHistory> = new Map();
 const NO_PODS: ReadonlySet<Pod> = new Set();
 
-/** The Job ends: no index gets another try, so what was held back counts. */
-export function countHeld(seen: Observation): Observation {
-  if (seen.held.length === 0) return seen;
-  const { held, newlyFailed, failed } = seen;
-  return { ...seen, newlyFailed: [...newlyFailed, ...held], failed: failed + held.length, held: [] };
+const lastEnd = (pods: readonly Pod[]): Instant | undefined =>
+  pods.length === 0 ? undefined : Math.max(...pods.map(endOf));
+
+/** Failures since the last success, and when the latest was. */
+export interface Failures {
+  readonly count: number;
+  readonly lastAt: Instant;
 }
 
-/** Whether the Job has to end now, and why; undefined: it goes on. */
+export const NO_FAILURES: Failures = { count: 0, lastAt: 0 };
+
+/** `before` with what was seen newly. */
+export function failuresAfter(before: Failures, { succeededAt, failedAt }: Observation["backoff"]): Failures {
+  const last = failedAt.at(-1);
+  if (succeededAt === undefined)
+    return last === undefined ? before : { count: before.count + failedAt.length, lastAt: last };
+  const since = failedAt.filter((at) => at > succeededAt);
+  return since.length === 0 ? NO_FAILURES : { count: since.length, lastAt: since.at(-1) ?? 0 };
+}
+
+/** Names in the status at a time at most. */
+const MOST_UNCOUNTED = 500;
+
+/** Pods that are to be named in the status, let go, and then added up. */
+export interface Counting {
+  readonly succeeded: readonly Pod[];
+  readonly failed: readonly Pod[];
+  /** Let go without being counted. */
+  readonly uncounted: readonly Pod[];
+  /** There are more than can be named at a time: the Job has not ended before those are counted. */
+  readonly isPartial: boolean;
+}
+
+/**
+ * Which pods to count now. When the Job fails everything it still has counts as failed; when it succeeds early what is
+ * stopped counts neither way.
+ */
+export function planCounting(
+  job: Job,
+  pods: readonly Pod[],
+  seen: Observation,
+  ending: Ending | undefined,
+  released: ReadonlySet<string>,
+  present: number,
+): Counting {
+  const succeeded: Pod[] = [...seen.newlySucceeded];
+  const failed: Pod[] = [...seen.newlyFailed];
+  const uncounted: Pod[] = [...seen.ignored];
+  if (ending !== undefined || job.metadata.deletionTimestamp !== undefined) {
+    const sorted = new Set([...succeeded, ...failed, ...uncounted]);
+    const held = new Set(seen.held);
+    const named = new Set([
+      ...(job.status?.uncountedTerminatedPods?.succeeded ?? []),
+      ...(job.status?.uncountedTerminatedPods?.failed ?? []),
+    ]);
+    for (const pod of pods) {
+      const { uid = "" } = pod.metadata;
+      if (sorted.has(pod) || !hasTracking(pod) || released.has(uid) || named.has(uid)) continue;
+      const isFailure =
+        held.has(pod) || (ending?.outcome === "Failed" && matchFailurePolicy(job, pod)?.action !== "Ignore");
+      (isFailure ? failed : uncounted).push(pod);
+    }
+  }
+  const room = Math.max(0, MOST_UNCOUNTED - present);
+  const isPartial = succeeded.length + failed.length > room;
+  return {
+    succeeded: succeeded.slice(0, room),
+    failed: failed.slice(0, Math.max(0, room - succeeded.length)),
+    uncounted,
+    isPartial,
+  };
+}
+
+/** Whether the Job has to end now whatever is still at work, and why; undefined: it goes on. */
 export function decideEnding(job: Job, seen: Observation, now: Instant): Ending | undefined {
-  const { backoffLimit = 6, completions, activeDeadlineSeconds, parallelism = 1 } = job.spec;
+  const { backoffLimit = 6, completions, activeDeadlineSeconds } = job.spec;
   if (seen.policyEnding !== undefined) return seen.policyEnding;
   const failed = (reason: string, message: string): Ending => ({ outcome: "Failed", reason, message });
-  if (seen.failed > backoffLimit || restartsExceed(job, seen.active, backoffLimit))
+  if (seen.failed + seen.held.length > backoffLimit || restartsExceed(job, seen.active, backoffLimit))
     return failed("BackoffLimitExceeded", "Job has reached the specified backoff limit");
   const startedAt = instantOf(job.status?.startTime);
   if (activeDeadlineSeconds !== undefined && startedAt !== undefined && job.spec.suspend !== true)
@@ -161,14 +232,21 @@ export function decideEnding(job: Job, seen: Observation, now: Instant): Ending 
   const rule = matchSuccessPolicy(job, seen.completedIndexes);
   if (rule !== undefined)
     return { outcome: "Complete", reason: "SuccessPolicy", message: `Matched rules at index ${rule}` };
-  const isComplete =
-    completions === undefined
-      ? parallelism >= 0 && seen.succeeded > 0 && seen.active.length === 0 && seen.terminating.length === 0
-      : seen.succeeded >= completions;
-  if (isComplete)
-    return { outcome: "Complete", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
   return undefined;
 }
+
+/** The Job has what it was for, and nothing of it is at work any more. */
+export function isAccomplished(job: Job, succeeded: number, active: number): boolean {
+  const { completions } = job.spec;
+  return active === 0 && (completions === undefined ? succeeded > 0 : succeeded >= completions);
+}
+
+/** How an accomplished Job ends. */
+export const COMPLETIONS_REACHED: Ending = {
+  outcome: "Complete",
+  reason: "CompletionsReached",
+  message: "Reached expected number of succeeded pods",
+};
 
 function restartsExceed(job: Job, active: readonly Pod[], backoffLimit: number): boolean {
   if (job.spec.template.spec?.restartPolicy !== "OnFailure") return false;
@@ -205,37 +283,43 @@ export const BURST = 500;
 
 export function planWork(job: Job, seen: Observation, now: Instant): WorkPlan {
   const { active, succeeded, completedIndexes, failedIndexes, histories } = seen;
-  if (job.spec.suspend === true) return active.length === 0 ? { action: "none" } : { action: "delete", pods: active };
   const { parallelism = 1, completions } = job.spec;
-  let wanted: number;
-  if (completions === undefined) wanted = succeeded > 0 ? Math.min(active.length, parallelism) : parallelism;
-  else wanted = Math.min(parallelism, Math.max(0, completions - succeeded - failedIndexes.size));
+  let wanted = 0;
+  if (job.spec.suspend !== true)
+    wanted =
+      completions === undefined
+        ? succeeded > 0
+          ? active.length
+          : parallelism
+        : Math.min(parallelism, Math.max(0, completions - succeeded));
 
   const occupied = new Set<number>();
-  const duplicates: Pod[] = [];
-  if (isIndexed(job)) {
-    for (const pod of active) {
-      const index = indexOf(pod);
-      const isUseless = index === undefined || completedIndexes.has(index) || occupied.has(index);
-      if (isUseless || index >= (completions ?? 0)) duplicates.push(pod);
-      else occupied.add(index);
+  const useless: Pod[] = [];
+  const useful: Pod[] = [];
+  for (const pod of active) {
+    const index = indexOf(pod);
+    if (!isIndexed(job)) useful.push(pod);
+    else if (index === undefined || index >= (completions ?? 0) || occupied.has(index)) useless.push(pod);
+    else {
+      useful.push(pod);
+      occupied.add(index);
     }
-    if (duplicates.length > 0) return { action: "delete", pods: duplicates };
   }
-  if (active.length > wanted) {
-    const idle = (pod: Pod): number => Number(pod.status?.phase === "Running");
-    return { action: "delete", pods: active.toSorted((a, b) => idle(a) - idle(b)).slice(0, active.length - wanted) };
+  const surplus = Math.max(0, active.length - wanted - useless.length);
+  if (surplus + useless.length > 0) {
+    const least = useful.toSorted(byDeletionPriority(new Map(), now)).slice(0, surplus);
+    return { action: "delete", pods: [...useless, ...least].slice(0, BURST) };
   }
-  const held = replacesOnlyFailed(job) ? seen.terminating.length : 0;
-  const count = Math.min(wanted - active.length - held, BURST);
+  const terminating = replacesOnlyFailed(job) ? seen.terminating : [];
+  const count = Math.min(wanted - active.length - terminating.length, BURST);
   if (count <= 0) return { action: "none" };
   if (!isIndexed(job)) return { action: "create", count, indexes: [] };
-  if (replacesOnlyFailed(job)) for (const pod of seen.terminating) occupied.add(indexOf(pod) ?? -1);
-  const indexes: number[] = [];
-  for (let index = 0; index < (completions ?? 0) && indexes.length < count; index++) {
-    if (completedIndexes.has(index) || failedIndexes.has(index) || occupied.has(index)) continue;
-    if ((histories.get(index)?.retryAt ?? 0) <= now) indexes.push(index);
-  }
+  for (const pod of terminating) occupied.add(indexOf(pod) ?? -1);
+  const pending: number[] = [];
+  for (let index = 0; index < (completions ?? 0) && pending.length < count; index++)
+    if (!completedIndexes.has(index) && !failedIndexes.has(index) && !occupied.has(index)) pending.push(index);
+  // One that has to wait keeps its place: those after it do not overtake.
+  const indexes = pending.filter((index) => (histories.get(index)?.retryAt ?? 0) <= now);
   return indexes.length === 0 ? { action: "none" } : { action: "create", count: indexes.length, indexes };
 }
 

@@ -29,16 +29,25 @@ export function podForJob(job: Job, index: number | undefined, history?: IndexHi
   return {
     metadata: {
       ...pod.metadata,
-      generateName: `${hostname}-`,
+      generateName: namePrefix(job.metadata.name ?? "", index),
       finalizers,
       labels: { ...pod.metadata.labels, [COMPLETION_INDEX]: text },
       annotations: { ...pod.metadata.annotations, [COMPLETION_INDEX]: text, ...counts },
     },
     spec: {
       ...pod.spec,
-      hostname: pod.spec.hostname ?? hostname,
+      hostname,
       containers: pod.spec.containers.map(withIndex),
       ...(pod.spec.initContainers === undefined ? {} : { initContainers: pod.spec.initContainers.map(withIndex) }),
     },
   };
+}
+
+/** Generated names end in five characters and have 63 at most. */
+const MOST_PREFIX = 63 - 5;
+
+/** `NAME-INDEX-`; of a long name so much that the index stands in it. */
+function namePrefix(name: string, index: number): string {
+  const end = `-${index}-`;
+  return `${name.slice(0, MOST_PREFIX - end.length)}${end}`;
 }

@@ -14,8 +14,8 @@ export function isFinished(job: Job): boolean {
 /** How the Job is about to end, as told by an earlier pass. */
 export function announcedEnding(job: Job): Ending | undefined {
   for (const [type, outcome] of [
-    ["FailureTarget", "Failed"],
     ["SuccessCriteriaMet", "Complete"],
+    ["FailureTarget", "Failed"],
   ] as const) {
     const condition = conditionOf(job, type);
     if (condition?.status === "True")
@@ -36,7 +36,8 @@ export function withCondition(
   if (before?.status === status && before.reason === reason && before.message === message) return conditions;
   const at = timestamp(now);
   const condition = { type, status, reason, message, lastProbeTime: at, lastTransitionTime: at };
-  return [...conditions.filter((each) => each.type !== type), condition];
+  if (before === undefined) return [...conditions, condition];
+  return conditions.map((each) => (each.type === type ? condition : each));
 }
 
 /** The conditions of a Job that ends, or (with `isFinal`) has ended. */

@@ -39,8 +39,8 @@ export function planReplicas(
 
 const PHASE_ORDER: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
 
-/** The documented order in which pods of a controller go. */
-function byDeletionPriority(perNode: ReadonlyMap<string, number>, now: Instant): (a: Pod, b: Pod) => number {
+/** The documented order in which pods of a controller go; `perNode`: how many there are on each node. */
+export function byDeletionPriority(perNode: ReadonlyMap<string, number>, now: Instant): (a: Pod, b: Pod) => number {
   const rank = (pod: Pod): number => perNode.get(pod.spec.nodeName ?? "") ?? 0;
   return (a, b) =>
     Number(hasNode(a)) - Number(hasNode(b)) ||

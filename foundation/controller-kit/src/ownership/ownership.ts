@@ -48,6 +48,8 @@ export interface ClaimOptions<O extends KubeObject, T extends KubeObject> {
   readonly lister: Lister<T>;
   /** Extra condition for adoption. */
   readonly mayAdopt?: ((object: T) => boolean) | undefined;
+  /** Finalizers that an adopted object gets. */
+  readonly finalizers?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -59,7 +61,7 @@ export interface ClaimOptions<O extends KubeObject, T extends KubeObject> {
 export async function claim<O extends KubeObject, T extends KubeObject>(
   options: ClaimOptions<O, T>,
 ): Promise<readonly T[]> {
-  const { client, ownerType, owner, selector, type, lister, signal, mayAdopt = () => true } = options;
+  const { client, ownerType, owner, selector, type, lister, signal, finalizers, mayAdopt = () => true } = options;
   const matches = labelMatcher(selector);
   const isDeleted = owner.metadata.deletionTimestamp !== undefined;
   const claimed: T[] = [];
@@ -84,9 +86,8 @@ export async function claim<O extends KubeObject, T extends KubeObject>(
     if (!confirmed) break;
     const { namespace, name = "", uid } = object.metadata;
     const ownerReferences = [controllerReference(ownerType, owner)];
-    const adopted = await tolerateGone(
-      client.patch(type, { namespace, name }, "strategic", { metadata: { ownerReferences, uid } }, { signal }),
-    );
+    const metadata = { ownerReferences, uid, ...(finalizers === undefined ? {} : { finalizers }) };
+    const adopted = await tolerateGone(client.patch(type, { namespace, name }, "strategic", { metadata }, { signal }));
     if (adopted !== undefined) claimed.push(adopted);
   }
   return claimed;
