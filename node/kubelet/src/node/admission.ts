@@ -17,7 +17,8 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node): Refusal 
   if (maxPods > 0 && others.length + 1 > maxPods) return outOf("pods", 1, others.length, maxPods);
   for (const resource of requestedResources(pod)) {
     const requested = amount(resource, podRequest(pod, resource));
-    if (requested === 0) continue;
+    // An extended resource that this node does not count itself: whoever announced it to the API server does.
+    if (requested === 0 || (allocatable[resource] === undefined && isExtended(resource))) continue;
     const used = others.reduce((sum, other) => sum + amount(resource, podRequest(other, resource)), 0);
     const capacity = amount(resource, quantityValue(allocatable[resource]));
     if (used + requested > capacity) return outOf(resource, requested, used, capacity);
@@ -37,6 +38,8 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node): Refusal 
   }
   return undefined;
 }
+
+const isExtended = (resource: string): boolean => resource.includes("/") && !resource.includes("kubernetes.io/");
 
 function outOf(resource: string, requested: number, used: number, capacity: number): Refusal {
   return {

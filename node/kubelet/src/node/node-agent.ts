@@ -167,7 +167,14 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
     await handOnPodCidr(node);
     const { status, isReady } = await currentStatus(node);
     const isDue = clock.now() - lastReport >= configuration.nodeStatusReportFrequencySeconds * 1000;
-    if (isDue || !sameJson(withoutHeartbeats(node.status), withoutHeartbeats({ ...node.status, ...status }))) {
+    // Resources that others announce stay.
+    const merged: NodeStatus = {
+      ...node.status,
+      ...status,
+      capacity: { ...node.status?.capacity, ...status.capacity },
+      allocatable: { ...node.status?.allocatable, ...status.allocatable },
+    };
+    if (isDue || !sameJson(withoutHeartbeats(node.status), withoutHeartbeats(merged))) {
       const own = new Set((status.conditions ?? []).map(({ type }) => type));
       const others = (node.status?.conditions ?? []).filter(({ type }) => !own.has(type));
       const body = { metadata: { uid: node.metadata.uid }, status };
@@ -178,7 +185,7 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
         await register(signal); // somebody deleted the node's object while we live
         return isReady;
       }
-      node = { ...node, status: { ...node.status, ...status, conditions: [...(status.conditions ?? []), ...others] } };
+      node = { ...node, status: { ...merged, conditions: [...(status.conditions ?? []), ...others] } };
       lastReport = clock.now();
     }
     if (isReady && wasReady !== true) {
