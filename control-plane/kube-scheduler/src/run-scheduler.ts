@@ -19,6 +19,7 @@ import { scheduleWithExtenders } from "./extender/schedule-with-extenders.ts";
 import type { PluginFactory } from "./foreign/plugin-module.ts";
 import { createClusterInformers } from "./informers/cluster-informers.ts";
 import { followCluster, isPlaced } from "./informers/follow-cluster.ts";
+import { measurePlugin } from "./metrics/measured-plugin.ts";
 import { metricSources } from "./metrics/metric-sources.ts";
 import { SchedulerMetrics } from "./metrics/scheduler-metrics.ts";
 import { defaultPlugins, type DefaultPluginDeps } from "./plugins/index.ts";
@@ -85,7 +86,8 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   };
   const stream = cleanup.use(new EventStream({ client, clock, logger }));
   const report = new SchedulingReport({ client, clock, recorderOf, stream, signal });
-  const { metrics = new SchedulerMetrics(clock) } = options;
+  const served = options.metrics;
+  const metrics = served ?? new SchedulerMetrics(clock);
   const waiting = new WaitingPods(clock);
   const state = new ClusterState();
 
@@ -102,6 +104,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     clock,
     builtIn: (args, all) => defaultPlugins(deps, withoutManaged(args, configuration), all),
     foreign: options.plugins ?? new Map(),
+    around: served === undefined ? undefined : (plugin, name) => measurePlugin(plugin, name, served),
     handle: {
       client,
       clock,
@@ -130,7 +133,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   const isMine = (pod: Pod): boolean =>
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;
   const onDeleted = (pod: Pod): void => waiting.get(pod)?.reject("", "pod was deleted");
-  followCluster(informers, { state, queue, isMine, onDeleted });
+  followCluster(informers, { state, queue, metrics, isMine, onDeleted });
   await factory.waitForSync(signal);
   options.onReady?.();
 

@@ -38,7 +38,9 @@ export async function reserve(
 }
 
 /** Gives back what was set aside, in reverse order. One plugin's failure does not keep the others from theirs. */
-export function unreserve({ profile, logger }: BindingDeps, { state, pod, nodeName }: Placement): void {
+export function unreserve({ profile, metrics, logger }: BindingDeps, { state, pod, nodeName }: Placement): void {
+  if (profile.at.unreserve.length === 0) return;
+  const isDone = metrics.startPoint("Unreserve", profile.schedulerName);
   for (const plugin of profile.at.unreserve) {
     try {
       plugin.unreserve?.(state, pod, nodeName);
@@ -46,6 +48,7 @@ export function unreserve({ profile, logger }: BindingDeps, { state, pod, nodeNa
       logger.error("plugin failed to give back what it had reserved", { plugin: plugin.name, error });
     }
   }
+  isDone("Success");
 }
 
 /** Asks whether the pod may be bound, and waits as long as plugins hold it. */
@@ -98,6 +101,8 @@ export async function bind({ profile, metrics, logger }: BindingDeps, placement:
   }
   isBound(wasBound ? "Success" : "Skip");
   if (!wasBound) throw new Error("all bind plugins skipped");
+  if (profile.at.postBind.length === 0) return;
+  const isDone = metrics.startPoint("PostBind", profile.schedulerName);
   for (const plugin of profile.at.postBind) {
     try {
       plugin.postBind?.(state, pod, nodeName);
@@ -105,4 +110,5 @@ export async function bind({ profile, metrics, logger }: BindingDeps, placement:
       logger.error("plugin failed after a binding", { plugin: plugin.name, error });
     }
   }
+  isDone("Success");
 }

@@ -24,6 +24,8 @@ export interface ProfileDeps {
   /** Plugins of the user. */
   readonly foreign: ReadonlyMap<string, PluginFactory>;
   readonly handle: PluginHandle;
+  /** Put around each plugin of a profile. */
+  readonly around?: ((plugin: Plugin, schedulerName: string) => Plugin) | undefined;
 }
 
 /** What of a plugin is called at an extension point. */
@@ -91,7 +93,11 @@ function pluginsOf(profile: ProfileConfiguration, deps: ProfileDeps): readonly P
       throw new Error(`initializing plugin ${JSON.stringify(name)}: ${(error as Error).message}`, { cause: error });
     }
   }
-  entries = arrange(profile, known);
+  const { around = (plugin) => plugin } = deps;
+  entries = arrange(profile, known).map(({ plugin, weight }) => ({
+    plugin: around(plugin, profile.schedulerName ?? ""),
+    weight,
+  }));
   return entries;
 }
 

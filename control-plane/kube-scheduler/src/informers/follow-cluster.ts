@@ -1,5 +1,7 @@
 import type { Pod } from "@coracle/api/core/v1";
-import type { ClusterEvent } from "../framework/plugin.ts";
+import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
+import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
+import { eventLabel } from "../queue/event-label.ts";
 import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
 import type { ClusterInformers } from "./cluster-informers.ts";
@@ -9,6 +11,7 @@ import { nodeChanges, placedPodChanges, podChanges } from "./object-changes.ts";
 export interface Followers {
   readonly state: ClusterState;
   readonly queue: SchedulingQueue;
+  readonly metrics: SchedulerMetrics;
   /** Whether a profile places this pod. */
   readonly isMine: (pod: Pod) => boolean;
   /** Whether the pod waits for a plugin's leave or for its binding. */
@@ -18,18 +21,33 @@ export interface Followers {
 export const isPlaced = (pod: Pod): boolean => (pod.spec.nodeName ?? "") !== "";
 
 /** Keeps state and queue as the API server has them. */
-export function followCluster(informers: ClusterInformers, { state, queue, isMine, onDeleted }: Followers): void {
-  const place = (pod: Pod, events: readonly ClusterEvent[], old?: Pod): void => {
-    state.setPod(pod);
-    for (const event of events) queue.notify({ event, old, current: pod });
+export function followCluster(
+  informers: ClusterInformers,
+  { state, queue, metrics, isMine, onDeleted }: Followers,
+): void {
+  /** Takes a change in, then tells those who wait. */
+  const take = (note: () => void, changes: readonly ClusterChange[]): void => {
+    const isDone = metrics.startEvent();
+    note();
+    for (const change of changes) {
+      queue.notify(change);
+      isDone(eventLabel(change));
+    }
   };
+  const place = (pod: Pod, events: readonly ClusterEvent[], old?: Pod): void =>
+    take(
+      () => state.setPod(pod),
+      events.map((event) => ({ event, old, current: pod })),
+    );
   informers.pods.addHandlers({
     added(pod) {
       if (isPlaced(pod)) place(pod, ["assigned-pod-added"]);
       else if (isMine(pod)) {
         const nominated = pod.status?.nominatedNodeName ?? "";
         if (nominated !== "") state.nominate(pod, nominated);
+        const isDone = metrics.startEvent();
         queue.set(pod);
+        isDone("UnschedulablePodAdd");
       }
     },
     updated(old, pod) {
@@ -44,7 +62,10 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
         onDeleted(pod);
       } else if (!state.isAssumed(pod)) {
         const events = podChanges(old, pod);
-        if (events.length > 0) queue.set(pod, old, events);
+        if (events.length === 0) return;
+        const isDone = metrics.startEvent();
+        queue.set(pod, old, events);
+        for (const event of events) isDone(eventLabel({ event }));
       }
     },
     deleted(pod) {
@@ -53,21 +74,19 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
       const hadRoom = isPlaced(pod) || state.isAssumed(pod) || state.nominationOf(pod) !== undefined;
       state.denominate(pod);
       state.removePod(pod);
-      if (hadRoom) queue.notify({ event: "assigned-pod-deleted", old: pod });
+      if (hadRoom) take(() => undefined, [{ event: "assigned-pod-deleted", old: pod }]);
     },
   });
   informers.nodes.addHandlers({
     added(node) {
-      state.setNode(node);
-      queue.notify({ event: "node-added", current: node });
+      take(() => state.setNode(node), [{ event: "node-added", current: node }]);
     },
     updated(old, node) {
-      state.setNode(node);
-      for (const event of nodeChanges(old, node)) queue.notify({ event, old, current: node });
+      const changes = nodeChanges(old, node).map((event) => ({ event, old, current: node }));
+      take(() => state.setNode(node), changes);
     },
     deleted(node) {
-      state.removeNode(node.metadata.name ?? "");
-      queue.notify({ event: "node-deleted", old: node });
+      take(() => state.removeNode(node.metadata.name ?? ""), [{ event: "node-deleted", old: node }]);
     },
   });
   informers.namespaces.addHandlers({
@@ -75,5 +94,5 @@ export function followCluster(informers: ClusterInformers, { state, queue, isMin
     updated: (_, { metadata: { name = "", labels = {} } }) => state.setNamespace(name, labels),
     deleted: ({ metadata: { name = "" } }) => state.removeNamespace(name),
   });
-  for (const watch of [informers.storage, informers.devices]) watch.follow((change) => queue.notify(change));
+  for (const watch of [informers.storage, informers.devices]) watch.follow((change) => take(() => undefined, [change]));
 }

@@ -9,28 +9,40 @@ export interface Instrument {
   text(): string;
 }
 
+/** How often something happened so far. */
+export interface Count {
+  value: number;
+}
+
 /** Counts up, by label values. */
 export class Counter implements Instrument {
   readonly #head: string;
   readonly #name: string;
   readonly #labels: readonly string[];
-  readonly #values = new Map<string, number>();
+  readonly #values = new Map<string, Count>();
 
   constructor(name: string, help: string, labels: readonly string[] = []) {
     this.#name = name;
     this.#head = `# HELP ${name} ${help}\n# TYPE ${name} counter\n`;
     this.#labels = labels;
-    if (labels.length === 0) this.#values.set("", 0);
+    if (labels.length === 0) this.of();
   }
 
   add(amount: number, ...values: readonly string[]): void {
+    this.of(...values).value += amount;
+  }
+
+  /** The count of these label values, for who counts often. */
+  of(...values: readonly string[]): Count {
     const key = labelText(this.#labels, values);
-    this.#values.set(key, (this.#values.get(key) ?? 0) + amount);
+    let count = this.#values.get(key);
+    if (count === undefined) this.#values.set(key, (count = { value: 0 }));
+    return count;
   }
 
   text(): string {
     if (this.#values.size === 0) return "";
-    return this.#head + [...this.#values].map(([key, value]) => `${this.#name}${key} ${value}\n`).join("");
+    return this.#head + [...this.#values].map(([key, { value }]) => `${this.#name}${key} ${value}\n`).join("");
   }
 }
 

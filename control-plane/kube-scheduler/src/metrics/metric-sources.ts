@@ -6,7 +6,7 @@ import type { MetricSources } from "./scheduler-metrics.ts";
 export function metricSources(queue: SchedulingQueue, state: ClusterState): MetricSources {
   return {
     pending: () => queue.counts(),
-    missedChanges: () => queue.missedChanges,
+    inFlight: () => queue.inFlight(),
     cache() {
       let pods = 0;
       for (const node of state.nodes()) pods += node.podCount;

@@ -1,4 +1,5 @@
 import type { ClusterChange } from "../framework/plugin.ts";
+import { eventLabel } from "./event-label.ts";
 
 /** Changes of the cluster that came while pods were being tried: kept for as long as one of those pods may have missed them. */
 export class EventLog {
@@ -8,8 +9,14 @@ export class EventLog {
   /** Pod uid → number of the first change that its attempt may have missed; the oldest attempt first. */
   readonly #attempts = new Map<string, number>();
 
-  get size(): number {
-    return this.#changes.length;
+  /** Changes that are kept, and attempts (`PodPopped`), by upstream's word. */
+  counts(): ReadonlyMap<string, number> {
+    const counts = new Map([["PodPopped", this.#attempts.size]]);
+    for (const change of this.#changes) {
+      const label = eventLabel(change);
+      counts.set(label, (counts.get(label) ?? 0) + 1);
+    }
+    return counts;
   }
 
   isInFlight(uid: string): boolean {

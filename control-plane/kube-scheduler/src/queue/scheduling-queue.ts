@@ -221,9 +221,9 @@ export class SchedulingQueue {
     };
   }
 
-  /** Changes kept for attempts under way. */
-  get missedChanges(): number {
-    return this.#log.size;
+  /** Changes kept for attempts under way, and those attempts, by upstream's word. */
+  inFlight(): ReadonlyMap<string, number> {
+    return this.#log.counts();
   }
 
   /** All who wait, with the place. */

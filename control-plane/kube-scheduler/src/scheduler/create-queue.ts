@@ -3,6 +3,7 @@ import type { Clock, Logger } from "@coracle/base";
 import type { Plugin } from "../framework/plugin.ts";
 import type { Profile } from "../framework/profile.ts";
 import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
+import { eventLabel } from "../queue/event-label.ts";
 import { SchedulingQueue, type Gate } from "../queue/scheduling-queue.ts";
 import type { SchedulerTimes } from "./scheduler.ts";
 
@@ -48,9 +49,13 @@ export function createQueue(
       const plugin = byName.get(pod.spec.schedulerName ?? "")?.get(name);
       if (plugin === undefined) return true;
       if (plugin.events?.includes(change.event) === false) return false;
+      const isDone = metrics.startHint(name, eventLabel(change));
       try {
-        return plugin.isHelpful?.(pod, change) ?? true;
+        const isHelpful = plugin.isHelpful?.(pod, change) ?? true;
+        isDone(isHelpful ? "Queue" : "QueueSkip");
+        return isHelpful;
       } catch {
+        isDone("Error");
         return true; // one attempt too many is better than one too few
       }
     },

@@ -120,7 +120,7 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
       if (!isAbort(error, signal)) fail(attempt, error);
       return;
     }
-    metrics.decided(startMs);
+    metrics.decided(decision.type === "fits", profile.schedulerName, startMs);
     if (decision.type === "unfit") {
       refuse(attempt, decision);
       return;
@@ -225,7 +225,14 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
       if (victims === undefined) return;
       const recorder = deps.recorderOf(profile.schedulerName);
       const eviction = { client, clock, recorder, schedulerName: profile.schedulerName, signal };
-      await evictVictims(eviction, pod, victims.nodeName, victims.pods);
+      const evictingMs = clock.monotonicMs();
+      try {
+        await evictVictims(eviction, pod, victims.nodeName, victims.pods);
+      } catch (error) {
+        metrics.evicted("error", evictingMs);
+        throw error;
+      }
+      metrics.evicted("success", evictingMs);
     });
   }
 
