@@ -61,15 +61,15 @@ function commonFlags(pki: ClusterPki, port: number): string[] {
 type Start = (command: string, args: readonly string[], log: string) => ChildProcess;
 
 /** Our API server with its embedded store, durable as always. */
-export function startOurs(coracle: string): Promise<BenchServer> {
+export function startOurs(coracle: string, more: readonly string[] = []): Promise<BenchServer> {
   return startServer((dir, pki, port, start) => {
-    const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`];
+    const flags = [...commonFlags(pki, port), `--data-dir=${join(dir, "etcd")}`, ...more];
     return Promise.resolve([start(process.execPath, [coracle, "kube-apiserver", ...flags], "kube-apiserver")]);
   });
 }
 
 /** Upstream's API server with etcd. */
-export function startPeer(programs: PeerPrograms): Promise<BenchServer> {
+export function startPeer(programs: PeerPrograms, more: readonly string[] = []): Promise<BenchServer> {
   return startServer(async (dir, pki, port, start) => {
     const [clients, peers] = [await freePort(), await freePort()];
     const url = (at: number): string => `http://127.0.0.1:${at}`;
@@ -85,7 +85,7 @@ export function startPeer(programs: PeerPrograms): Promise<BenchServer> {
       ],
       "etcd",
     );
-    const flags = [...commonFlags(pki, port), `--etcd-servers=${url(clients)}`];
+    const flags = [...commonFlags(pki, port), `--etcd-servers=${url(clients)}`, ...more];
     return [start(programs.kubeApiserver, flags, "kube-apiserver"), etcd];
   });
 }

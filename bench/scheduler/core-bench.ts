@@ -19,7 +19,7 @@ export function benchSchedulerCore(options: BenchOptions): void {
   const isWanted = (metric: string): boolean => metric.includes(options.only);
   for (const workload of workloads()) {
     const metric = `core: ${workload.name}`;
-    if (isWanted(metric))
+    if (workload.intruder === undefined && isWanted(metric))
       reportRate(
         metric,
         times(options.runs, () => run(workload)),

@@ -242,6 +242,14 @@ export function workloads(): readonly Workload[] {
       pod: mighty,
       byForce: true,
     }),
+    workload("PreemptionBasic 1000Nodes", {
+      nodes: 1_000,
+      initPods: 4_000,
+      initPod: lowly,
+      measured: 1_000,
+      pod: mighty,
+      byForce: true,
+    }),
     workload("PreemptionAsync 5000Nodes", {
       initPods: 20_000,
       initPod: lowly,
