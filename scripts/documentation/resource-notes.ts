@@ -26,13 +26,13 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   },
   "v1/persistentvolumeclaims": {
     state: "partly",
-    by: ["persistentvolumeclaim-protection-controller"],
-    note: "nothing binds claims; a claim bound by hand to a hostPath or local volume can be mounted",
+    by: ["persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller"],
+    note: "hostPath and local volumes can be mounted",
   },
   "v1/persistentvolumes": {
     state: "partly",
-    by: ["persistentvolume-protection-controller"],
-    note: "not bound, not provisioned, not reclaimed",
+    by: ["persistentvolume-binder-controller", "persistentvolume-protection-controller"],
+    note: "bound and reclaimed; provisioners are brought along",
   },
   "v1/pods": {
     state: "works",
@@ -64,11 +64,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "apps/v1/daemonsets": { state: "works", by: ["daemonset-controller"] },
   "apps/v1/deployments": { state: "works", by: ["deployment-controller"] },
   "apps/v1/replicasets": { state: "works", by: ["replicaset-controller"] },
-  "apps/v1/statefulsets": {
-    state: "partly",
-    by: ["statefulset-controller"],
-    note: "claims are made, but nothing binds them",
-  },
+  "apps/v1/statefulsets": { state: "works", by: ["statefulset-controller"] },
   "authentication.k8s.io/v1/selfsubjectreviews": { state: "works", by: ["kube-apiserver"] },
   "authentication.k8s.io/v1/tokenreviews": { state: "works", by: ["kube-apiserver"] },
   "authorization.k8s.io/v1/localsubjectaccessreviews": { state: "works", by: ["kube-apiserver"] },

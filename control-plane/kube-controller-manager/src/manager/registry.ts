@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { createCertificateApprover, createCertificateCleaner, createCertificateSigner } from "../certificates/index.ts";
 import { createValidatingAdmissionPolicyStatusController } from "../validating-admission-policy-status/index.ts";
@@ -20,6 +21,8 @@ import { createNodeLifecycleController } from "../node-lifecycle/index.ts";
 import { createPodGcController } from "../pod-gc/index.ts";
 import { createTaintEvictionController } from "../taint-eviction/index.ts";
 import { createPvcProtectionController, createPvProtectionController } from "../pvc-protection/index.ts";
+import { createPvBinder } from "../pv-binder/index.ts";
+import { readRecyclers } from "../pv-binder/recyclers.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createResourceQuotaController } from "../resourcequota/index.ts";
@@ -34,8 +37,10 @@ import { createVacProtectionController } from "../vac-protection/index.ts";
 export interface ControllerEntry {
   /** As `--controllers` names it. */
   readonly name: string;
-  /** Its service account in kube-system, and the component that its events come from; undefined: the manager itself. */
+  /** Its service account in kube-system; undefined: the manager itself. */
   readonly identity: string | undefined;
+  /** Where its events come from, unless that is its identity. */
+  readonly component?: string;
   /** Undefined when the flags leave it nothing to do. */
   create(deps: ControllerDeps, flags: ControllerManagerFlags): Controller | undefined;
 }
@@ -140,6 +145,18 @@ export const controllers: readonly ControllerEntry[] = [
     name: "statefulset-controller",
     identity: "statefulset-controller",
     create: (deps, flags) => createStatefulSetController(deps, flags.concurrentStatefulsetSyncs),
+  },
+  {
+    name: "persistentvolume-binder-controller",
+    identity: "persistent-volume-binder",
+    component: "persistentvolume-controller",
+    create: (deps, flags) =>
+      createPvBinder(deps, {
+        syncPeriodMs: flags.pvClaimBinderSyncPeriodMs,
+        provisions: flags.enableDynamicProvisioning,
+        recyclers: readRecyclers(flags),
+        removeTree: (path) => rm(path, { recursive: true, force: true }),
+      }),
   },
   {
     name: "persistentvolumeclaim-protection-controller",

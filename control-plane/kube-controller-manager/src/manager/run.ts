@@ -71,7 +71,7 @@ async function runControllers(options: ControllerManagerOptions, signal: AbortSi
   await using scope = new TaskScope(signal);
   for (const entry of controllers) {
     if (!isEnabled(entry.name, flags.controllers)) continue;
-    const { identity: component = "kube-controller-manager" } = entry;
+    const component = entry.component ?? entry.identity ?? "kube-controller-manager";
     const own = entry.identity === undefined ? client : clientFor(entry.identity);
     const recorder = cleanup.use(createEventRecorder({ client: own, component, clock, logger }));
     const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags);
