@@ -4,9 +4,11 @@ import type { Node, Pod } from "@coracle/api/core/v1";
 import { createSeededRandom } from "@coracle/base";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ExtenderConfiguration } from "../config/configuration.ts";
+import { candidateOf } from "../preemption/candidate.ts";
 import { createProfile } from "../framework/profile.ts";
 import { ClusterState } from "../state/cluster-state.ts";
 import { HttpExtender } from "./http-extender.ts";
+import { preemptWithExtenders } from "./preempt-with-extenders.ts";
 import { scheduleWithExtenders } from "./schedule-with-extenders.ts";
 
 const pod: Pod = { metadata: { name: "p", namespace: "d", uid: "1" }, spec: { containers: [{ name: "c" }] } };
@@ -77,5 +79,32 @@ describe("extenders", () => {
     await expect((await extenderOf({ b: { Error: "taken" } }, { bindVerb: "b" })).bind(pod, "a")).rejects.toThrow(
       "taken",
     );
+  });
+  it.each<[string, unknown, Partial<ExtenderConfiguration>, string]>([
+    ["leave out nodes", { b: { Pods: [{ UID: "vb" }] } }, {}, "b: vb"],
+    ["name other victims", { a: { Pods: [{ UID: "wa" }] } }, { nodeCacheCapable: false }, "a: wa"],
+    ["leave none", {}, {}, "preemption: no candidate node for preemption"],
+    ["lie about pods", { a: { Pods: [{ UID: "x" }] } }, {}, "on node: a, but the pod is not found on that node"],
+    ["lie about nodes", { z: { Pods: [{ UID: "x" }] } }, {}, 'preemption: nodeinfo not found for node name "z"'],
+    ["name nobody", { a: { Pods: [] } }, {}, 'preemption: expected at least one victim pod on node "a"'],
+    ["fail, and need not be heard", { a: { Pods: [{ UID: "x" }] } }, { ignorable: true }, "a: va"],
+  ])("have a say about who must leave: they %s", async (_, answer, more, expected) => {
+    const state = new ClusterState();
+    const victim = (uid: string, nodeName: string): Pod => ({
+      metadata: { name: uid, namespace: "d", uid },
+      spec: { nodeName, containers: [] },
+    });
+    for (const name of ["a", "b"]) {
+      state.setNode(node(name));
+      for (const kind of ["v", "w"]) state.setPod(victim(`${kind}${name}`, name));
+    }
+    const candidates = ["a", "b"].map((name) => candidateOf(name, [victim(`v${name}`, name)], 0));
+    const extender = await extenderOf({ v: { NodeNameToMetaVictims: answer } }, { preemptVerb: "v", ...more });
+    const room = await preemptWithExtenders([extender], pod, candidates, state);
+    const told =
+      room.type === "none"
+        ? room.message
+        : `${room.nodeName}: ${room.victims.map(({ metadata }) => metadata.uid).join()}`;
+    expect(told).toContain(expected);
   });
 });

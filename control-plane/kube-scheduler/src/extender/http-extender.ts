@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { ExtenderConfiguration } from "../config/configuration.ts";
 import { durationMs } from "../config/strict-decoding.ts";
+import type { Candidate } from "../preemption/candidate.ts";
 
 /** What an extender leaves of nodes that fit. */
 export interface ExtenderVerdict {
@@ -10,6 +11,25 @@ export interface ExtenderVerdict {
   readonly failed: Readonly<Record<string, string>>;
   /** Those of `failed` that no preemption would help. */
   readonly unresolvable: ReadonlySet<string>;
+}
+
+/** Who would have to leave a node. */
+export interface Victims {
+  readonly uids: readonly string[];
+  /** Of disruption budgets. */
+  readonly violations: number;
+}
+
+interface PreemptAnswer {
+  readonly NodeNameToMetaVictims?: Readonly<
+    Record<
+      string,
+      {
+        readonly Pods?: readonly { readonly UID?: string }[] | null;
+        readonly NumPDBViolations?: number;
+      } | null
+    >
+  > | null;
 }
 
 interface FilterAnswer {
@@ -47,6 +67,11 @@ export class HttpExtender {
 
   get scores(): boolean {
     return (this.#config.prioritizeVerb ?? "") !== "";
+  }
+
+  /** Wants to be asked who must leave. */
+  get preempts(): boolean {
+    return (this.#config.preemptVerb ?? "") !== "";
   }
 
   get binds(): boolean {
@@ -94,6 +119,28 @@ export class HttpExtender {
       if (typeof Host === "string" && typeof Score === "number" && Number.isFinite(Score))
         scores.set(Host, Score * (this.#config.weight ?? 1) * SCALE);
     return scores;
+  }
+
+  /** Node → who shall leave it, of the nodes that are left. */
+  async preempt(pod: Pod, candidates: readonly Candidate[]): Promise<ReadonlyMap<string, Victims>> {
+    const isNamed = this.#config.nodeCacheCapable === true;
+    const victims = Object.fromEntries(
+      candidates.map(({ nodeName, victims: pods, violations }) => [
+        nodeName,
+        { Pods: isNamed ? pods.map(({ metadata }) => ({ UID: metadata.uid })) : pods, NumPDBViolations: violations },
+      ]),
+    );
+    const answer = (await this.#ask(this.#config.preemptVerb ?? "", {
+      Pod: { apiVersion: "v1", kind: "Pod", ...pod },
+      NodeNameToVictims: isNamed ? null : victims,
+      NodeNameToMetaVictims: isNamed ? victims : null,
+    })) as PreemptAnswer;
+    return new Map(
+      Object.entries(answer.NodeNameToMetaVictims ?? {}).map(([name, chosen]) => [
+        name,
+        { uids: (chosen?.Pods ?? []).map(({ UID = "" }) => UID), violations: chosen?.NumPDBViolations ?? 0 },
+      ]),
+    );
   }
 
   async bind(pod: Pod, nodeName: string): Promise<void> {

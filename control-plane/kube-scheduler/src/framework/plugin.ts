@@ -1,6 +1,7 @@
 import type { KubeObject } from "@coracle/api";
 import type { Pod } from "@coracle/api/core/v1";
 import type { ColumnPlugin } from "../columns/column-plugin.ts";
+import type { Candidate } from "../preemption/candidate.ts";
 import type { NodeState } from "../state/node-state.ts";
 
 /** Of pods that have a node. */
@@ -85,7 +86,13 @@ export interface Snapshot {
 
 /** Where room can be made by removing `victims`, or why nowhere. */
 export type PostFilterResult =
-  | { readonly type: "nominated"; readonly nodeName: string; readonly victims: readonly Pod[] }
+  | {
+      readonly type: "nominated";
+      readonly nodeName: string;
+      readonly victims: readonly Pod[];
+      /** Where else, and who would leave: where others have a say about it. */
+      readonly candidates?: readonly Candidate[];
+    }
   | {
       readonly type: "none";
       readonly message: string;

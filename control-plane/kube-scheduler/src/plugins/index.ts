@@ -1,3 +1,4 @@
+import type { Pod } from "@coracle/api/core/v1";
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { PluginArgs } from "../config/configuration.ts";
 import { durationMs } from "../config/strict-decoding.ts";
@@ -35,6 +36,8 @@ export interface DefaultPluginDeps {
   /** Absent: pods with claims to devices are placed as if they had none. */
   readonly devices?: DynamicResourcesOptions;
   readonly budgets: () => readonly PodDisruptionBudget[];
+  /** Extenders have a say about who must leave for the pod. */
+  readonly isAskedAbout?: ((pod: Pod) => boolean) | undefined;
   /** Who asks whether a change may help looks up namespaces here; absent: none has labels. */
   readonly namespaces?: NamespaceLookup;
 }
@@ -66,7 +69,10 @@ export function defaultPlugins(
     ...(deps.devices === undefined
       ? []
       : [{ plugin: createDynamicResources({ ...deps.devices, ...filterTimeout(args.DynamicResources) }), weight: 2 }]),
-    { plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets, args.DefaultPreemption), weight: 0 },
+    {
+      plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets, args.DefaultPreemption, deps.isAskedAbout),
+      weight: 0,
+    },
     { plugin: createBalancedAllocation(args.NodeResourcesBalancedAllocation), weight: 1 },
     { plugin: imageLocality, weight: 1 },
     { plugin: createDefaultBinder(deps.binder), weight: 0 },

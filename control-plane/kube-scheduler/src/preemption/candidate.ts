@@ -61,7 +61,7 @@ export function selectVictims(
 }
 
 /** Higher priority first; among equals the one that runs longer. */
-function byImportance(a: Pod, b: Pod): number {
+export function byImportance(a: Pod, b: Pod): number {
   return priorityOf(b) - priorityOf(a) || startOf(a) - startOf(b);
 }
 
@@ -96,7 +96,8 @@ function splitByBudget(
   return { violating, others };
 }
 
-function candidateOf(nodeName: string, victims: readonly Pod[], violations: number): Candidate {
+/** What it costs if these left; the most important comes first. */
+export function candidateOf(nodeName: string, victims: readonly Pod[], violations: number): Candidate {
   const [first] = victims;
   const highest = first === undefined ? -Infinity : priorityOf(first);
   let sum = 0;

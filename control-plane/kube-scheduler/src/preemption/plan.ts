@@ -57,7 +57,7 @@ export function planPreemption(
     undefined,
   );
   if (best === undefined) return { type: "none", message: explain(all.length, reasons), isUnderWay: false };
-  return { type: "nominated", nodeName: best.nodeName, victims: best.victims };
+  return { type: "nominated", nodeName: best.nodeName, victims: best.victims, candidates };
 }
 
 /** Why the pod must not drive out others. */
