@@ -15,6 +15,7 @@ import { buildProfiles } from "./config/build-profiles.ts";
 import type { PluginArgs, SchedulerConfiguration } from "./config/configuration.ts";
 import { defaultConfiguration } from "./config/read-configuration.ts";
 import { HttpExtender } from "./extender/http-extender.ts";
+import { preemptWithExtenders } from "./extender/preempt-with-extenders.ts";
 import { scheduleWithExtenders } from "./extender/schedule-with-extenders.ts";
 import type { PluginFactory } from "./foreign/plugin-module.ts";
 import { createClusterInformers } from "./informers/cluster-informers.ts";
@@ -24,6 +25,7 @@ import { metricSources } from "./metrics/metric-sources.ts";
 import { SchedulerMetrics } from "./metrics/scheduler-metrics.ts";
 import { defaultPlugins, type DefaultPluginDeps } from "./plugins/index.ts";
 import { EventStream } from "./report/event-stream.ts";
+import { Departures } from "./preemption/departures.ts";
 import { SchedulingReport } from "./report/scheduling-report.ts";
 import { createQueue } from "./scheduler/create-queue.ts";
 import { runSchedulingLoop } from "./scheduler/scheduler.ts";
@@ -94,9 +96,12 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
   const extenders = (configuration.extenders ?? []).map((extender) => new HttpExtender(extender));
   const binder = extenders.find((extender) => extender.binds);
   const own = informers.pluginDeps;
+  const preemptors = extenders.filter((extender) => extender.preempts);
+  const isAskedAbout = (pod: Pod): boolean => preemptors.some((extender) => extender.isInterestedIn(pod));
   const deps: DefaultPluginDeps = {
     ...own,
     namespaces: state,
+    isAskedAbout,
     binder: (pod, nodeName) =>
       binder?.isInterestedIn(pod) === true ? binder.bind(pod, nodeName) : own.binder(pod, nodeName),
   };
@@ -134,12 +139,13 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;
   const onDeleted = (pod: Pod): void => waiting.get(pod)?.reject("", "pod was deleted");
   followCluster(informers, { state, queue, metrics, isMine, onDeleted });
+  const departures = new Departures(informers.pods);
   await factory.waitForSync(signal);
   options.onReady?.();
 
   let startAt = 0;
   const pods = informers.pods.lister;
-  const work = { profiles, state, queue, waiting, metrics, report, recorderOf, pods, isMine };
+  const work = { profiles, state, queue, waiting, metrics, report, recorderOf, departures, pods, isMine };
   await runSchedulingLoop({
     client,
     clock,
@@ -147,6 +153,10 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     logger,
     signal,
     ...work,
+    settleRoom: async (pod, room) =>
+      room.candidates !== undefined && isAskedAbout(pod)
+        ? await preemptWithExtenders(preemptors, pod, room.candidates, state)
+        : room,
     search(pod, profile) {
       const { plugins, percentageOfNodesToScore } = profile;
       startAt = (startAt + 1) % Math.max(1, state.nodes().length);

@@ -17,6 +17,7 @@ import type { Decision } from "../cycle/schedule-pod.ts";
 import type { PostFilterResult, QueuedPod } from "../framework/plugin.ts";
 import type { Profile } from "../framework/profile.ts";
 import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
+import type { Departures } from "../preemption/departures.ts";
 import { evictVictims } from "../preemption/evict-victims.ts";
 import type { SchedulingQueue } from "../queue/scheduling-queue.ts";
 import type { FailureReason, SchedulingReport } from "../report/scheduling-report.ts";
@@ -43,15 +44,19 @@ export interface SchedulerDeps {
   readonly metrics: SchedulerMetrics;
   readonly report: SchedulingReport;
   readonly recorderOf: (schedulerName: string) => EventRecorder;
+  readonly departures: Departures;
   /** Pods as the API server has them. */
   readonly pods: Lister<Pod>;
   /** Whether the pod, as it is now, is to be placed. */
   readonly isMine: (pod: Pod) => boolean;
   /** Looks for a node. */
   readonly search: (pod: Pod, profile: Profile) => Decision | Promise<Decision>;
+  /** What becomes of room that can be made once others had their say. */
+  readonly settleRoom: (pod: Pod, room: Room) => Promise<PostFilterResult>;
 }
 
 type Unschedulable = Extract<Decision, { type: "unfit" }>;
+type Room = Extract<PostFilterResult, { type: "nominated" }>;
 
 /** One attempt to place a pod. */
 interface Attempt {
@@ -63,7 +68,7 @@ interface Attempt {
 
 /** Placements under way at once (binding is a request each), those that plugins hold back not counted. */
 const MAX_BINDING = 128;
-const MAX_REPORTING = 16;
+const MAX_REPORTING = 64;
 /** More reports than these, and the next decision waits. */
 const MAX_UNREPORTED = 256;
 /** Decisions may keep others from their turn for so long. */
@@ -122,7 +127,7 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     }
     metrics.decided(decision.type === "fits", profile.schedulerName, startMs);
     if (decision.type === "unfit") {
-      refuse(attempt, decision);
+      await refuse(attempt, decision);
       return;
     }
     // Others may have come while an extender was asked.
@@ -214,30 +219,50 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     tell(pod, "SchedulerError", message);
   }
 
-  function refuse({ entry, pod, profile, startMs }: Attempt, decision: Unschedulable): void {
-    const room = makeRoom(pod, profile, decision);
+  async function refuse({ entry, pod, profile, startMs }: Attempt, decision: Unschedulable): Promise<void> {
+    const room = await makeRoom(pod, profile, decision);
     metrics.attempted("unschedulable", profile.schedulerName, startMs);
-    queue.failed(entry, decision.plugins, pod);
     const message = room?.type === "none" ? `${decision.message} ${room.message}` : decision.message;
     report.failed(profile.schedulerName, pod, message);
-    const victims = room?.type === "nominated" ? { nodeName: room.nodeName, pods: room.victims } : undefined;
+    if (room?.type !== "nominated") {
+      queue.failed(entry, decision.plugins, pod);
+      tell(pod, "Unschedulable", message);
+      return;
+    }
     tell(pod, "Unschedulable", message, async () => {
-      if (victims === undefined) return;
-      const recorder = deps.recorderOf(profile.schedulerName);
-      const eviction = { client, clock, recorder, schedulerName: profile.schedulerName, signal };
-      const evictingMs = clock.monotonicMs();
       try {
-        await evictVictims(eviction, pod, victims.nodeName, victims.pods);
-      } catch (error) {
-        metrics.evicted("error", evictingMs);
-        throw error;
+        await evict(pod, profile, room);
+      } finally {
+        // Not before: another attempt would take victims that are about to leave for pods that stay.
+        failedNow(entry, decision.plugins);
       }
-      metrics.evicted("success", evictingMs);
     });
   }
 
+  /** Makes room, and returns when the state shows it. */
+  async function evict(pod: Pod, { schedulerName }: Profile, { nodeName, victims }: Room): Promise<void> {
+    const eviction = { client, clock, recorder: deps.recorderOf(schedulerName), schedulerName, signal };
+    const startMs = clock.monotonicMs();
+    try {
+      await evictVictims(eviction, pod, nodeName, victims);
+    } catch (error) {
+      metrics.evicted("error", startMs);
+      throw error;
+    }
+    metrics.evicted("success", startMs);
+    await deps.departures.seen(victims, signal);
+  }
+
+  /** The attempt failed some time ago: the pod may have changed, or gone. */
+  function failedNow(entry: QueuedPod, plugins: ReadonlySet<string>): void {
+    const { namespace, name = "", uid } = entry.pod.metadata;
+    const pod = deps.pods.get(namespace, name);
+    if (pod === undefined || pod.metadata.uid !== uid || !deps.isMine(pod)) queue.done(entry.pod);
+    else queue.failed(entry, plugins, pod);
+  }
+
   /** Asks the plugins whether room can be made. What they choose counts at once: others are tried meanwhile. */
-  function makeRoom(pod: Pod, profile: Profile, decision: Unschedulable): PostFilterResult | undefined {
+  async function makeRoom(pod: Pod, profile: Profile, decision: Unschedulable): Promise<PostFilterResult | undefined> {
     if (state.nodes().length === 0) return undefined;
     const isDone = metrics.startPoint("PostFilter", profile.schedulerName);
     const messages: string[] = [];
@@ -246,6 +271,7 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
       let result: PostFilterResult | undefined;
       try {
         result = plugin.postFilter?.(pod, decision.unfit, state, decision.state);
+        if (result?.type === "nominated") result = await deps.settleRoom(pod, result);
       } catch (error) {
         logger.error("plugin failed to make room", { plugin: plugin.name, error });
       }
@@ -266,16 +292,15 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     return { type: "none", message: messages.join(", "), isUnderWay };
   }
 
-  /** Does what a failure asks for and writes it down, beside the next decisions. */
-  function tell(pod: Pod, reason: FailureReason, message: string, first?: () => Promise<void>): void {
+  /** Writes a failure down, beside the next decisions and beside what else it asks for. */
+  function tell(pod: Pod, reason: FailureReason, message: string, work?: () => Promise<void>): void {
     const nominated = state.nominationOf(pod);
     reporting.run(async () => {
-      try {
-        await first?.();
-        await report.writeFailure(pod, reason, message, nominated);
-      } catch (error) {
+      const done = await Promise.allSettled([report.writeFailure(pod, reason, message, nominated), work?.()]);
+      for (const each of done) {
         // Only a report, or a step that the next attempt takes again.
-        if (!isNotFound(error) && !signal.aborted) logger.warn("unschedulable pod could not be seen to", { error });
+        if (each.status === "fulfilled" || isNotFound(each.reason) || signal.aborted) continue;
+        logger.warn("unschedulable pod could not be seen to", { error: each.reason as unknown });
       }
     });
   }
