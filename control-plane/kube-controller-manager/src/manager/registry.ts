@@ -12,6 +12,7 @@ import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceMirroringController } from "../endpointslice-mirroring/index.ts";
 import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
+import { createEphemeralVolumeController } from "../ephemeral-volume/index.ts";
 import { createGarbageCollector } from "../garbage-collector/index.ts";
 import { createJobController } from "../job/index.ts";
 import { createTtlAfterFinishedController } from "../ttl-after-finished/index.ts";
@@ -31,6 +32,7 @@ import { createServiceAccountController } from "../serviceaccount/index.ts";
 import { createServiceCidrController } from "../service-cidr/index.ts";
 import { createServiceAccountTokenController } from "../service-account-tokens/index.ts";
 import { createStatefulSetController } from "../statefulset/index.ts";
+import { createVolumeExpandController } from "../volume-expand/index.ts";
 import { createVacProtectionController } from "../vac-protection/index.ts";
 
 /** One controller of the manager. */
@@ -157,6 +159,18 @@ export const controllers: readonly ControllerEntry[] = [
         recyclers: readRecyclers(flags),
         removeTree: (path) => rm(path, { recursive: true, force: true }),
       }),
+  },
+  {
+    name: "persistentvolume-expander-controller",
+    identity: "expand-controller",
+    component: "volume_expand",
+    create: (deps) => createVolumeExpandController(deps),
+  },
+  {
+    name: "ephemeral-volume-controller",
+    identity: "ephemeral-volume-controller",
+    component: "ephemeral_volume",
+    create: (deps, flags) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs),
   },
   {
     name: "persistentvolumeclaim-protection-controller",

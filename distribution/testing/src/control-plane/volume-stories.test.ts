@@ -223,3 +223,69 @@ describe("a volume whose claim is gone", () => {
     expect((await isTold("VolumeRecycled")).message).toBe("Volume recycled");
   });
 });
+
+describe("a volume that lives with its pod", () => {
+  const podWithOwnVolume = (): Promise<Pod> =>
+    plane.admin.create(Pod, {
+      metadata: { name: "user", namespace },
+      spec: {
+        serviceAccountName: "any",
+        containers: [{ name: "c", image: "c:1" }],
+        volumes: [
+          {
+            name: "scratch",
+            ephemeral: {
+              volumeClaimTemplate: {
+                metadata: { labels: { of: "user" } },
+                spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+              },
+            },
+          },
+        ],
+      },
+    });
+  beforeEach(() => plane.admin.create(ServiceAccount, { metadata: { name: "any", namespace } }));
+
+  it("has a claim that the pod owns, made again when somebody deletes it", async () => {
+    const pod = await podWithOwnVolume();
+    const made = await plane.until("made", () => claim("user-scratch"));
+    expect(made.metadata.labels).toEqual({ of: "user" });
+    expect(made.metadata.ownerReferences).toEqual([
+      {
+        apiVersion: "v1",
+        kind: "Pod",
+        name: "user",
+        uid: pod.metadata.uid,
+        controller: true,
+        blockOwnerDeletion: true,
+      },
+    ]);
+    await plane.admin.delete(PersistentVolumeClaim, { namespace, name: "user-scratch" });
+    await plane.until("made again", async () => (await claim("user-scratch")).metadata.uid !== made.metadata.uid);
+  });
+
+  it("is not had when the name is another's", async () => {
+    await makeClaim("user-scratch");
+    await podWithOwnVolume();
+    const told = await plane.until("told", async () => {
+      const { items } = await plane.admin.list(Event);
+      return items.find(({ involvedObject, reason }) => involvedObject.kind === "Pod" && reason === "FailedBinding");
+    });
+    const problem = "PVC default/user-scratch was not created for pod default/user (pod is not owner)";
+    expect(told.message).toBe(`ephemeral volume scratch: ${problem}`);
+  });
+});
+
+describe("a claim that asks for more", () => {
+  it("waits for whoever makes the volume larger", async () => {
+    await makeClass("growing", "disks.example.com", { allowVolumeExpansion: true });
+    await makeVolume("pv", { storageClassName: "growing" });
+    await makeClaim("data", { storageClassName: "growing" });
+    await isIn("Bound", () => claim("data"));
+    const more = { spec: { resources: { requests: { storage: "2Gi" } } } };
+    await plane.admin.patch(PersistentVolumeClaim, { namespace, name: "data" }, "merge", more);
+    const told = await isTold("ExternalExpanding");
+    expect(told.message).toBe("waiting for an external controller to expand this PVC");
+    expect(told.source?.component).toBe("volume_expand");
+  });
+});
