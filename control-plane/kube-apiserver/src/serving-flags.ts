@@ -1,6 +1,6 @@
+import { readFeatureGates } from "@coracle/apimachinery";
 import { UsageError } from "@coracle/base";
 import type { FlagTaker } from "./access-flags.ts";
-import { readFeatureGates } from "./feature-gates.ts";
 import { parseDurationMs } from "./files/config-document.ts";
 import type { TlsVersion } from "./server/listener.ts";
 
@@ -200,6 +200,6 @@ export function takeServingFlags(flags: FlagTaker): ServingFlags {
     publishesEndpoints: reconciler !== "none",
     serviceNodePort: takeServiceNodePort(flags),
     http1Only: flags.takeBoolean("disable-http2-serving", false),
-    otherGates: readFeatureGates(flags.takeList("feature-gates")),
+    otherGates: [...readFeatureGates(flags.takeList("feature-gates")).keys()],
   };
 }

@@ -22,6 +22,10 @@ const FLAGS = {
   bindAddress: flag.string("bind-address", "0.0.0.0"),
   tlsCertFile: flag.string("tls-cert-file", UNSET),
   tlsPrivateKeyFile: flag.string("tls-private-key-file", UNSET),
+  /** `NAME=true|false`; those about devices count, see `deviceFeatures`. */
+  featureGates: flag.list("feature-gates"),
+  /** Paths that anybody may see; `*` at the end stands for all below. */
+  authorizationAlwaysAllowPaths: flag.list("authorization-always-allow-paths", ["/healthz", "/readyz", "/livez"]),
   verbosity: flag.number(["v", "verbosity"], 0),
   /** What is about Go's client and its log, or about serving in ways that we do not: taken, and of no effect. */
   withoutEffect: flag.string(
@@ -36,7 +40,6 @@ const FLAGS = {
       "authentication-kubeconfig",
       "authentication-token-webhook-cache-ttl",
       "authorization-kubeconfig",
-      "authorization-always-allow-paths",
       "authorization-webhook-cache-authorized-ttl",
       "authorization-webhook-cache-unauthorized-ttl",
       "requestheader-allowed-names",
@@ -46,7 +49,6 @@ const FLAGS = {
       "requestheader-uid-headers",
       "requestheader-username-headers",
       "client-ca-file",
-      "feature-gates",
       "emulated-version",
       "min-compatibility-version",
       "allow-metric-labels",

@@ -1,5 +1,5 @@
+import { featureGates } from "@coracle/apimachinery";
 import { versionInfo } from "../discovery/version.ts";
-import { featureGates } from "../feature-gates.ts";
 import { family } from "./metric-text.ts";
 
 let text: string | undefined;

@@ -1,4 +1,6 @@
 import { writeFile } from "node:fs/promises";
+import { readFeatureGates } from "@coracle/apimachinery";
+import { deviceFeatures, type DeviceFeatures } from "../devices/device-features.ts";
 import type { SchedulerFlags } from "../flags.ts";
 import { loadPluginModules, type PluginFactory } from "../foreign/plugin-module.ts";
 import type { SchedulerElection } from "../run-scheduler.ts";
@@ -12,6 +14,10 @@ export interface SchedulerSetup {
   readonly configuration: SchedulerConfiguration;
   readonly plugins: ReadonlyMap<string, PluginFactory>;
   readonly kubeconfig: string | undefined;
+  /** By the feature gates. */
+  readonly deviceFeatures: DeviceFeatures;
+  /** Gates that are set otherwise than usual, which changes nothing here. */
+  readonly gatesWithoutEffect: readonly string[];
   /** Absent: no election. */
   readonly leaderElection: Omit<SchedulerElection, "identity"> | undefined;
 }
@@ -38,8 +44,11 @@ export async function readSchedulerSetup(flags: SchedulerFlags): Promise<Schedul
     return undefined;
   }
   const { leaderElection, clientConnection } = configuration;
+  const { features, withoutEffect } = deviceFeatures(readFeatureGates(flags.featureGates));
   return {
     configuration,
+    deviceFeatures: features,
+    gatesWithoutEffect: withoutEffect,
     plugins: await loadPluginModules(configuration, file),
     // Ours: a file that names none leaves the flag its say.
     kubeconfig: clientConnection.kubeconfig === "" ? flags.kubeconfig : clientConnection.kubeconfig,

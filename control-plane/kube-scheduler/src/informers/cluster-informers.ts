@@ -5,6 +5,7 @@ import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { Clock } from "@coracle/base";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import { createSpreadOwners } from "../cycle/spread-owners.ts";
+import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import { PendingClaims } from "../devices/pending-claims.ts";
 import { watchDevices, type DeviceWatch } from "../devices/watch-devices.ts";
 import type { DefaultPluginDeps } from "../plugins/index.ts";
@@ -31,6 +32,7 @@ export interface InformerDeps {
 export function createClusterInformers(
   factory: InformerFactory,
   { client, clock, signal }: InformerDeps,
+  features: DeviceFeatures = DEFAULT_DEVICE_FEATURES,
 ): ClusterInformers {
   const pods = factory.informer(Pod, {
     fieldSelector: "status.phase!=Succeeded,status.phase!=Failed",
@@ -64,6 +66,7 @@ export function createClusterInformers(
         pending: new PendingClaims((namespace, name) => devices.view.claim(namespace, name)),
         nowMs: () => clock.monotonicMs(),
         newShareId: () => randomUUID(),
+        features,
       },
       async binder(pod, nodeName) {
         const { namespace = "", name = "", uid } = pod.metadata;

@@ -19,6 +19,8 @@ export interface ComponentEndpointOptions {
   readonly client: ApiClient;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Paths that anybody may see; `*` at the end stands for all that begin so. Absent: those of health. */
+  readonly allowed?: readonly string[] | undefined;
   /**
    * What the component has to say under which path, to those who may see it; what it says under `/metrics` comes before
    * the numbers of the process. Undefined: there is no such thing.
@@ -31,7 +33,7 @@ export interface ComponentEndpoint extends AsyncDisposable {
   readonly port: number;
 }
 
-const ALWAYS_ALLOWED: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz"]);
+const HEALTH: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz"]);
 const YEAR_MS = 365 * 86_400_000;
 const ANONYMOUS: UserInfo = { username: "system:anonymous", groups: ["system:unauthenticated"] };
 
@@ -84,21 +86,35 @@ interface Answer {
 
 async function answer(options: ComponentEndpointOptions, request: IncomingMessage): Promise<Answer> {
   const [path = "/", query = ""] = (request.url ?? "/").split("?");
-  if (ALWAYS_ALLOWED.has(path)) return { status: 200, body: "ok" };
-  const user = await userOf(options.client, request.headers.authorization);
+  const { allowed = [...HEALTH] } = options;
+  const refusal = allowed.some((each) => covers(each, path)) ? undefined : await refusalOf(options, request, path);
+  if (refusal !== undefined) return refusal;
+  if (HEALTH.has(path)) return { status: 200, body: "ok" };
+  const page = options.pages?.[path]?.(new URLSearchParams(query));
+  const type = "text/plain; version=0.0.4; charset=utf-8";
+  if (path === "/metrics") return { status: 200, body: `${page ?? ""}${processMetrics()}`, type };
+  if (page === undefined) return { status: 404, body: "404 page not found\n" };
+  return { status: 200, body: page, ...(page.startsWith("{") ? { type: "application/json" } : {}) };
+}
+
+const covers = (allowed: string, path: string): boolean =>
+  allowed.endsWith("*") ? path.startsWith(allowed.slice(0, -1)) : path === allowed;
+
+/** Why whoever asks may not see the path; undefined: it is theirs to see. */
+async function refusalOf(
+  { client }: ComponentEndpointOptions,
+  request: IncomingMessage,
+  path: string,
+): Promise<Answer | undefined> {
+  const user = await userOf(client, request.headers.authorization);
   if (user === undefined) return { status: 401, body: "Unauthorized\n" };
   const verb = (request.method ?? "GET").toLowerCase();
-  const review = await options.client.create(SubjectAccessReview, {
+  const review = await client.create(SubjectAccessReview, {
     metadata: {},
     spec: { user: user.username, groups: user.groups, uid: user.uid, nonResourceAttributes: { path, verb } },
   });
-  if (review.status?.allowed !== true)
-    return { status: 403, body: `forbidden: User ${JSON.stringify(user.username)} cannot ${verb} path "${path}"\n` };
-  const page = options.pages?.[path]?.(new URLSearchParams(query));
-  if (path === "/metrics")
-    return { status: 200, body: `${page ?? ""}${processMetrics()}`, type: "text/plain; version=0.0.4; charset=utf-8" };
-  if (page === undefined) return { status: 404, body: "404 page not found\n" };
-  return { status: 200, body: page, ...(page.startsWith("{") ? { type: "application/json" } : {}) };
+  if (review.status?.allowed === true) return undefined;
+  return { status: 403, body: `forbidden: User ${JSON.stringify(user.username)} cannot ${verb} path "${path}"\n` };
 }
 
 /** Who holds the token; without one, anybody; undefined: nobody knows it. */

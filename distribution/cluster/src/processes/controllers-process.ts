@@ -29,10 +29,12 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       const setup = await readSchedulerSetup(flags);
       if (setup === undefined) return;
       await using client = await clientOf(setup.kubeconfig, component);
+      if (setup.gatesWithoutEffect.length > 0)
+        context.logger.warn("feature gates without effect", { gates: setup.gatesWithoutEffect });
       const metrics = new SchedulerMetrics(context.clock);
       const debug = new SchedulerDebug();
       const pages = { ...debug.pages(setup.configuration), "/metrics": () => metrics.text() };
-      await using _endpoint = await endpointOf(flags, client, context, pages);
+      await using _endpoint = await endpointOf(flags, client, context, pages, flags.authorizationAlwaysAllowPaths);
       await runScheduler({
         ...context,
         client,
@@ -40,6 +42,7 @@ export async function runAlone(component: string, args: readonly string[]): Prom
         debug,
         configuration: setup.configuration,
         plugins: setup.plugins,
+        deviceFeatures: setup.deviceFeatures,
         maxUnschedulableMs: flags.podMaxInUnschedulablePodsDurationMs,
         leaderElection: setup.leaderElection === undefined ? undefined : { identity, ...setup.leaderElection },
       });
@@ -96,11 +99,12 @@ async function endpointOf(
   client: ApiClient,
   { clock, logger }: AloneContext,
   pages: ComponentEndpointOptions["pages"] = {},
+  allowed?: readonly string[],
 ): Promise<ComponentEndpoint | undefined> {
   const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
   return port === 0
     ? undefined
-    : await serveComponent({ port, address, certFile, keyFile, client, clock, logger, pages });
+    : await serveComponent({ port, address, certFile, keyFile, client, clock, logger, pages, allowed });
 }
 
 if (isSupervised()) {

@@ -1,6 +1,5 @@
 import { parseTable } from "@coracle/api";
 import { UsageError } from "@coracle/base";
-import { readBoolean } from "./command-line/flag-values.ts";
 
 /** Since when, its default, its stage, and whether it can be changed. */
 type GateRow = readonly [since: string, isOn: boolean, stage: string, isLocked: boolean];
@@ -9,15 +8,18 @@ interface GateTable {
 }
 
 const STAGES = new Set(["AllAlpha", "AllBeta"]);
+/** As Go reads booleans. */
+const TRUE: ReadonlySet<string> = new Set(["1", "t", "T", "true", "TRUE", "True"]);
+const FALSE: ReadonlySet<string> = new Set(["0", "f", "F", "false", "FALSE", "False"]);
 
 /**
  * Reads `--feature-gates`: `NAME=true|false`, `kube:NAME=…`. Throws a UsageError for gates that there are not, and
  * for those that are settled. Answers those that are wanted otherwise than they are.
  */
-export function readFeatureGates(items: readonly string[]): string[] {
-  if (items.length === 0) return [];
+export function readFeatureGates(items: readonly string[]): ReadonlyMap<string, boolean> {
+  const changed = new Map<string, boolean>();
+  if (items.length === 0) return changed;
   const { gates } = parseTable("feature-gates") as GateTable;
-  const changed: string[] = [];
   for (const item of items) {
     const [key = "", value] = item.split("=");
     const mark = key.indexOf(":");
@@ -28,16 +30,18 @@ export function readFeatureGates(items: readonly string[]): string[] {
     const row = gates[name]?.at(-1);
     if (row === undefined && !STAGES.has(name)) throw new UsageError(`unrecognized feature gate: ${name}`);
     const text = value.trim();
-    const isWanted = readBoolean(text);
-    if (isWanted === undefined) {
+    const isWanted = TRUE.has(text);
+    if (!isWanted && !FALSE.has(text)) {
       const why = `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`;
       throw new UsageError(`invalid value of ${name}=${text}, err: ${why}`);
     }
-    const isOn = row?.[1] ?? false;
+    // Beta gates are on as a rule.
+    const isOn = row?.[1] ?? name === "AllBeta";
+    changed.delete(name);
     if (isWanted === isOn) continue;
     if (row?.[3] === true)
       throw new UsageError(`cannot set feature gate ${name} to ${isWanted}, feature is locked to ${isOn}`);
-    changed.push(name);
+    changed.set(name, isWanted);
   }
   return changed;
 }
