@@ -1,6 +1,6 @@
 import type { MovingPart, NodePart } from "../columns/column-plugin.ts";
 import type { Plugin, Unfit } from "../framework/plugin.ts";
-import type { Count } from "./instruments.ts";
+import type { Count } from "@coracle/base";
 import type { SchedulerMetrics } from "./scheduler-metrics.ts";
 
 /** One call of so many is timed: where nodes are asked one by one, and else. */

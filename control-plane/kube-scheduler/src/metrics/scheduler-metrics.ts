@@ -1,6 +1,5 @@
-import type { Clock } from "@coracle/base";
+import { Counter, exponentialBuckets, Gauge, Histogram, type Clock, type Count, type Instrument } from "@coracle/base";
 import type { QueueName } from "../queue/scheduling-queue.ts";
-import { Counter, exponentialBuckets, Gauge, Histogram, type Count, type Instrument } from "./instruments.ts";
 
 /** How an attempt ended, in upstream's words. */
 export type AttemptResult = "scheduled" | "unschedulable" | "error";
