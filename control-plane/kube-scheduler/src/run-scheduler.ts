@@ -1,5 +1,5 @@
 import type { Pod } from "@coracle/api/core/v1";
-import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
+import { Cleanup, linkSignal, type Clock, type Logger, type Random } from "@coracle/base";
 import {
   createEventRecorder,
   createInformerFactory,
@@ -14,6 +14,7 @@ import type { SchedulerDebug } from "./debug/scheduler-debug.ts";
 import { buildProfiles } from "./config/build-profiles.ts";
 import type { PluginArgs, SchedulerConfiguration } from "./config/configuration.ts";
 import { defaultConfiguration } from "./config/read-configuration.ts";
+import type { DeviceFeatures } from "./devices/device-features.ts";
 import { HttpExtender } from "./extender/http-extender.ts";
 import { preemptWithExtenders } from "./extender/preempt-with-extenders.ts";
 import { scheduleWithExtenders } from "./extender/schedule-with-extenders.ts";
@@ -43,6 +44,8 @@ export interface SchedulerOptions {
   readonly configuration?: SchedulerConfiguration | undefined;
   /** Plugins of the user that the configuration names, from `loadPluginModules`. */
   readonly plugins?: ReadonlyMap<string, PluginFactory> | undefined;
+  /** Which kinds of devices and claims count; absent: those of Kubernetes 1.35 as it comes. */
+  readonly deviceFeatures?: DeviceFeatures | undefined;
   /** A pod nobody woke is tried again after so long. */
   readonly maxUnschedulableMs?: number | undefined;
   /** Where numbers are kept, for who serves them; absent: nobody asks. */
@@ -72,11 +75,14 @@ export async function runScheduler(options: SchedulerOptions): Promise<void> {
   await runAsLeader(election, (tenure) => schedule(options, tenure), signal);
 }
 
-async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
+async function schedule(options: SchedulerOptions, tenure: AbortSignal): Promise<void> {
+  // Requests under way listen to it, many at once.
+  using link = linkSignal(tenure);
+  const { signal } = link;
   const { client, clock, random, logger, configuration = defaultConfiguration() } = options;
   await using cleanup = new Cleanup();
   const factory = cleanup.use(createInformerFactory({ client, clock, random, logger }));
-  const informers = createClusterInformers(factory, { client, clock, signal });
+  const informers = createClusterInformers(factory, { client, clock, signal }, options.deviceFeatures);
   const recorders = new Map<string, EventRecorder>();
   const recorderOf = (schedulerName: string): EventRecorder => {
     let recorder = recorders.get(schedulerName);
