@@ -25,6 +25,7 @@ export {
   type InformerDeps,
   type OwnedInformer,
 } from "./informer/create-informer.ts";
+export { serviceAccountClients, type ServiceAccountClientsOptions } from "./identity/service-account-clients.ts";
 export { createInformerFactory } from "./informer/informer-factory.ts";
 export { cacheKeyOf, splitCacheKey } from "./informer/object-cache.ts";
 export { loadKubeconfig, type ClientConfig } from "./kubeconfig/kubeconfig.ts";

@@ -5,11 +5,11 @@ import {
   createEventRecorder,
   createInformerFactory,
   runAsLeader,
+  serviceAccountClients,
   type ApiClient,
   type Transport,
 } from "@coracle/client";
 import type { ControllerManagerFlags } from "../flags.ts";
-import { serviceAccountClients } from "./service-account-clients.ts";
 import { controllers, isEnabled } from "./registry.ts";
 
 export interface ControllerManagerOptions {
@@ -84,5 +84,5 @@ function identities(options: ControllerManagerOptions, clock: Clock, random: Ran
   const { client, anonymousTransport: transport } = options;
   if (!options.flags.useServiceAccountCredentials) return () => client;
   if (transport === undefined) throw new Error("service account credentials need a transport without an identity");
-  return serviceAccountClients({ client, transport, clock, random });
+  return serviceAccountClients({ client, transport, clock, random, userAgent: "kube-controller-manager" });
 }

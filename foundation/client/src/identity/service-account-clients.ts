@@ -2,7 +2,9 @@ import type { TokenRequest } from "@coracle/api/authentication/v1";
 import { ServiceAccount } from "@coracle/api/core/v1";
 import { isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import type { Clock, Random } from "@coracle/base";
-import { createApiClient, type ApiClient, type Transport } from "@coracle/client";
+import type { ApiClient } from "../api-client.ts";
+import { createApiClient } from "../client.ts";
+import type { Transport } from "../transport/transport.ts";
 
 export interface ServiceAccountClientsOptions {
   /** Makes the accounts and asks for their tokens. */
@@ -11,6 +13,8 @@ export interface ServiceAccountClientsOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
+  /** The program, before the identity's name. */
+  readonly userAgent: string;
 }
 
 const NAMESPACE = "kube-system";
@@ -27,7 +31,7 @@ export function serviceAccountClients(options: ServiceAccountClientsOptions): (i
   return (identity) => {
     const tokens = tokenSource(options, identity);
     return createApiClient({
-      userAgent: `kube-controller-manager/${identity}`,
+      userAgent: `${options.userAgent}/${identity}`,
       clock,
       random,
       transport: {
