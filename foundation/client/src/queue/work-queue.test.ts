@@ -41,8 +41,9 @@ function start(workers: number): Trial {
 
 describe("work queue", () => {
   it("a key waits once however often it is added", async () => {
-    const { queue, begun, finish, stop } = start(1);
+    const { queue, clock, begun, finish, stop } = start(1);
     queue.add("busy");
+    await clock.advance(0);
     queue.add("a");
     queue.add("a");
     expect(queue.length).toBe(1);
@@ -53,11 +54,14 @@ describe("work queue", () => {
   });
 
   it("a key is never worked on twice at a time, and again when added meanwhile", async () => {
-    const { queue, begun, finish, stop } = start(5);
+    const { queue, clock, begun, finish, stop } = start(5);
     queue.add("a");
     queue.add("a");
     queue.add("b");
+    expect(begun).toEqual([]);
+    await clock.advance(0);
     expect(begun).toEqual(["a", "b"]);
+    queue.add("a");
     await finish("a");
     expect(begun).toEqual(["a", "b", "a"]);
     await finish("a");
@@ -81,6 +85,19 @@ describe("work queue", () => {
     await clock.advance(5);
     expect(begun).toHaveLength(3);
     await finish("a");
+    await stop();
+  });
+
+  it("beyond a hundred at once failures of all keys together come back ten a second", async () => {
+    const { queue, begun, clock, finish, stop } = start(1000);
+    for (let i = 0; i < 120; i++) queue.addRateLimited(`key-${i}`);
+    await clock.advance(5);
+    expect(begun).toHaveLength(100);
+    await clock.advance(995);
+    expect(begun).toHaveLength(110);
+    await clock.advance(1000);
+    expect(begun).toHaveLength(120);
+    for (const key of begun) await finish(key);
     await stop();
   });
 

@@ -9,13 +9,14 @@ export interface WorkQueueOptions {
 
 /**
  * Keys to be worked on. A key waits in it once however often it is added, is never worked on by two workers at a
- * time, and is worked on again if it was added meanwhile.
+ * time, and is worked on again if it was added meanwhile. Work begins when the present turn of the event loop is over:
+ * of a burst of changes that came in one piece each key is worked on once.
  */
 export interface WorkQueue<K> {
   add(key: K): void;
   /** Adds `key` in `delayMs`; of several the earliest counts. */
   addAfter(key: K, delayMs: number): void;
-  /** Adds `key` after its back-off, which grows with each call until `forget`. */
+  /** Adds `key` after its back-off, which grows with each call until `forget`; of all keys ten a second, after a hundred. */
   addRateLimited(key: K): void;
   /** The key succeeded: its back-off starts anew. */
   forget(key: K): void;
@@ -32,6 +33,8 @@ export interface WorkQueue<K> {
 
 const BASE_DELAY_MS = 5;
 const MAX_DELAY_MS = 1_000_000;
+const RETRIES_AT_ONCE = 100;
+const RETRY_EVERY_MS = 100;
 
 export function createWorkQueue<K extends string | object>(options: WorkQueueOptions = {}): WorkQueue<K> {
   const { clock = systemClock, baseDelayMs = BASE_DELAY_MS, maxDelayMs = MAX_DELAY_MS } = options;
@@ -40,7 +43,10 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
   const again = new Set<K>();
   const failures = new Map<K, number>();
   const delayed = new Map<K, { readonly due: number; readonly timer: Timer }>();
+  /** When all retries so far would have been made, were there never more than one in `RETRY_EVERY_MS`. */
+  let retriesUntilMs = 0;
   let start: (() => void) | undefined;
+  let isStarting = false;
   let stopped = false;
 
   function add(key: K): void {
@@ -48,8 +54,17 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
     if (inWork.has(key)) again.add(key);
     else {
       waiting.add(key);
-      start?.();
+      startSoon();
     }
+  }
+
+  function startSoon(): void {
+    if (isStarting || start === undefined) return;
+    isStarting = true;
+    setImmediate(() => {
+      isStarting = false;
+      start?.();
+    });
   }
 
   function addAfter(key: K, delayMs: number): void {
@@ -66,13 +81,20 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
     delayed.set(key, { due, timer });
   }
 
+  function untilTurnMs(): number {
+    const now = clock.monotonicMs();
+    retriesUntilMs = Math.max(retriesUntilMs, now) + RETRY_EVERY_MS;
+    return retriesUntilMs - now - RETRIES_AT_ONCE * RETRY_EVERY_MS;
+  }
+
   return {
     add,
     addAfter,
     addRateLimited(key) {
       const count = failures.get(key) ?? 0;
       failures.set(key, count + 1);
-      addAfter(key, Math.min(baseDelayMs * 2 ** Math.min(count, 40), maxDelayMs));
+      const backoffMs = Math.min(baseDelayMs * 2 ** Math.min(count, 40), maxDelayMs);
+      addAfter(key, Math.max(backoffMs, untilTurnMs()));
     },
     forget: (key) => void failures.delete(key),
     failures: (key) => failures.get(key) ?? 0,
