@@ -1,12 +1,13 @@
 import type { EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Pod, Service } from "@coracle/api/core/v1";
 import { equalJson } from "@coracle/apimachinery";
 import { isFinished, isReady } from "../pods/pod-state.ts";
-import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortIn, TRIGGER_TIME } from "../services/service-pods.ts";
+import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortsIn, TRIGGER_TIME } from "../services/service-pods.ts";
 import { canonicalJson } from "../templates/hash.ts";
 
 const MANAGED_BY = "endpoints.kubernetes.io/managed-by";
 const OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity";
-const MAX_ADDRESSES = 1000;
+/** What one object may hold; the rest is left out. */
+export const MAX_ADDRESSES = 1000;
 
 interface Subset {
   readonly ports: readonly EndpointPort[];
@@ -59,22 +60,12 @@ function subsetsOf(service: Service, pods: readonly Pod[]): readonly Subset[] {
     const ips = pod.status?.podIPs?.map((each) => each.ip) ?? [pod.status?.podIP];
     const ip = ips.find((each) => each !== undefined && each !== "" && each.includes(":") === isIpv6);
     if (ip === undefined) continue;
-    const ports: EndpointPort[] = [];
-    for (const port of service.spec?.ports ?? []) {
-      const number = targetPortIn(pod, port);
-      if (number === undefined) continue;
-      const { name, protocol = "TCP", appProtocol } = port;
-      ports.push({
-        ...(name === undefined || name === "" ? {} : { name }),
-        port: number,
-        protocol,
-        ...(appProtocol === undefined ? {} : { appProtocol }),
-      });
-    }
-    if (ports.length === 0 && (service.spec?.ports ?? []).length > 0) continue;
-    const key = canonicalJson(ports);
+    const numbers = targetPortsIn(pod, service);
+    if (numbers.length > 0 && numbers.every((number) => number === undefined)) continue;
+    const key = numbers.join();
     let subset = subsets.get(key);
-    if (subset === undefined) subsets.set(key, (subset = { ports, ready: [], notReady: [] }));
+    if (subset === undefined)
+      subsets.set(key, (subset = { ports: portsIn(service, numbers), ready: [], notReady: [] }));
     const hostname = hostnameIn(pod, service);
     const { namespace, name, uid } = pod.metadata;
     const address: EndpointAddress = {
@@ -85,7 +76,21 @@ function subsetsOf(service: Service, pods: readonly Pod[]): readonly Subset[] {
     };
     (publishNotReady || isReady(pod) ? subset.ready : subset.notReady).push(address);
   }
-  return [...subsets].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, subset]) => subset);
+  return [...subsets.values()]
+    .map((subset) => [canonicalJson(subset.ports), subset] as const)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, subset]) => subset);
+}
+
+function portsIn(service: Service, numbers: readonly (number | undefined)[]): readonly EndpointPort[] {
+  const ports: EndpointPort[] = [];
+  for (const [i, { name, protocol = "TCP", appProtocol }] of (service.spec?.ports ?? []).entries()) {
+    const port = numbers[i];
+    if (port === undefined) continue;
+    const named = name === undefined || name === "" ? {} : { name };
+    ports.push({ ...named, port, protocol, ...(appProtocol === undefined ? {} : { appProtocol }) });
+  }
+  return ports;
 }
 
 /** In a fixed order, so that equal endpoints are equal data; with a thousand addresses at most, ready ones first. */

@@ -11,6 +11,7 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { EndpointMemory } from "./endpoint-memory.ts";
 import { MANAGED_BY, MANAGER, planSlices, SERVICE_NAME } from "./plan.ts";
 
 const BY_SERVICE = "service";
@@ -29,6 +30,8 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
     return labels?.[MANAGED_BY] === MANAGER && name !== undefined ? [`${namespace}/${name}`] : [];
   };
   const slices = informers.informer(EndpointSlice, { indexes: { [BY_SERVICE]: ours } }).lister;
+
+  const memory = new EndpointMemory();
 
   /** What was written and not seen yet: service → slice → generation (undefined: deleted). */
   const written = new Map<CacheKey, { readonly at: number; readonly slices: Map<string, number | undefined> }>();
@@ -68,13 +71,14 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
         .byIndex(BY_SERVICE, key)
         .filter((slice) => slice.metadata.deletionTimestamp === undefined);
       const changedAt = lastChange(service, matching);
-      const plan = planSlices(service, matching, existing, (name) => nodes.byKey(name), maxPerSlice, changedAt);
+      const nodeOf = (name: string): Node | undefined => nodes.byKey(name);
+      const plan = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
       const seen = new Map<string, number | undefined>();
       const note = ({ metadata: { namespace, name, generation } }: EndpointSlice): void =>
         void seen.set(`${namespace}/${name}`, generation ?? 0);
       try {
         for (const slice of plan.create) note(await client.create(EndpointSlice, slice, { signal }));
-        for (const slice of plan.update) note(await client.update(EndpointSlice, slice, { signal }));
+        await allDone(plan.update.map(async (slice) => note(await client.update(EndpointSlice, slice, { signal }))));
         for (const { metadata } of plan.delete) {
           const { namespace, name = "" } = metadata;
           try {
@@ -90,4 +94,11 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
       return done;
     },
   });
+}
+
+/** Waits for all, also for those that are under way when one fails. */
+async function allDone(writes: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(writes);
+  const failed = results.find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }

@@ -4,8 +4,9 @@ import type { Endpoint, EndpointPort, EndpointSlice } from "@coracle/api/discove
 import { equalJson } from "@coracle/apimachinery";
 import { controllerReference } from "@coracle/controller-kit";
 import { isFinished, isReady } from "../pods/pod-state.ts";
-import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortIn, TRIGGER_TIME } from "../services/service-pods.ts";
+import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortsIn, TRIGGER_TIME } from "../services/service-pods.ts";
 import { canonicalJson } from "../templates/hash.ts";
+import { EndpointMemory } from "./endpoint-memory.ts";
 
 export const MANAGED_BY = "endpointslice.kubernetes.io/managed-by";
 export const MANAGER = "endpointslice-controller.k8s.io";
@@ -35,8 +36,9 @@ export function planSlices(
   nodeOf: (name: string) => Node | undefined,
   maxPerSlice: number,
   changedAt: string | undefined,
+  memory: EndpointMemory = new EndpointMemory(),
 ): SlicePlan {
-  const groups = desiredGroups(service, pods, nodeOf);
+  const groups = desiredGroups(service, pods, nodeOf, memory);
   const create: EndpointSlice[] = [];
   const update: EndpointSlice[] = [];
   const unused = new Set(existing);
@@ -60,22 +62,32 @@ export function planSlices(
       kept.set(slice, endpoints);
     }
     const rest = [...missing.values()];
-    const isDirty = (slice: EndpointSlice): boolean =>
-      !equalJson(kept.get(slice), slice.endpoints ?? []) || !sameLabels(service, slice);
-    for (const slice of [...slices.filter(isDirty), ...slices.filter((each) => !isDirty(each))]) {
+    const dirty = new Set(
+      slices.filter(
+        (slice) => !sameEndpoints(slice.endpoints ?? [], kept.get(slice) ?? [], memory) || !sameLabels(service, slice),
+      ),
+    );
+    for (const slice of [...dirty, ...slices.filter((each) => !dirty.has(each))]) {
       const endpoints = kept.get(slice) ?? [];
       const isPlaceholder = group.endpoints.size === 0 && slice === slices[0];
       if (endpoints.length === 0 && rest.length === 0 && !isPlaceholder) continue; // left unused: deleted below
       const room = maxPerSlice - endpoints.length;
-      if (isDirty(slice) || room >= rest.length) endpoints.push(...rest.splice(0, Math.max(0, room)));
+      if (rest.length > 0 && room > 0 && (dirty.has(slice) || room >= rest.length)) {
+        endpoints.push(...rest.splice(0, room));
+        dirty.add(slice);
+      }
       unused.delete(slice);
-      if (isDirty(slice)) update.push(refresh(service, slice, endpoints, changedAt));
+      if (dirty.has(slice)) update.push(refresh(service, slice, endpoints, changedAt));
     }
     while (rest.length > 0) create.push(newSlice(service, group, rest.splice(0, maxPerSlice), changedAt));
     // A service without pods still shows one empty slice, so that readers can tell it from one not seen yet.
     if (group.endpoints.size === 0 && slices.length === 0) create.push(newSlice(service, group, [], changedAt));
   }
   return { create, update, delete: [...unused] };
+}
+
+function sameEndpoints(seen: readonly Endpoint[], wanted: readonly Endpoint[], memory: EndpointMemory): boolean {
+  return seen.length === wanted.length && seen.every((each, i) => memory.isSame(each, wanted[i] as Endpoint));
 }
 
 const portsOf = (slice: EndpointSlice): readonly EndpointPort[] => slice.ports ?? [];
@@ -85,6 +97,7 @@ function desiredGroups(
   service: Service,
   pods: readonly Pod[],
   nodeOf: (name: string) => Node | undefined,
+  memory: EndpointMemory,
 ): readonly Group[] {
   const families = service.spec?.ipFamilies ?? ["IPv4"];
   const all: Group[] = [];
@@ -94,11 +107,14 @@ function desiredGroups(
       if (isFinished(pod)) continue;
       const address = addressOf(pod, addressType);
       if (address === undefined) continue;
-      const ports = portsIn(service, pod);
-      const key = canonicalJson(ports);
+      const numbers = targetPortsIn(pod, service);
+      const key = numbers.join();
       let group = groups.get(key);
-      if (group === undefined) groups.set(key, (group = { addressType, ports, endpoints: new Map() }));
-      const endpoint = endpointOf(service, pod, address, nodeOf);
+      if (group === undefined)
+        groups.set(key, (group = { addressType, ports: portsIn(service, numbers), endpoints: new Map() }));
+      const zone = zoneOf(pod, nodeOf);
+      const make = (): Endpoint => endpointOf(service, pod, address, zone);
+      const endpoint = memory.endpoint(service, pod, address, zone, make);
       group.endpoints.set(identityOf(endpoint), endpoint);
     }
     if (groups.size === 0) all.push({ addressType, ports: [], endpoints: new Map() });
@@ -107,17 +123,23 @@ function desiredGroups(
   return all;
 }
 
-function addressOf(pod: Pod, addressType: string): string | undefined {
-  const addresses = pod.status?.podIPs?.map((each) => each.ip) ?? [pod.status?.podIP];
-  return addresses.find(
-    (address) => address !== undefined && address !== "" && address.includes(":") === (addressType === "IPv6"),
-  );
+function addressOf({ status }: Pod, addressType: string): string | undefined {
+  const isOfFamily = (address: string | undefined): boolean =>
+    address !== undefined && address !== "" && address.includes(":") === (addressType === "IPv6");
+  if (status?.podIPs !== undefined) return status.podIPs.find(({ ip }) => isOfFamily(ip))?.ip;
+  return isOfFamily(status?.podIP) ? status?.podIP : undefined;
 }
 
-function portsIn(service: Service, pod: Pod): readonly EndpointPort[] {
+function zoneOf({ spec }: Pod, nodeOf: (name: string) => Node | undefined): string | undefined {
+  return spec.nodeName === undefined
+    ? undefined
+    : nodeOf(spec.nodeName)?.metadata.labels?.["topology.kubernetes.io/zone"];
+}
+
+function portsIn(service: Service, numbers: readonly (number | undefined)[]): readonly EndpointPort[] {
   const ports: EndpointPort[] = [];
-  for (const port of service.spec?.ports ?? []) {
-    const number = targetPortIn(pod, port);
+  for (const [i, port] of (service.spec?.ports ?? []).entries()) {
+    const number = numbers[i];
     if (number === undefined) continue;
     const { name = "", protocol = "TCP", appProtocol } = port;
     ports.push({ name, protocol, port: number, ...(appProtocol === undefined ? {} : { appProtocol }) });
@@ -125,12 +147,11 @@ function portsIn(service: Service, pod: Pod): readonly EndpointPort[] {
   return ports;
 }
 
-function endpointOf(service: Service, pod: Pod, address: string, nodeOf: (name: string) => Node | undefined): Endpoint {
+function endpointOf(service: Service, pod: Pod, address: string, zone: string | undefined): Endpoint {
   const serving = isReady(pod);
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
   const { nodeName } = pod.spec;
-  const zone = nodeName === undefined ? undefined : nodeOf(nodeName)?.metadata.labels?.["topology.kubernetes.io/zone"];
   const hostname = hostnameIn(pod, service);
   const { namespace, name, uid } = pod.metadata;
   return {

@@ -1,4 +1,5 @@
 import { Pod, type Service, type ServicePort } from "@coracle/api/core/v1";
+import { equalJson } from "@coracle/apimachinery";
 import type { CacheKey, Lister } from "@coracle/client";
 import { labelsMatcher, mapped, type Watch } from "@coracle/controller-kit";
 import { isFinished, isReady } from "../pods/pod-state.ts";
@@ -20,7 +21,7 @@ export function podsOf(service: Service, pods: Lister<Pod>): readonly Pod[] {
 }
 
 /** The number of the container port that the service port means in this pod; undefined: the pod has none of that name. */
-export function targetPortIn(pod: Pod, port: ServicePort): number | undefined {
+function targetPortIn(pod: Pod, port: ServicePort): number | undefined {
   const target = port.targetPort ?? port.port;
   if (typeof target === "number") return target === 0 ? port.port : target;
   const { protocol = "TCP" } = port;
@@ -29,6 +30,11 @@ export function targetPortIn(pod: Pod, port: ServicePort): number | undefined {
     for (const candidate of container.ports ?? [])
       if (candidate.name === target && (candidate.protocol ?? "TCP") === protocol) return candidate.containerPort;
   return undefined;
+}
+
+/** The numbers of the service's ports in this pod, in their order. */
+export function targetPortsIn(pod: Pod, service: Service): readonly (number | undefined)[] {
+  return (service.spec?.ports ?? []).map((port) => targetPortIn(pod, port));
 }
 
 /** The pod's name in DNS under the service, if it asks for one. */
@@ -69,8 +75,7 @@ function matters(old: Pod, pod: Pod): boolean {
     old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
     old.spec.nodeName !== pod.spec.nodeName ||
     old.spec.hostname !== pod.spec.hostname ||
-    JSON.stringify(old.status?.podIPs ?? old.status?.podIP) !==
-      JSON.stringify(pod.status?.podIPs ?? pod.status?.podIP) ||
-    JSON.stringify(old.metadata.labels) !== JSON.stringify(pod.metadata.labels)
+    !equalJson(old.status?.podIPs ?? old.status?.podIP, pod.status?.podIPs ?? pod.status?.podIP) ||
+    !equalJson(old.metadata.labels, pod.metadata.labels)
   );
 }
