@@ -41,9 +41,27 @@ describe("what is due", () => {
   ])("%s", (_, of, now, expected) => expect(due(of, now)).toBe(expected));
 });
 
+describe("when to look again", () => {
+  const next = (of: CronJob, now: string): string | undefined => {
+    const { next: time, isInvalid } = dueTime(of, parseSchedule(of.spec.schedule, "UTC"), at(now));
+    return isInvalid ? "invalid" : time === undefined ? undefined : new Date(time).toISOString().slice(11, 19);
+  };
+  it.each([
+    ["at the next time", cronJob({}, "00:10:00"), "00:10:01", "00:20:00"],
+    ["after the latest of those missed", cronJob({}, "00:10:00"), "01:05:00", "01:10:00"],
+    ["also when its deadline has passed", cronJob({ startingDeadlineSeconds: 60 }, "00:10:00"), "01:05:00", "01:10:00"],
+    ["never, when the schedule has no time", cronJob({ schedule: "0 0 31 2 *" }), "01:05:00", "invalid"],
+  ])("%s", (_, of, now, expected) => expect(next(of, now)).toBe(expected));
+});
+
 describe("whether it is started", () => {
-  const decide = (spec: Partial<CronJob["spec"]>, active: number, now = "00:10:01", isKnown = false) =>
-    decideStart(cronJob(spec), at("00:10:00"), active, isKnown, at(now));
+  const decide = (spec: Partial<CronJob["spec"]>, active: number, now = "00:10:01", name = "other") =>
+    decideStart(
+      cronJob(spec),
+      at("00:10:00"),
+      Array.from({ length: active }, () => ({ name })),
+      at(now),
+    );
   it.each([
     ["Allow: beside those at work", decide({}, 1), { action: "start", replace: false }],
     [
@@ -63,7 +81,11 @@ describe("whether it is started", () => {
       decide({ startingDeadlineSeconds: 5 }, 0, "00:10:06"),
       { action: "skip", reason: "MissSchedule" },
     ],
-    ["it was already", decide({}, 0, "00:10:01", true), { action: "skip", reason: undefined }],
+    [
+      "it was already",
+      decide({}, 1, "00:10:01", jobName(cronJob(), at("00:10:00"))),
+      { action: "skip", reason: undefined },
+    ],
   ])("%s", (_, decision, expected) => expect(decision).toEqual(expected));
 
   it("the Job of a time has one name", () => {
@@ -75,7 +97,7 @@ it("keeps the latest ended Jobs of each outcome", () => {
   const job = (name: string, type: string, created: string): Job => ({
     metadata: { name, creationTimestamp: `2026-01-02T${created}Z` },
     spec: { template: {} },
-    status: { conditions: [{ type, status: "True" }] },
+    status: { startTime: `2026-01-02T${created}Z`, conditions: [{ type, status: "True" }] },
   });
   const jobs = [
     job("c2", "Complete", "02:00:00"),

@@ -1,7 +1,8 @@
 import type { CronJob, Job } from "@coracle/api/batch/v1";
+import type { ObjectReference } from "@coracle/api/core/v1";
 import type { Instant } from "@coracle/base";
 import { conditionOf } from "../job/status.ts";
-import { byAge, instantOf } from "../time/timestamp.ts";
+import { instantOf } from "../time/timestamp.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Missed times that are worth a warning. */
@@ -11,30 +12,44 @@ export interface Due {
   /** The latest time at which a Job was due and has not been started; undefined: none. */
   readonly at: Instant | undefined;
   readonly isManyMissed: boolean;
+  /** When to look again; undefined: the schedule has no further time. */
+  readonly next: Instant | undefined;
+  /** The schedule reads well and means nothing (the 31st of February). */
+  readonly isInvalid: boolean;
 }
 
 /** What is due since the last start. Times before the starting deadline no longer count. */
 export function dueTime(cronJob: CronJob, schedule: Schedule, now: Instant): Due {
-  const created = instantOf(cronJob.metadata.creationTimestamp) ?? now;
-  let since = instantOf(cronJob.status?.lastScheduleTime) ?? created;
   const { startingDeadlineSeconds } = cronJob.spec;
-  if (startingDeadlineSeconds !== undefined) since = Math.max(since, now - startingDeadlineSeconds * 1000);
+  const begin = instantOf(cronJob.status?.lastScheduleTime) ?? instantOf(cronJob.metadata.creationTimestamp) ?? now;
+  const deadline = startingDeadlineSeconds === undefined ? begin : now - startingDeadlineSeconds * 1000;
+  const { at, missed, isInvalid } = mostRecent(schedule, Math.max(begin, deadline), now);
+  const whole = startingDeadlineSeconds === undefined ? { at, missed } : mostRecent(schedule, begin, now);
+  const from = isInvalid ? now : (whole.at ?? (whole.missed === 0 ? begin : now));
+  return { at, isManyMissed: at !== undefined && missed > MANY_MISSED, next: schedule.next(from), isInvalid };
+}
+
+/** The last time after `since` that is not after `now`, found without walking through all of them. */
+function mostRecent(
+  schedule: Schedule,
+  since: Instant,
+  now: Instant,
+): { readonly at: Instant | undefined; readonly missed: number; readonly isInvalid: boolean } {
+  const first = schedule.next(since);
+  if (first === undefined) return { at: undefined, missed: 0, isInvalid: true };
+  if (now < first) return { at: undefined, missed: 0, isInvalid: false };
+  const second = schedule.next(first);
+  if (second === undefined || now < second) return { at: first, missed: 0, isInvalid: false };
+  const period = Math.round((second - first) / 1000) * 1000;
+  const missed = Math.floor((now - first) / period) + 1;
   let at: Instant | undefined;
-  let missed = 0;
-  let next = schedule.next(since);
+  // One period too early, because periods may differ in length.
+  let next = schedule.next(first + (missed - 2) * period);
   while (next !== undefined && next <= now) {
     at = next;
-    if (++missed > MANY_MISSED) {
-      // Too many to walk through one by one: jump close to now.
-      const period = (schedule.next(next) ?? now) - next;
-      const skip = Math.floor((now - next) / Math.max(period, 60_000)) - 1;
-      if (skip > 1) next = schedule.next(next + (skip - 1) * period - 1);
-      else next = schedule.next(next);
-      continue;
-    }
     next = schedule.next(next);
   }
-  return { at, isManyMissed: missed > MANY_MISSED };
+  return { at, missed, isInvalid: false };
 }
 
 /** What to do about a due time. */
@@ -45,15 +60,15 @@ export type StartDecision =
 export function decideStart(
   cronJob: CronJob,
   at: Instant,
-  active: number,
-  isKnown: boolean,
+  active: readonly ObjectReference[],
   now: Instant,
 ): StartDecision {
   const { startingDeadlineSeconds, concurrencyPolicy = "Allow" } = cronJob.spec;
   if (startingDeadlineSeconds !== undefined && at + startingDeadlineSeconds * 1000 < now)
     return { action: "skip", reason: "MissSchedule" };
+  const isKnown = active.some((each) => each.name === jobName(cronJob, at));
   if (isKnown || instantOf(cronJob.status?.lastScheduleTime) === at) return { action: "skip", reason: undefined };
-  if (concurrencyPolicy === "Forbid" && active > 0) return { action: "skip", reason: "JobAlreadyActive" };
+  if (concurrencyPolicy === "Forbid" && active.length > 0) return { action: "skip", reason: "JobAlreadyActive" };
   return { action: "start", replace: concurrencyPolicy === "Replace" };
 }
 
@@ -62,11 +77,17 @@ export function jobName(cronJob: CronJob, at: Instant): string {
   return `${cronJob.metadata.name}-${Math.floor(at / 60_000)}`;
 }
 
+/** Those that were never started come last. */
+function byStart(a: Job, b: Job): number {
+  const [left, right] = [instantOf(a.status?.startTime) ?? Infinity, instantOf(b.status?.startTime) ?? Infinity];
+  return left === right ? ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1) : left - right;
+}
+
 /** Ended Jobs beyond what the history keeps, oldest first. */
 export function surplusJobs(cronJob: CronJob, jobs: readonly Job[]): readonly Job[] {
   const beyond = (type: string, limit: number | undefined): readonly Job[] => {
     if (limit === undefined) return [];
-    const ended = jobs.filter((job) => conditionOf(job, type)?.status === "True").toSorted(byAge);
+    const ended = jobs.filter((job) => conditionOf(job, type)?.status === "True").toSorted(byStart);
     return ended.slice(0, Math.max(0, ended.length - limit));
   };
   return [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseSchedule } from "./schedule.ts";
+import { localTimestamp, parseSchedule } from "./schedule.ts";
 
 const next = (schedule: string, after: string, zone = "UTC"): string | undefined => {
   const at = parseSchedule(schedule, zone).next(Date.parse(after));
@@ -36,3 +36,12 @@ describe("schedule", () => {
   it("an unknown zone is named", () =>
     expect(() => parseSchedule("* * * * *", "Mars/Base")).toThrow("unknown time zone Mars/Base"));
 });
+
+it.each([
+  [undefined, "2026-07-01T07:00:00Z"],
+  ["Europe/Berlin", "2026-07-01T09:00:00+02:00"],
+  ["Asia/Kathmandu", "2026-07-01T12:45:00+05:45"],
+  ["America/St_Johns", "2026-07-01T04:30:00-02:30"],
+])("a time in %s says how far that is from UTC", (zone, expected) =>
+  expect(localTimestamp(Date.parse("2026-07-01T07:00:00Z"), zone)).toBe(expected),
+);

@@ -204,3 +204,14 @@ function createWallClock(timeZone: string | undefined): WallClock {
     },
   };
 }
+
+/** An instant as clocks show it there, with their distance from UTC: RFC 3339. Absent zone: UTC. */
+export function localTimestamp(at: Instant, timeZone = "UTC"): string {
+  const { year, month, day, hour, minute } = createWallClock(timeZone).read(at);
+  const seconds = Math.floor((at % MINUTE_MS) / 1000);
+  const shown = Date.UTC(year, month - 1, day, hour, minute, seconds);
+  const offset = Math.round((shown - at) / MINUTE_MS);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const zone = `${offset < 0 ? "-" : "+"}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;
+  return `${new Date(shown).toISOString().slice(0, 19)}${offset === 0 ? "Z" : zone}`;
+}

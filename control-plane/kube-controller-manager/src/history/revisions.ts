@@ -30,7 +30,12 @@ export interface History {
   readonly collisionCount: number | undefined;
 }
 
-export const hashOf = (revision: ControllerRevision): string => revision.metadata.labels?.[REVISION_HASH] ?? "";
+/** Under which label a revision shows its hash: StatefulSets do it otherwise than DaemonSets, and than their own pods. */
+const HASH_LABELS: Readonly<Record<string, string>> = { StatefulSet: "controller.kubernetes.io/hash" };
+const hashLabel = (kind: string): string => HASH_LABELS[kind] ?? REVISION_HASH;
+
+export const hashOf = ({ metadata: { labels } }: ControllerRevision): string =>
+  labels?.[REVISION_HASH] ?? labels?.[hashLabel("StatefulSet")] ?? "";
 
 /** Finds or makes the revision of the present template, and makes it the newest. */
 export async function syncHistory(options: HistoryOptions): Promise<History> {
@@ -76,7 +81,7 @@ function newRevision(
     metadata: {
       name: `${name.slice(0, 223)}-${hash}`,
       namespace,
-      labels: { ...template.metadata?.labels, [REVISION_HASH]: hash },
+      labels: { ...template.metadata?.labels, [hashLabel(type.kind)]: hash },
       annotations,
       ownerReferences: [controllerReference(type, owner)],
     },

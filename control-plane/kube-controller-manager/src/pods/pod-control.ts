@@ -5,7 +5,7 @@ import { isNotFound } from "@coracle/apimachinery";
 import { referenceTo } from "@coracle/client";
 import { controllerReference, isNamespaceTerminating, type ControllerDeps } from "@coracle/controller-kit";
 
-/** A pod as `template` wants it, owned by `owner`; `generateName` is derived from the owner's name unless `metadata` names it. */
+/** A pod as `template` wants it, owned by `owner`, after whose name it is called. */
 export function podFromTemplate(
   type: ResourceType<KubeObject>,
   owner: KubeObject,
@@ -15,7 +15,7 @@ export function podFromTemplate(
   const { labels, annotations, finalizers } = template.metadata ?? {};
   return {
     metadata: {
-      ...(metadata.name === undefined ? { generateName: podNamePrefix(owner.metadata.name ?? "") } : {}),
+      generateName: podNamePrefix(owner.metadata.name ?? ""),
       namespace: owner.metadata.namespace,
       labels,
       annotations,

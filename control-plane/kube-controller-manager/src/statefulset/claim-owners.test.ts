@@ -47,7 +47,9 @@ describe("who a claim goes with (db has the ordinals 0 and 1)", () => {
     ["the set, when its pod is wanted again", set("Delete", "Delete"), 0, claim(ofSet), undefined],
     ["others stay", set("Delete", "Retain"), 0, claim(other), [other, ofSet]],
     ["another's claim is left alone", set("Delete", "Retain"), 0, claim({ ...other, controller: true }), undefined],
-  ])("%s", (_, of, ordinal, present, expected) => expect(claimOwners(of, pod(ordinal), present).owners).toEqual(expected));
+  ])("%s", (_, of, ordinal, present, expected) =>
+    expect(claimOwners(of, pod(ordinal), present).owners).toEqual(expected),
+  );
 
   it("people are told when another manages it, and our references go", () => {
     const contested = { ...other, controller: true };

@@ -15,8 +15,11 @@ export interface ClaimOwners {
 }
 
 /** True when the reference means an object of this kind and name. */
-const means = ({ apiVersion, kind, name }: OwnerReference, type: ResourceType<KubeObject>, object: KubeObject): boolean =>
-  apiVersion === apiVersionOf(type) && kind === type.kind && name === object.metadata.name;
+const means = (
+  { apiVersion, kind, name }: OwnerReference,
+  type: ResourceType<KubeObject>,
+  object: KubeObject,
+): boolean => apiVersion === apiVersionOf(type) && kind === type.kind && name === object.metadata.name;
 
 /**
  * Who the claim must go with, by the set's retention policy: the set (`whenDeleted: Delete`), its pod once that is
@@ -31,7 +34,8 @@ export function claimOwners(set: StatefulSet, pod: Pod, claim: PersistentVolumeC
   // Those of an earlier set or pod of the name: what goes with them is the garbage collector's business.
   if (present.some((each) => isOurs(each) && each.uid !== set.metadata.uid && each.uid !== pod.metadata.uid))
     return { owners: undefined, isContested };
-  const goesWithPod = whenScaled === "Delete" && !isInRange(set, ordinalOf(set.metadata.name ?? "", pod.metadata.name) ?? -1);
+  const goesWithPod =
+    whenScaled === "Delete" && !isInRange(set, ordinalOf(set.metadata.name ?? "", pod.metadata.name) ?? -1);
   const goesWithSet = whenDeleted === "Delete" && !goesWithPod;
   const owners = present.filter((each) => !isOurs(each));
   if (!isContested && goesWithPod) owners.push(controllerReference(Pod, pod));

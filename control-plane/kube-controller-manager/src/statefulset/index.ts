@@ -15,17 +15,10 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
-import { syncHistory, trimHistory } from "../history/revisions.ts";
+import { hashOf, syncHistory, trimHistory } from "../history/revisions.ts";
 import { isFinished, nextAvailabilityMs } from "../pods/pod-state.ts";
 import { claimOwners, isStaleClaim } from "./claim-owners.ts";
-import {
-  claimsForOrdinal,
-  identityLabels,
-  isInRange,
-  ordinalOf,
-  POD_NAME_LABEL,
-  podForOrdinal,
-} from "./pod.ts";
+import { claimsForOrdinal, identityLabels, isInRange, ordinalOf, POD_NAME_LABEL, podForOrdinal } from "./pod.ts";
 import { planSteps, revisionOf, statefulStatus } from "./plan.ts";
 
 /** Keeps pods with names, storage and an order of their own for every StatefulSet. */
@@ -137,7 +130,9 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
   const setsOf = ({ metadata: { namespace, name = "" } }: PersistentVolumeClaim): readonly string[] =>
     sets
       .list(namespace)
-      .filter(({ metadata, spec }) => (spec.volumeClaimTemplates ?? []).length > 0 && name.includes(`-${metadata.name}-`))
+      .filter(
+        ({ metadata, spec }) => (spec.volumeClaimTemplates ?? []).length > 0 && name.includes(`-${metadata.name}-`),
+      )
       .map(cacheKeyOf);
 
   return defineController<StatefulSet>(deps, {
@@ -211,11 +206,7 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
   });
 }
 
-/** Pods of a set carry a revision's name; the history knows revisions by their hash label. */
+/** Pods of a set carry a revision's name; the history knows revisions by their hash. */
 function hashesOf(names: ReadonlySet<string>, all: readonly ControllerRevision[]): ReadonlySet<string> {
-  return new Set(
-    all
-      .filter((revision) => names.has(revision.metadata.name ?? ""))
-      .map((revision) => revision.metadata.labels?.["controller-revision-hash"] ?? ""),
-  );
+  return new Set(all.filter((revision) => names.has(revision.metadata.name ?? "")).map(hashOf));
 }

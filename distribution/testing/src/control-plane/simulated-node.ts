@@ -65,7 +65,12 @@ async function renew(name: string, { client, clock, signal }: SimulatedNodeDeps)
   }
 }
 
-let nextAddress = 2;
+let addresses = 0;
+
+function newAddress(): string {
+  addresses++;
+  return `10.244.${Math.floor(addresses / 250) % 250}.${(addresses % 250) + 2}`;
+}
 
 async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: () => string): Promise<void> {
   const { client, signal } = deps;
@@ -118,7 +123,7 @@ async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: ()
     return {
       phase: isFailed ? "Failed" : isOver ? "Succeeded" : isBroken ? "Pending" : "Running",
       startTime: time(),
-      podIP: `10.244.0.${nextAddress++}`,
+      podIP: newAddress(),
       conditions: [
         condition("Initialized", true),
         condition("ContainersReady", !isBroken && !isOver),

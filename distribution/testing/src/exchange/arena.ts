@@ -1,0 +1,201 @@
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Node } from "@coracle/api/core/v1";
+import { Cleanup, createSeededRandom, isAbort, silentLogger, sleep, systemClock } from "@coracle/base";
+import { createApiClient, createHttpTransport, type ApiClient, type Transport } from "@coracle/client";
+import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
+import { runScheduler } from "@coracle/kube-scheduler";
+import { openClusterPki } from "@coracle/pki";
+import { runSimulatedNode, type SimulatedNode } from "../control-plane/simulated-node.ts";
+import { startOurServer, startPeerServer, type ServerUnderTest } from "../differential/server.ts";
+
+/** Who serves and who controls: our program, or upstream's by its path. */
+export interface Sides {
+  readonly apiServer: "ours" | { readonly kubeApiserver: string; readonly etcd: string };
+  readonly controllers: "ours" | { readonly kubeControllerManager: string };
+}
+
+/** A control plane of parts of both sides, with simulated nodes; all of it is gone when disposed of. */
+export interface Arena extends AsyncDisposable {
+  readonly admin: ApiClient;
+  until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T>;
+  /** What the controllers asked the API server for so far, as `verb resource/subresource`; only where ours serves. */
+  callsOfControllers(): readonly string[];
+}
+
+const coracle = fileURLToPath(new URL("../../../../distribution/cli/bin/coracle.mjs", import.meta.url));
+const WITHIN_MS = 100_000;
+const POLL_MS = 40;
+
+/** Everything is recorded, without bodies. */
+const POLICY = JSON.stringify({
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [{ level: "Metadata" }],
+});
+
+export async function startArena(sides: Sides, nodes: readonly SimulatedNode[]): Promise<Arena> {
+  const cleanup = new Cleanup();
+  try {
+    return await start(sides, nodes, cleanup);
+  } catch (error) {
+    await cleanup[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cleanup): Promise<Arena> {
+  const server = cleanup.use(
+    sides.apiServer === "ours"
+      ? await startOurServer(coracle, (dir) => {
+          writeFileSync(join(dir, "policy.json"), POLICY);
+          return [`--audit-policy-file=${join(dir, "policy.json")}`, `--audit-log-path=${join(dir, "audit.log")}`];
+        })
+      : await startPeerServer(sides.apiServer),
+  );
+  const pki = openClusterPki({ dir: join(server.dir, "pki"), apiServerNames: [], now: systemClock.now() });
+  const { url, ca } = server.target;
+  const transportOf = (commonName: string, ...organizations: string[]): Transport =>
+    cleanup.use(createHttpTransport({ server: url, ca, ...pki.issueClient({ commonName, organizations }) }));
+  const clientOf = (commonName: string, ...organizations: string[]): ApiClient =>
+    createApiClient({ transport: transportOf(commonName, ...organizations), userAgent: commonName });
+  const admin = clientOf("kubernetes-admin", "system:masters");
+
+  const stop = new AbortController();
+  const running: Promise<void>[] = [];
+  let failure: Error | undefined;
+  const run = (name: string, work: (signal: AbortSignal) => Promise<void>): void => {
+    running.push(
+      work(stop.signal).catch((error: unknown) => {
+        if (stop.signal.aborted || isAbort(error, stop.signal)) return;
+        failure ??= new Error(`${name} ended`, { cause: error });
+      }),
+    );
+  };
+  cleanup.add(async () => {
+    stop.abort(new DOMException("the test is over", "AbortError"));
+    await Promise.all(running);
+  });
+
+  const random = createSeededRandom(1);
+  const common = { clock: systemClock, random, logger: silentLogger };
+  run("kube-scheduler", (signal) => runScheduler({ client: clientOf("system:kube-scheduler"), ...common, signal }));
+  if (sides.controllers === "ours") {
+    const anonymousTransport = cleanup.use(createHttpTransport({ server: url, ca }));
+    run("kube-controller-manager", (signal) =>
+      runControllerManager({
+        client: clientOf("system:kube-controller-manager"),
+        anonymousTransport,
+        ...common,
+        signal,
+        freeze: true,
+        flags: {
+          ...defaultFlags,
+          leaderElect: false,
+          useServiceAccountCredentials: true,
+          rootCaFile: pki.path("ca.crt"),
+          serviceAccountPrivateKeyFile: pki.path("sa.key"),
+        },
+      }),
+    );
+  } else startPeer(sides.controllers.kubeControllerManager, server, pki.path("sa.key"), pki.path("ca.crt"));
+
+  for (const node of nodes)
+    await new Promise<void>((resolve, reject) => {
+      const client = clientOf(`system:node:${node.name}`, "system:nodes");
+      run(`node ${node.name}`, (signal) =>
+        runSimulatedNode(node, { client, clock: systemClock, signal, onReady: resolve }).catch((error: unknown) => {
+          reject(error as Error);
+          throw error;
+        }),
+      );
+    });
+
+  function startPeer(program: string, { dir, target }: ServerUnderTest, saKey: string, rootCa: string): void {
+    const kubeconfig = join(dir, "manager.kubeconfig");
+    const { cert, key } = pki.issueClient({ commonName: "system:kube-controller-manager" });
+    const data = (text: string): string => Buffer.from(text).toString("base64");
+    const user = { "client-certificate-data": data(cert), "client-key-data": data(key) };
+    const config = {
+      apiVersion: "v1",
+      kind: "Config",
+      clusters: [{ name: "c", cluster: { server: target.url, "certificate-authority-data": data(target.ca) } }],
+      users: [{ name: "u", user }],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x",
+    };
+    writeFileSync(kubeconfig, JSON.stringify(config));
+    const log = openSync(join(dir, "manager.log"), "a");
+    const flags = [
+      `--kubeconfig=${kubeconfig}`,
+      "--leader-elect=false",
+      "--secure-port=0",
+      "--use-service-account-credentials=true",
+      `--service-account-private-key-file=${saKey}`,
+      `--root-ca-file=${rootCa}`,
+      "--kube-api-qps=5000",
+      "--kube-api-burst=5000",
+    ];
+    const child = spawn(program, flags, { stdio: ["ignore", log, log], cwd: dir });
+    closeSync(log);
+    const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    child.once("close", (code) => {
+      if (!stop.signal.aborted)
+        failure ??= new Error(
+          `the controllers ended with ${code}: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`,
+        );
+    });
+    cleanup.add(async () => {
+      stop.abort(new DOMException("the test is over", "AbortError"));
+      child.kill("SIGKILL");
+      await gone;
+    });
+  }
+
+  const arena: Arena = {
+    admin,
+    async until(what, attempt) {
+      const end = systemClock.monotonicMs() + WITHIN_MS;
+      let last: unknown;
+      while (systemClock.monotonicMs() <= end) {
+        if (failure !== undefined) throw failure;
+        try {
+          const answer = await attempt();
+          if (answer !== undefined && answer !== false) return answer;
+        } catch (error) {
+          last = error;
+        }
+        await sleep(systemClock, POLL_MS);
+      }
+      throw new Error(`still not true: ${what}`, { cause: last });
+    },
+    callsOfControllers() {
+      const log = join(server.dir, "audit.log");
+      if (!existsSync(log)) return [];
+      return readFileSync(log, "utf8").split("\n").flatMap(callOfController);
+    },
+    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+  };
+  await arena.until("the nodes are there", async () => (await admin.list(Node, {})).items.length === nodes.length);
+  return arena;
+}
+
+interface AuditEvent {
+  readonly verb: string;
+  readonly user: { readonly username: string };
+  readonly objectRef?: { readonly resource?: string; readonly subresource?: string; readonly namespace?: string };
+}
+
+function callOfController(line: string): readonly string[] {
+  if (!line.startsWith("{")) return [];
+  const { verb, user, objectRef } = JSON.parse(line) as AuditEvent;
+  const isController =
+    user.username === "system:kube-controller-manager" ||
+    /^system:serviceaccount:kube-system:.*(-controller|-collector)$/.test(user.username);
+  if (!isController) return [];
+  const { resource = "", subresource, namespace = "" } = objectRef ?? {};
+  return [`${namespace} ${verb} ${resource}${subresource === undefined ? "" : `/${subresource}`}`];
+}

@@ -1,0 +1,144 @@
+import type { KubeObject, ResourceType } from "@coracle/api";
+import { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
+import { CronJob, Job } from "@coracle/api/batch/v1";
+import {
+  Endpoints,
+  Event,
+  PersistentVolumeClaim,
+  Pod,
+  ReplicationController,
+  ResourceQuota,
+} from "@coracle/api/core/v1";
+import { EndpointSlice } from "@coracle/api/discovery/v1";
+import { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import type { ApiClient } from "@coracle/client";
+
+const any = (type: unknown): ResourceType<KubeObject> => type as ResourceType<KubeObject>;
+
+const KINDS = [
+  any(Deployment),
+  any(ReplicaSet),
+  any(StatefulSet),
+  any(DaemonSet),
+  any(ControllerRevision),
+  any(Job),
+  any(CronJob),
+  any(ReplicationController),
+  any(Pod),
+  any(PersistentVolumeClaim),
+  any(Endpoints),
+  any(EndpointSlice),
+  any(PodDisruptionBudget),
+  any(ResourceQuota),
+];
+
+/** What controllers tell of an object: the kind and name of it, the reason, and the text. */
+type Told = string;
+
+/** All that controllers leave in a namespace, without what differs from run to run: times, generated names, uids, addresses. */
+export interface Picture {
+  readonly objects: Readonly<Record<string, readonly unknown[]>>;
+  readonly events: readonly Told[];
+}
+
+export async function pictureOf(admin: ApiClient, namespace: string): Promise<Picture> {
+  const lists = new Map<string, readonly KubeObject[]>();
+  for (const type of KINDS) lists.set(type.kind, (await admin.list(type, { namespace })).items);
+  const events = (await admin.list(Event, { namespace })).items;
+  const rename = renamer([...lists].flatMap(([kind, items]) => items.map((item) => [kind, item] as const)));
+  const objects: Record<string, readonly unknown[]> = {};
+  for (const [kind, items] of lists) {
+    if (items.length === 0) continue;
+    objects[kind] = items
+      .map((item) => JSON.stringify(plain(kind, item)))
+      .map(rename)
+      .toSorted()
+      .map((text) => JSON.parse(text) as unknown);
+  }
+  const told = events
+    .filter((event) => (event.source?.component ?? event.reportingComponent) !== "default-scheduler")
+    .filter((event) => !["Node"].includes(event.involvedObject.kind ?? ""))
+    .map(({ involvedObject: { kind, name }, type, reason, message = "" }) => {
+      // How large the steps are is a matter of who was quicker.
+      const text = reason === "ScalingReplicaSet" ? message.replace(/ (from )?\d+ to \d+/, "") : message;
+      return rename(`${kind} ${name}: ${type} ${reason}: ${text}`);
+    });
+  return { objects, events: [...new Set(told)].toSorted() };
+}
+
+/** Replaces names that are made up by what they are made from. */
+function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: string) => string {
+  const names: [string, string][] = [];
+  const revision = (object: KubeObject): number =>
+    Number(
+      object.metadata.annotations?.["deployment.kubernetes.io/revision"] ??
+        (object as KubeObject & { readonly revision?: number }).revision ??
+        0,
+    );
+  for (const [kind, object] of objects) {
+    const { name = "", generateName, labels } = object.metadata;
+    const owner = object.metadata.ownerReferences?.[0]?.name ?? "";
+    const hash = kind === "ReplicaSet" ? labels?.["pod-template-hash"] : undefined;
+    if (kind === "ReplicaSet" && hash !== undefined) names.push([hash, `HASH${revision(object)}`]);
+    if (kind === "ControllerRevision" && owner !== "")
+      names.push([name.slice(owner.length + 1), `HASH${revision(object)}`]);
+    if (generateName !== undefined && generateName !== "") names.push([name, `${generateName}*`]);
+  }
+  names.sort(([a], [b]) => b.length - a.length);
+  return (text) => {
+    let plain = text;
+    for (const [name, replacement] of names) plain = plain.replaceAll(name, replacement);
+    for (const [name, replacement] of names) plain = plain.replaceAll(name, replacement); // names within names
+    return plain
+      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+      .replaceAll(/\b10\.244\.\d+\.\d+\b/g, "ADDRESS")
+      .replaceAll(/kube-api-access-\w{5}/g, "kube-api-access-*")
+      .replaceAll(/-\d{8}\b/g, "-MINUTE")
+      .replaceAll(/(Job|Pod|ReplicaSet|pod|job)( \S+-)[a-z0-9]{5}\b/g, "$1$2*")
+      .replaceAll(/(ed pod: \S+-)[a-z0-9]{5}\b/g, "$1*");
+  };
+}
+
+function plain(kind: string, object: KubeObject): unknown {
+  const copy = structuredClone(object) as Record<string, unknown> & {
+    metadata: Record<string, unknown>;
+    spec?: Record<string, unknown>;
+    status?: Record<string, unknown>;
+  };
+  const { metadata, spec, status } = copy;
+  for (const field of ["uid", "resourceVersion", "managedFields", "creationTimestamp", "selfLink"])
+    delete metadata[field];
+  // How often a set was resized is a matter of who was quicker.
+  if (["ReplicaSet", "EndpointSlice", "Pod"].includes(kind)) {
+    delete metadata["generation"];
+    delete status?.["observedGeneration"];
+  }
+  if (kind === "Pod") {
+    delete spec?.["nodeName"];
+    const { phase, conditions } = (status ?? {}) as { phase?: string; conditions?: { type: string }[] };
+    copy.status = { phase, conditions: (conditions ?? []).filter(({ type }) => type === "DisruptionTarget") };
+  }
+  return JSON.parse(
+    JSON.stringify(copy, (key, value: unknown) =>
+      key === "uid" ||
+      key === "nodeName" ||
+      key === "resourceVersion" ||
+      key.startsWith("controller-uid") ||
+      key.endsWith("/controller-uid")
+        ? undefined
+        : key === "conditions" && Array.isArray(value)
+          ? (value as { type: string }[]).toSorted((a, b) => (a.type < b.type ? -1 : 1))
+          : sorted(value),
+    ),
+  );
+}
+
+/** Members in the order of their names, and nothing that is nothing. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+}
