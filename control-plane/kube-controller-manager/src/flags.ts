@@ -72,6 +72,14 @@ const FLAGS = {
   attachDetachReconcileSyncPeriodMs: flag.durationMs("attach-detach-reconcile-sync-period", 60_000),
   disableAttachDetachReconcileSync: flag.boolean("disable-attach-detach-reconcile-sync", false),
   disableForceDetachOnTimeout: flag.boolean("disable-force-detach-on-timeout", false),
+  concurrentHorizontalPodAutoscalerSyncs: flag.number("concurrent-horizontal-pod-autoscaler-syncs", 5),
+  hpaSyncPeriodMs: flag.durationMs("horizontal-pod-autoscaler-sync-period", 15_000),
+  hpaTolerance: flag.number("horizontal-pod-autoscaler-tolerance", 0.1),
+  hpaDownscaleStabilizationMs: flag.durationMs("horizontal-pod-autoscaler-downscale-stabilization", 300_000),
+  hpaCpuInitializationPeriodMs: flag.durationMs("horizontal-pod-autoscaler-cpu-initialization-period", 300_000),
+  hpaInitialReadinessDelayMs: flag.durationMs("horizontal-pod-autoscaler-initial-readiness-delay", 30_000),
+  /** `NAME=true|false`. */
+  featureGates: flag.list("feature-gates"),
   /** Serves health and metrics; 0: nothing is served. */
   securePort: flag.number("secure-port", 10_257),
   bindAddress: flag.string("bind-address", "0.0.0.0"),

@@ -14,6 +14,7 @@ import { createEndpointSliceController } from "../endpointslice/index.ts";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { createEphemeralVolumeController } from "../ephemeral-volume/index.ts";
 import { createGarbageCollector } from "../garbage-collector/index.ts";
+import { createHorizontalPodAutoscalingController } from "../horizontal-pod-autoscaling/index.ts";
 import { createJobController } from "../job/index.ts";
 import { createTtlAfterFinishedController } from "../ttl-after-finished/index.ts";
 import { createNamespaceController } from "../namespace/index.ts";
@@ -24,6 +25,7 @@ import { createTaintEvictionController } from "../taint-eviction/index.ts";
 import { createPvcProtectionController, createPvProtectionController } from "../pvc-protection/index.ts";
 import { createPvBinder } from "../pv-binder/index.ts";
 import { readRecyclers } from "../pv-binder/recyclers.ts";
+import { createResourceClaimController } from "../resource-claim/index.ts";
 import { createReplicaSetController } from "../replicaset/index.ts";
 import { createReplicationControllerController } from "../replicationcontroller/index.ts";
 import { createResourceQuotaController } from "../resourcequota/index.ts";
@@ -34,6 +36,8 @@ import { createServiceAccountTokenController } from "../service-account-tokens/i
 import { createStatefulSetController } from "../statefulset/index.ts";
 import { createVolumeExpandController } from "../volume-expand/index.ts";
 import { createVacProtectionController } from "../vac-protection/index.ts";
+import { isGateOn } from "./gates.ts";
+import type { ControllerManagerMetrics } from "./metrics.ts";
 
 /** One controller of the manager. */
 export interface ControllerEntry {
@@ -44,7 +48,11 @@ export interface ControllerEntry {
   /** Where its events come from, unless that is its identity. */
   readonly component?: string;
   /** Undefined when the flags leave it nothing to do. */
-  create(deps: ControllerDeps, flags: ControllerManagerFlags): Controller | undefined;
+  create(
+    deps: ControllerDeps,
+    flags: ControllerManagerFlags,
+    metrics: ControllerManagerMetrics,
+  ): Controller | undefined;
 }
 
 /** All controllers, in the order in which they start. */
@@ -139,6 +147,24 @@ export const controllers: readonly ControllerEntry[] = [
     create: (deps, flags) => createPodGcController(deps, flags.terminatedPodGcThreshold),
   },
   {
+    name: "horizontal-pod-autoscaler-controller",
+    identity: "horizontal-pod-autoscaler",
+    create: (deps, flags, metrics) =>
+      createHorizontalPodAutoscalingController(
+        deps,
+        {
+          workers: flags.concurrentHorizontalPodAutoscalerSyncs,
+          syncPeriodMs: flags.hpaSyncPeriodMs,
+          tolerance: flags.hpaTolerance,
+          hasOwnTolerances: isGateOn("HPAConfigurableTolerance", flags.featureGates),
+          downscaleStabilizationMs: flags.hpaDownscaleStabilizationMs,
+          cpuInitializationPeriodMs: flags.hpaCpuInitializationPeriodMs,
+          initialReadinessDelayMs: flags.hpaInitialReadinessDelayMs,
+        },
+        metrics.autoscaling,
+      ),
+  },
+  {
     name: "daemonset-controller",
     identity: "daemon-set-controller",
     create: (deps, flags) => createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
@@ -171,6 +197,12 @@ export const controllers: readonly ControllerEntry[] = [
     identity: "ephemeral-volume-controller",
     component: "ephemeral_volume",
     create: (deps, flags) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs),
+  },
+  {
+    name: "resourceclaim-controller",
+    identity: "resource-claim-controller",
+    component: "resource_claim",
+    create: (deps, flags) => createResourceClaimController(deps, flags.concurrentResourceClaimSyncs),
   },
   {
     name: "persistentvolumeclaim-protection-controller",

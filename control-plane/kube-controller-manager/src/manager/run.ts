@@ -10,6 +10,7 @@ import {
   type Transport,
 } from "@coracle/client";
 import type { ControllerManagerFlags } from "../flags.ts";
+import { ControllerManagerMetrics } from "./metrics.ts";
 import { controllers, isEnabled } from "./registry.ts";
 
 export interface ControllerManagerOptions {
@@ -29,6 +30,8 @@ export interface ControllerManagerOptions {
   readonly signal: AbortSignal;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
+  /** Counts and measures there; absent: nobody looks. */
+  readonly metrics?: ControllerManagerMetrics | undefined;
   /** Deep-freeze cached objects (tests). */
   readonly freeze?: boolean | undefined;
 }
@@ -65,6 +68,7 @@ export async function runControllerManager(options: ControllerManagerOptions): P
 
 async function runControllers(options: ControllerManagerOptions, signal: AbortSignal): Promise<void> {
   const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
+  const { metrics = new ControllerManagerMetrics() } = options;
   const clientFor = identities(options, clock, random);
   await using cleanup = new Cleanup();
   const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
@@ -74,7 +78,7 @@ async function runControllers(options: ControllerManagerOptions, signal: AbortSi
     const component = entry.component ?? entry.identity ?? "kube-controller-manager";
     const own = entry.identity === undefined ? client : clientFor(entry.identity);
     const recorder = cleanup.use(createEventRecorder({ client: own, component, clock, logger }));
-    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags);
+    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags, metrics);
     if (controller !== undefined) scope.run(async (running) => controller.run(running));
   }
   await scope.join();
