@@ -4,6 +4,8 @@ import type { ApiClient } from "@coracle/client";
 /** One served resource, in the version its group prefers, and what can be done with it. */
 export interface DiscoveredResource extends ResourceType<KubeObject> {
   readonly verbs: ReadonlySet<string>;
+  /** Its size can be read and written without knowing its kind. */
+  readonly hasScale: boolean;
 }
 
 /** What is served, and the groups that could not be asked. */
@@ -26,6 +28,7 @@ interface AggregatedList {
         readonly responseKind?: { readonly kind?: string };
         readonly scope?: string;
         readonly verbs?: readonly string[];
+        readonly subresources?: readonly { readonly subresource: string }[];
       }[];
     }[];
   }[];
@@ -42,7 +45,7 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
       const groupName = group.metadata?.name ?? "";
       for (const version of group.versions ?? []) {
         if (version.freshness === "Stale") failures.push(`${groupName}/${version.version}`);
-        for (const { resource, responseKind, scope, verbs } of version.resources ?? []) {
+        for (const { resource, responseKind, scope, verbs, subresources = [] } of version.resources ?? []) {
           const id = `${groupName}/${resource}`;
           if (resources.has(id)) continue;
           resources.set(id, {
@@ -53,6 +56,7 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
             plural: resource,
             namespaced: scope === "Namespaced",
             verbs: new Set(verbs),
+            hasScale: subresources.some(({ subresource }) => subresource === "scale"),
           });
         }
       }

@@ -1,7 +1,7 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { describe, expect, it } from "vitest";
-import { budgetStatus } from "./plan.ts";
+import { budgetStatus, countsControllers, describeSelector, failedStatus, msUntilStale } from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const pod = (name: string, ready = true, phase = "Running"): Pod => ({
@@ -61,4 +61,39 @@ describe("how many pods may be evicted", () => {
     ]);
     expect(conditionOf(0)).toMatchObject([{ type: "DisruptionAllowed", status: "False", reason: "InsufficientPods" }]);
   });
+});
+
+it("asks for controllers where a share of what they want is meant", () => {
+  expect(countsControllers(budget({ minAvailable: 1 }))).toBe(false);
+  expect(countsControllers(budget({ minAvailable: "50%" }))).toBe(true);
+  expect(countsControllers(budget({ maxUnavailable: 1 }))).toBe(true);
+});
+
+it("grants nothing when it cannot count, and says why", () => {
+  expect(failedStatus(budget({}), new Error("found no controllers"), NOW)).toMatchObject({
+    disruptionsAllowed: 0,
+    conditions: [{ type: "DisruptionAllowed", status: "False", reason: "SyncFailed", message: "found no controllers" }],
+  });
+});
+
+it("a disruption that has not come is out of date after two minutes", () => {
+  const told = (reason: string, phase = "Running"): Pod => ({
+    ...pod("a"),
+    status: {
+      phase,
+      conditions: [{ type: "DisruptionTarget", status: "True", reason, lastTransitionTime: "2026-01-01T23:59:00Z" }],
+    },
+  });
+  expect(msUntilStale(told("EvictionByEvictionAPI"), NOW)).toBe(60_000);
+  expect(msUntilStale(told("EvictionByEvictionAPI"), NOW + 90_000)).toBe(0);
+  expect(msUntilStale(told("TerminationByKubelet"), NOW)).toBeUndefined();
+  expect(msUntilStale(told("EvictionByEvictionAPI", "Failed"), NOW)).toBeUndefined();
+  expect(msUntilStale(pod("a"), NOW)).toBeUndefined();
+});
+
+it("shows selectors as upstream does", () => {
+  const matchExpressions = [{ key: "a", operator: "In", values: ["x", "y"] }];
+  expect(describeSelector({ matchLabels: { c: "d" }, matchExpressions })).toBe(
+    "&LabelSelector{MatchLabels:map[string]string{c: d,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:a,Operator:In,Values:[x y],},},}",
+  );
 });

@@ -9,6 +9,7 @@ const type = {
   plural: "pods",
   namespaced: true,
   verbs: new Set<string>(),
+  hasScale: false,
 };
 
 function node(uid: string, owners: readonly string[] = [], extra: Partial<GraphNode> = {}): GraphNode {
