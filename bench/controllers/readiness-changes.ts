@@ -37,7 +37,7 @@ export async function changeReadiness(nodes: SimulatedNodes, target: Target, cha
       const waitMs = begun + (i * 1000) / perSecond - systemClock.monotonicMs();
       if (waitMs > 0) await sleep(systemClock, waitMs);
       const index = (i * STEP) % pods;
-      const isReady = Math.floor((i * STEP) / pods) % 2 === 1;
+      const isReady = Math.floor(i / pods) % 2 === 1;
       asked.set(podName(index), { at: systemClock.monotonicMs(), isReady });
       nodes.do(() => nodes.setStatus(`${paths.pods}/${podName(index)}`, { conditions: conditionsOf(i, isReady) }));
     }
