@@ -98,6 +98,8 @@ export type PostFilterResult =
       readonly message: string;
       /** Room is being made already: the pod's nomination stands. */
       readonly isUnderWay: boolean;
+      /** No other plugin need be asked, and what others said does not count. */
+      readonly isFailure?: boolean;
     };
 
 /**

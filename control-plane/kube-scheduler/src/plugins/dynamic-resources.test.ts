@@ -179,6 +179,11 @@ describe("a pod with a claim to devices", () => {
     expect(used.roomFor(podOf("x"), used.attempt(podOf("x")).state)).toMatchObject({
       message: "still not schedulable",
     });
-    expect(used.roomFor(podOf("x"), new Map())).toMatchObject({ message: "no new claims to deallocate" });
+    const without: Pod = { ...podOf("x"), spec: { containers: [] } };
+    expect(used.roomFor(without, used.attempt(without).state)).toMatchObject({
+      message: "no new claims to deallocate",
+    });
+    // Another plugin rejected the pod before this one was asked.
+    expect(used.roomFor(without, new Map())).toMatchObject({ message: "not found", isFailure: true });
   });
 });

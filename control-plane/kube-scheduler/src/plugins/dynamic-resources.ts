@@ -14,6 +14,7 @@ import { normalizeScores, type ClusterChange, type CycleState, type Plugin, type
 import type { NodeState } from "../state/node-state.ts";
 
 const NAME = "DynamicResources";
+const ASKED = `${NAME}/asked`;
 const MAX_CONSUMERS = 256;
 const MAX_ALTERNATIVES = 8;
 const FILTER_TIMEOUT_MS = 10_000;
@@ -104,6 +105,7 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       return typeof claims === "string" ? claims : undefined;
     },
     preFilter(state, pod, snapshot) {
+      state.set(ASKED, true);
       if ((pod.spec.resourceClaims ?? []).length === 0) return { skip: true };
       const claims = podClaims(pod, lookup);
       if (typeof claims === "string") return { rejected: [claims] };
@@ -141,6 +143,8 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
     },
     postFilter(pod, _unfit, _snapshot, state) {
       const none = (message: string) => ({ type: "none", message, isUnderWay: false }) as const;
+      // Others had rejected the pod before it came to this plugin: upstream's finds that it knows nothing, and gives up.
+      if (state?.has(ASKED) === false) return { ...none("not found"), isFailure: true };
       const cycle = state === undefined ? undefined : cycleOf(state);
       if (cycle === undefined) return none("no new claims to deallocate");
       const isFree = ({ status }: ResourceClaim): boolean =>

@@ -57,6 +57,7 @@ export class SchedulingQueue {
   readonly #unschedulable = new Map<string, Waiting>();
   readonly #gated = new Map<string, QueuedPod>();
   readonly #log = new EventLog();
+  #lastSince = 0;
   #timer: { readonly due: number; readonly timer: Timer } | undefined;
   #wake: (() => void) | undefined;
 
@@ -87,7 +88,9 @@ export class SchedulingQueue {
     }
     const aside = this.#unschedulable.get(uid);
     if (aside === undefined) {
-      const since = this.#options.clock.now();
+      // No two come at the same time: who came first goes first.
+      const since = Math.max(this.#options.clock.now(), this.#lastSince + 1 / 1024);
+      this.#lastSince = since;
       this.#admit({ pod, since, attempts: 0, rejectedBy: new Set() }, "UnschedulablePodAdd");
       return;
     }

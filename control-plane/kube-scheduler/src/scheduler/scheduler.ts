@@ -282,6 +282,11 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
         isDone("Success");
         return result;
       }
+      if (result.isFailure === true) {
+        isDone("Error");
+        state.denominate(pod);
+        return result;
+      }
       messages.push(result.message);
       isUnderWay ||= result.isUnderWay;
     }
