@@ -23,12 +23,17 @@ async function fillUntilRefused(store: Store): Promise<{ acknowledged: number; r
   }
 }
 
-it.skipIf(!isRoot)("a full disk refuses writes with noSpace, keeps what it has, and recovers", async () => {
-  await using cleanup = new Cleanup();
+async function mountSmallDisk(cleanup: Cleanup): Promise<string> {
   const mount = await mkdtemp(join(tmpdir(), "store-full-"));
   cleanup.add(() => rm(mount, { recursive: true, force: true }));
   await exec("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]);
   cleanup.add(async () => void (await exec("umount", [mount])));
+  return mount;
+}
+
+it.skipIf(!isRoot)("a full disk refuses writes with noSpace, keeps what it has, and recovers", async () => {
+  await using cleanup = new Cleanup();
+  const mount = await mountSmallDisk(cleanup);
   const open = (): Promise<Store> =>
     openEmbeddedStore({ dataDir: join(mount, "data"), clock: createFakeClock(), logger: silentLogger });
   const store = cleanup.use(await open());
@@ -50,3 +55,37 @@ it.skipIf(!isRoot)("a full disk refuses writes with noSpace, keeps what it has, 
   const again = cleanup.use(await open());
   expect((await again.range({ key: "\0", end: "\0" })).count).toBe(acknowledged + 1);
 });
+
+it.skipIf(!isRoot)(
+  "a store that filled its disk lets go of what was deleted, and has room for as much again",
+  async () => {
+    await using cleanup = new Cleanup();
+    const dataDir = join(await mountSmallDisk(cleanup), "data");
+    const store = cleanup.use(await openEmbeddedStore({ dataDir, clock: createFakeClock(), logger: silentLogger }));
+    const small = (i: number): Promise<unknown> =>
+      store.txn({ compare: [], success: [{ type: "put", key: `small/${i}`, value: Buffer.alloc(1_500, 1) }] });
+    const fill = async (): Promise<number> => {
+      for (let i = 0; ; i++) {
+        try {
+          // oxlint-disable-next-line no-await-in-loop
+          await small(i);
+        } catch {
+          return i;
+        }
+      }
+    };
+    const first = await fill();
+    expect(first).toBeGreaterThan(100);
+    for (let round = 0; round < 5; round++) {
+      // oxlint-disable-next-line no-await-in-loop
+      await store.txn({ compare: [], success: [{ type: "delete", key: "small/", end: prefixEnd("small/") }] });
+      // oxlint-disable-next-line no-await-in-loop
+      await store.compact(await store.revision());
+      const used = async (): Promise<number> => (await store.size()).usedBytes;
+      // oxlint-disable-next-line no-await-in-loop
+      await expect.poll(used, { timeout: 20_000 }).toBeLessThan(100_000);
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await fill()).toBeGreaterThan(first / 2);
+    }
+  },
+);

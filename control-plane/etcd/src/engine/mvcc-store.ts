@@ -88,6 +88,9 @@ export class MvccStore implements Engine {
   #group: Group = emptyGroup();
   #settings = new Map<string, unknown>();
   #dropped: Version[] = [];
+  /** Fewer at once on a full disk, where letting go takes room first. */
+  #dropSlice = DROP_SLICE;
+  #makesRoom = false;
   /** Views that are open: what they hold is not removed. */
   #views = 0;
   #writing: Promise<void> | undefined;
@@ -399,11 +402,12 @@ export class MvccStore implements Engine {
   }
 
   #flush(): void {
-    const group = this.#group;
     const isHeld = this.#views > 0;
-    if (!hasWork(group) && (isHeld || (this.#dropped.length === 0 && this.#savedIndex === undefined))) return;
-    this.#group = emptyGroup();
-    const slice = isHeld ? 0 : Math.max(DROP_SLICE, group.changes.length * DROPS_PER_CHANGE);
+    if (!hasWork(this.#group) && (isHeld || (this.#dropped.length === 0 && this.#savedIndex === undefined))) return;
+    // On a full disk what is to be dropped goes alone: with writes that find no room it would never go.
+    const group = this.#makesRoom && !isHeld ? emptyGroup() : this.#group;
+    if (group === this.#group) this.#group = emptyGroup();
+    const slice = isHeld ? 0 : Math.max(this.#dropSlice, group.changes.length * DROPS_PER_CHANGE);
     const isPart = isHeld || this.#dropped.length > slice;
     const dropped = isPart ? this.#dropped.splice(0, slice) : this.#dropped;
     if (!isPart) this.#dropped = [];
@@ -418,6 +422,8 @@ export class MvccStore implements Engine {
     }
     this.#writing = written.then(
       () => {
+        this.#makesRoom = false;
+        this.#dropSlice = DROP_SLICE;
         this.#indexRevision = index?.revision ?? this.#indexRevision;
         this.#committed(group);
       },
@@ -516,6 +522,10 @@ export class MvccStore implements Engine {
     this.#group = emptyGroup();
     this.#group.compacted = later.compacted ?? group.compacted;
     this.#dropped = dropped.concat(this.#dropped);
+    if (!hasWork(group)) this.#dropSlice >>= 1;
+    this.#makesRoom = this.#dropped.length > 0 && this.#dropSlice > 0;
+    if (this.#makesRoom) this.#scheduleFlush();
+    else this.#dropSlice = DROP_SLICE;
     this.#mvcc.undo([...group.changes, ...later.changes]);
     for (const undo of [...group.undo, ...later.undo].toReversed()) undo();
     const reason = error instanceof StoreError ? error : new StoreError("unavailable", String(error), { cause: error });

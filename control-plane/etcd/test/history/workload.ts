@@ -53,6 +53,21 @@ export class Workload {
     this.#clients.catch(() => {});
   }
 
+  /** One more write; resolves to why it was refused, if it was. */
+  async put(key: string, value: string): Promise<unknown> {
+    const startedAt = performance.now();
+    const operation = { kind: "write", key, startedAt, value } as const;
+    try {
+      const put = { type: "put", key, value: Buffer.from(value) } as const;
+      const { revision } = await (this.#stores[0] as Store).txn({ compare: [], success: [put] });
+      this.#operations.push({ ...operation, ended: { at: performance.now(), revision } });
+      return undefined;
+    } catch (error) {
+      this.#operations.push(operation);
+      return error;
+    }
+  }
+
   get acknowledged(): number {
     return this.#operations.filter(({ ended }) => ended !== undefined).length;
   }
