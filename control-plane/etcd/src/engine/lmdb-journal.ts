@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type * as Lmdb from "lmdb";
@@ -28,6 +27,7 @@ import {
   settingKey,
 } from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
+import { WriteRoom, type Demand, type FilePages } from "./write-room.ts";
 
 /** Raised when the layout changes; a file with another number is refused. */
 const FORMAT = "coracle-store/1";
@@ -49,13 +49,16 @@ export class LmdbJournal implements Journal {
   #isReopeningDue = false;
   #reopening: Promise<void> | undefined;
   #isClosed = false;
-  #usedBytes = 0;
+  /** As it was when the file was last looked at: while it is mapped anew nothing is written. */
+  #stats: FileStats | undefined;
+  #room: WriteRoom;
 
   private constructor(path: string, isSynced: boolean, openFile: (path: string) => Lmdb.RootDatabase<Buffer, Buffer>) {
     this.#open = openFile;
     this.#isSynced = isSynced;
     this.#db = openFile(path);
     this.#path = path;
+    this.#room = this.#newRoom();
   }
 
   /** Opens or creates the file. */
@@ -99,9 +102,18 @@ export class LmdbJournal implements Journal {
   write(entry: JournalEntry): Promise<void> {
     if (this.#reopening !== undefined) return this.#reopening.then(() => this.write(entry));
     this.#isWriting = true;
-    return this.#write(entry).finally(() => {
+    return this.#writeWithRoom(entry).finally(() => {
       this.#isWriting = false;
       this.#pass(entry.changes.reduce((total, { value }) => total + (value?.length ?? 0), 0));
+    });
+  }
+
+  #writeWithRoom(entry: JournalEntry): Promise<void> {
+    const room = this.#room.take(demandOf(entry));
+    if (room === undefined) return this.#write(entry);
+    return room.then((isThere) => {
+      if (!isThere) throw noSpace(undefined);
+      return this.#write(entry);
     });
   }
 
@@ -177,7 +189,8 @@ export class LmdbJournal implements Journal {
   }
 
   get totalBytes(): number {
-    return statSync(this.#path).size;
+    const { lastPageNumber, pageSize } = this.#look();
+    return (lastPageNumber + 1) * pageSize;
   }
 
   /** Writes what is live to a new file and puts that in the place of the old one. */
@@ -195,6 +208,7 @@ export class LmdbJournal implements Journal {
       await rename(path, this.#path);
       await rename(`${path}-lock`, `${this.#path}-lock`);
       this.#db = fresh;
+      this.#room = this.#newRoom();
       await syncFile(dirname(this.#path));
     } catch (error) {
       await removeFile(path);
@@ -207,17 +221,26 @@ export class LmdbJournal implements Journal {
 
   async size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
     await this.#reopening;
-    const { size } = await stat(this.#path);
-    return { totalBytes: size, usedBytes: this.usedBytes };
+    return { totalBytes: this.totalBytes, usedBytes: this.usedBytes };
   }
 
   get usedBytes(): number {
-    // While it is mapped anew nothing is written.
-    if (this.#reopening !== undefined) return this.#usedBytes;
-    const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#db.getStats() as TreeStats;
-    const usedPages = 2 + treeBranchPageCount + treeLeafPageCount + overflowPages;
-    this.#usedBytes = usedPages * pageSize;
-    return this.#usedBytes;
+    const stats = this.#look();
+    return (META_PAGES + pagesOf(stats)) * stats.pageSize;
+  }
+
+  #look(): FileStats {
+    if (this.#reopening === undefined || this.#stats === undefined) this.#stats = this.#db.getStats() as FileStats;
+    return this.#stats;
+  }
+
+  #newRoom(): WriteRoom {
+    return new WriteRoom(this.#path, (): FilePages => {
+      const stats = this.#look();
+      const reachedPages = stats.lastPageNumber + 1;
+      const freePages = reachedPages - META_PAGES - pagesOf(stats) - pagesOf(stats.free);
+      return { pageBytes: stats.pageSize, reachedPages, freePages };
+    });
   }
 
   async close(): Promise<void> {
@@ -347,11 +370,53 @@ const AT_ONCE: object = { eventTurnBatching: false, txnStartThreshold: 1 };
 const NOTHING = settingKey("");
 const APPEND = { append: true } as unknown as number;
 
+/** The two pages that say where the trees are. */
+const META_PAGES = 2;
+/** The library's, and no file of ours has others. */
+const PAGE_BYTES = 4_096;
+const PAGE_HEADER_BYTES = 64;
+/** What a row of the log takes in its leaf beside key and value. */
+const ROW_BYTES = 64;
+/** Smaller values always lie in the leaf; of larger ones some do. */
+const INLINE_BYTES = 2_040;
+/** Changed with each transaction beside the leaves: settings, the ways to the leaves, the tree of free pages. */
+const TREE_PAGES = 24;
+
+/** What one write may need of the file at most. */
+function demandOf({ changes, leases, settings, dropped }: JournalEntry): Demand {
+  let isGrowth = false;
+  let [single, adjacent, rowBytes] = [TREE_PAGES + 2 * (leases.length + settings.length) + dropped.length, 0, 0];
+  for (const { record, version, value } of changes) {
+    const bytes = value?.length ?? 0;
+    isGrowth ||= version > 0;
+    rowBytes += ROW_BYTES + record.key.length;
+    if (bytes <= INLINE_BYTES) {
+      rowBytes += bytes;
+      continue;
+    }
+    // Beside its leaf; what is larger than a page lies on pages side by side.
+    const pages = Math.ceil((bytes + PAGE_HEADER_BYTES) / PAGE_BYTES);
+    if (pages === 1) single++;
+    else adjacent += pages;
+  }
+  // Rows are written one after the other, in leaves that may be half full.
+  return { single: single + Math.ceil((2 * rowBytes) / PAGE_BYTES), adjacent, isGrowth };
+}
+
 interface TreeStats {
-  readonly pageSize: number;
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
+}
+
+interface FileStats extends TreeStats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  readonly free: TreeStats;
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TreeStats): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages;
 }
 
 function parseLease(value: Buffer): LeaseRecord {
