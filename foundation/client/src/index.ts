@@ -30,6 +30,7 @@ export { createInformerFactory } from "./informer/informer-factory.ts";
 export { cacheKeyOf, splitCacheKey } from "./informer/object-cache.ts";
 export { loadKubeconfig, type ClientConfig } from "./kubeconfig/kubeconfig.ts";
 export { LeadershipLostError, runAsLeader, type LeaderElectionOptions } from "./leader-election/leader-election.ts";
-export { createWorkQueue, type WorkQueue, type WorkQueueOptions } from "./queue/work-queue.ts";
+export { WorkQueueMetrics } from "./queue/work-queue-metrics.ts";
+export { createWorkQueue, type WorkQueue, type WorkQueueObserver, type WorkQueueOptions } from "./queue/work-queue.ts";
 export { createHttpTransport, type HttpTransportOptions } from "./transport/http-transport.ts";
 export type { Transport, TransportRequest, TransportResponse } from "./transport/transport.ts";

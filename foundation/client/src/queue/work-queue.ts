@@ -5,6 +5,18 @@ export interface WorkQueueOptions {
   /** Delay after a key's first failure; doubles with each further one. */
   readonly baseDelayMs?: number | undefined;
   readonly maxDelayMs?: number | undefined;
+  /** Told of every key; absent: nobody counts. */
+  readonly observer?: WorkQueueObserver | undefined;
+}
+
+/** Who counts what a queue does. */
+export interface WorkQueueObserver {
+  /** A key waits that did not. */
+  readonly added: (key: unknown) => void;
+  /** A key was put off. */
+  readonly delayed: () => void;
+  readonly started: (key: unknown) => void;
+  readonly finished: (key: unknown) => void;
 }
 
 /**
@@ -37,7 +49,7 @@ const RETRIES_AT_ONCE = 100;
 const RETRY_EVERY_MS = 100;
 
 export function createWorkQueue<K extends string | object>(options: WorkQueueOptions = {}): WorkQueue<K> {
-  const { clock = systemClock, baseDelayMs = BASE_DELAY_MS, maxDelayMs = MAX_DELAY_MS } = options;
+  const { clock = systemClock, baseDelayMs = BASE_DELAY_MS, maxDelayMs = MAX_DELAY_MS, observer } = options;
   const waiting = new Set<K>();
   const inWork = new Set<K>();
   const again = new Set<K>();
@@ -53,6 +65,7 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
     if (stopped) return;
     if (inWork.has(key)) again.add(key);
     else {
+      if (observer !== undefined && !waiting.has(key)) observer.added(key);
       waiting.add(key);
       startSoon();
     }
@@ -70,6 +83,7 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
   function addAfter(key: K, delayMs: number): void {
     if (stopped) return;
     if (delayMs <= 0) return add(key);
+    observer?.delayed();
     const due = clock.monotonicMs() + delayMs;
     const pending = delayed.get(key);
     if (pending !== undefined && pending.due <= due) return;
@@ -105,6 +119,7 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
       let idle: (() => void) | undefined;
       const process = async (key: K): Promise<void> => {
         await work(key);
+        observer?.finished(key);
         inWork.delete(key);
         if (again.delete(key)) add(key);
         if (inWork.size === 0) idle?.();
@@ -116,6 +131,7 @@ export function createWorkQueue<K extends string | object>(options: WorkQueueOpt
           if (next.done === true) return;
           waiting.delete(next.value);
           inWork.add(next.value);
+          observer?.started(next.value);
           void process(next.value);
         }
       };

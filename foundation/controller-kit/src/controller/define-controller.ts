@@ -9,6 +9,8 @@ import {
   type EventRecorder,
   type Informer,
   type InformerFactory,
+  type InformerOptions,
+  type WorkQueueMetrics,
 } from "@coracle/client";
 import { EXPECTATION_TTL_MS, type Expectations } from "../expectations/expectations.ts";
 import type { Watch, WatchContext } from "./watches.ts";
@@ -21,6 +23,8 @@ export interface ControllerDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly recorder: EventRecorder;
+  /** Counts what the queues do; absent: nobody looks. */
+  readonly queueMetrics?: Pick<WorkQueueMetrics, "of"> | undefined;
 }
 
 /** Nothing more to do until something changes, or look again after `requeueAfterMs`. */
@@ -44,6 +48,8 @@ export interface ControllerDefinition<T extends KubeObject> {
   readonly name: string;
   /** The kind of object that keys name. */
   readonly for: ResourceType<T>;
+  /** Which of them; absent: all. */
+  readonly scope?: InformerOptions<T> | undefined;
   /** Changes of a reconciled object that matter; absent: all. */
   readonly changed?: ((object: T, old: T | undefined) => boolean) | undefined;
   readonly watches?: readonly Watch[] | undefined;
@@ -69,7 +75,7 @@ const WORKERS = 5;
 
 /** The loop around `reconcile`: watches, waits for caches, queues keys, retries with back-off, never the same key twice at a time. */
 export function defineController<T extends KubeObject>(
-  deps: Pick<ControllerDeps, "informers" | "clock" | "logger">,
+  deps: Pick<ControllerDeps, "informers" | "clock" | "logger" | "queueMetrics">,
   definition: ControllerDefinition<T>,
 ): Controller {
   const { name, expectations } = definition;
@@ -81,9 +87,10 @@ export function defineController<T extends KubeObject>(
         clock: deps.clock,
         baseDelayMs: definition.baseDelayMs,
         maxDelayMs: definition.maxDelayMs,
+        observer: deps.queueMetrics?.of(name),
       });
       await using cleanup = new Cleanup();
-      const primary = deps.informers.informer(definition.for);
+      const primary = deps.informers.informer(definition.for, definition.scope);
       const context: WatchContext = {
         informers: deps.informers,
         primary: primary as unknown as Informer<KubeObject>,
