@@ -14,6 +14,7 @@ import {
   claimFrom,
   claimNamed,
   findMade,
+  isDone,
   isMadeFor,
   isToBeReserved,
   needsWork,
