@@ -1,4 +1,4 @@
-import { quantityMilliValue, quantityValue } from "@coracle/apimachinery";
+import { QuantityError, quantityMilliValue, quantityValue } from "@coracle/apimachinery";
 import type { Container, Pod } from "@coracle/api/core/v1";
 
 /** Amounts by resource name; cpu in milli units, everything else in units. */
@@ -8,9 +8,14 @@ export type ResourceAmounts = ReadonlyMap<string, number>;
 export const DEFAULT_CPU_MILLIS = 100;
 export const DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024;
 
-/** The amount of one quantity in the units of ResourceAmounts. */
+/** The amount of one quantity in the units of ResourceAmounts; what is none (no API server takes such) counts as 0. */
 export function amountOf(resource: string, text: string): number {
-  return resource === "cpu" ? quantityMilliValue(text) : quantityValue(text);
+  try {
+    return resource === "cpu" ? quantityMilliValue(text) : quantityValue(text);
+  } catch (error) {
+    if (error instanceof QuantityError) return 0;
+    throw error;
+  }
 }
 
 export function amountsOf(list: Readonly<Record<string, string>> | undefined): Map<string, number> {
