@@ -22,6 +22,8 @@ export interface ListOptions extends ReadOptions {
   readonly limit?: number | undefined;
   readonly continue?: string | undefined;
   readonly resourceVersionMatch?: "Exact" | "NotOlderThan" | undefined;
+  /** Leave out `managedFields`, wherever in an object, before it is parsed. */
+  readonly withoutManagedFields?: boolean | undefined;
 }
 
 export interface WriteOptions {

@@ -15,6 +15,7 @@ import type {
 import type { Transport, TransportResponse } from "./transport/transport.ts";
 import { REFUSED } from "./transport/http-exchange.ts";
 import { lines } from "./transport/lines.ts";
+import { withoutManagedFields } from "./transport/managed-fields.ts";
 
 export interface ApiClientOptions {
   readonly transport: Transport;
@@ -85,10 +86,21 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
     }
   }
 
-  async function json<R>(call: Call): Promise<R> {
+  async function json<R>(call: Call, strip: (text: string) => string = same): Promise<R> {
     const response = await exchange(call);
     try {
-      return JSON.parse((await collect(response.body)).toString("utf8")) as R;
+      return JSON.parse(strip((await collect(response.body)).toString("utf8"))) as R;
+    } catch (error) {
+      if (isAbort(error, call.signal)) throw error;
+      throw unreachable(call.method, call.path, error);
+    }
+  }
+
+  /** For answers that nobody reads: a deletion tells the whole object, that of a collection all of them. */
+  async function unread(call: Call): Promise<void> {
+    const response = await exchange(call);
+    try {
+      for await (const _ of response.body);
     } catch (error) {
       if (isAbort(error, call.signal)) throw error;
       throw unreachable(call.method, call.path, error);
@@ -105,12 +117,14 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
       }),
 
     async list<T extends KubeObject>(type: ResourceType<T>, opts: ListOptions = {}): Promise<ListResult<T>> {
-      const answer = await json<{ items?: T[] | null; metadata?: ListResult<T>["metadata"] }>({
+      const call: Call = {
         method: "GET",
         path: resourcePath(type, { namespace: opts.namespace }) + query(listQuery(opts)),
         accept: opts.metadataOnly === true ? METADATA_LIST_TYPE : undefined,
         signal: opts.signal,
-      });
+      };
+      type Answer = { items?: T[] | null; metadata?: ListResult<T>["metadata"] };
+      const answer = await json<Answer>(call, opts.withoutManagedFields === true ? withoutManagedFields : same);
       return { items: answer.items ?? [], metadata: answer.metadata ?? {} };
     },
 
@@ -157,7 +171,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
 
     async delete(type, key, opts = {}) {
       const { signal, ...deleteOptions } = opts;
-      await json({
+      await unread({
         method: "DELETE",
         path: resourcePath(type, key),
         body: Object.keys(deleteOptions).length === 0 ? undefined : deleteBody(deleteOptions),
@@ -166,7 +180,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
     },
 
     async deleteCollection(type, opts = {}) {
-      await json({
+      await unread({
         method: "DELETE",
         path: resourcePath(type, { namespace: opts.namespace }) + query(listQuery(opts)),
         body: opts.deleteOptions === undefined ? undefined : deleteBody(opts.deleteOptions),
@@ -187,8 +201,9 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
         });
       const accept = opts.metadataOnly === true ? METADATA_TYPE : undefined;
       const response = await exchange({ method: "GET", path, accept, signal: opts.signal, retryConnect: false });
+      const strip = opts.withoutManagedFields === true ? withoutManagedFields : same;
       try {
-        for await (const line of lines(response.body)) yield watchEvent<T>(JSON.parse(line) as RawWatchEvent<T>);
+        for await (const line of lines(response.body)) yield watchEvent<T>(JSON.parse(strip(line)) as RawWatchEvent<T>);
       } catch (error) {
         if (isAbort(error, opts.signal) || isStatusError(error)) throw error;
         throw unreachable("GET", path, error);
@@ -204,6 +219,8 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
     [Symbol.asyncDispose]: async () => transport[Symbol.asyncDispose](),
   };
 }
+
+const same = (text: string): string => text;
 
 type RawWatchEvent<T> =
   | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }

@@ -11,6 +11,8 @@ export interface Lister<T> {
   list(namespace?: string): readonly T[];
   /** Objects under `value` of an index that the informer was made with. */
   byIndex(index: string, value: string): readonly T[];
+  /** How many these are. */
+  countByIndex(index: string, value: string): number;
   readonly size: number;
 }
 
@@ -51,6 +53,8 @@ export interface Informer<T extends KubeObject> {
 /** Informers shared by all who ask for the same type and options in one process. Starts each on first demand. */
 export interface InformerFactory extends AsyncDisposable {
   informer<T extends KubeObject>(type: ResourceType<T>, options?: InformerOptions<T>): Informer<T>;
+  /** The one of whole objects in all namespaces, when somebody has asked for it. */
+  existing<T extends KubeObject>(type: ResourceType<T>): Informer<T> | undefined;
   /** Resolves when all informers asked for so far are synced. */
   waitForSync(signal?: AbortSignal): Promise<void>;
 }

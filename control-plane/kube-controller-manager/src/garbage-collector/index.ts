@@ -1,7 +1,7 @@
 import type { KubeObject } from "@coracle/api";
 import { isNotFound, isConflict, isStatusError } from "@coracle/apimachinery";
 import { Cleanup, isAbort, sleep, TaskScope, type Logger } from "@coracle/base";
-import { createInformer, createWorkQueue, type OwnedInformer } from "@coracle/client";
+import { createInformer, createWorkQueue, type Informer } from "@coracle/client";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
 import { graphNode, isOrphaning, ORPHAN, OwnerGraph, type GraphNode, type Verdict } from "./graph.ts";
@@ -175,13 +175,17 @@ async function ignoreGone(request: Promise<unknown>): Promise<void> {
   }
 }
 
-/** One metadata watch per served resource, kept in step with what is served; feeds the graph. */
+interface Monitor extends AsyncDisposable {
+  readonly informer: Informer<KubeObject>;
+}
+
+/** One watch per served resource, kept in step with what is served; feeds the graph. */
 class Monitors implements AsyncDisposable {
   readonly graph = new OwnerGraph();
   look: (uids: readonly string[]) => void = () => {};
   readonly #deps: ControllerDeps;
   readonly #log: Logger;
-  readonly #informers = new Map<string, OwnedInformer<KubeObject>>();
+  readonly #monitors = new Map<string, Monitor>();
   readonly #kinds = new Map<string, DiscoveredResource>();
   readonly #retired: PromiseLike<void>[] = [];
   #wake: (() => void) | undefined;
@@ -203,7 +207,7 @@ class Monitors implements AsyncDisposable {
   async ready(signal: AbortSignal): Promise<void> {
     const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     await Promise.race([this.#first, stopped]);
-    for (const informer of this.#informers.values())
+    for (const { informer } of this.#monitors.values())
       await Promise.race([informer.waitForSync(signal).catch(() => {}), stopped]);
   }
 
@@ -239,21 +243,24 @@ class Monitors implements AsyncDisposable {
       if (!type.plural.includes("/") && !this.#kinds.has(id)) this.#kinds.set(id, type);
     }
     for (const type of monitored)
-      if (!this.#informers.has(idOf(type))) this.#informers.set(idOf(type), this.#watch(type));
-    for (const [id, informer] of this.#informers) {
+      if (!this.#monitors.has(idOf(type))) this.#monitors.set(idOf(type), this.#watch(type));
+    for (const [id, monitor] of this.#monitors) {
       if (served.has(id)) continue;
-      this.#informers.delete(id);
+      this.#monitors.delete(id);
       for (const uid of this.graph.ofType((type) => idOf(type) === id)) this.look(this.graph.remove(uid));
-      this.#retired.push(informer[Symbol.asyncDispose]());
+      this.#retired.push(monitor[Symbol.asyncDispose]());
     }
   }
 
-  #watch(type: DiscoveredResource): OwnedInformer<KubeObject> {
-    const { clock, random } = this.#deps;
-    const informer = createInformer({ client: this.#deps.client, clock, random }, type, {
-      metadataOnly: true,
-      transform: slim,
-    });
+  /** By whole objects where somebody reads these anyway, else by their metadata. */
+  #watch(type: DiscoveredResource): Monitor {
+    const { client, clock, random, informers } = this.#deps;
+    const shared = informers.existing<KubeObject>(type);
+    const own =
+      shared === undefined
+        ? createInformer({ client, clock, random }, type, { metadataOnly: true, transform: slim })
+        : undefined;
+    const informer = own ?? (shared as Informer<KubeObject>);
     const definesResources = SERVED_BY.has(idOf(type));
     const changed = (): void => {
       if (!definesResources || !informer.synced) return;
@@ -264,7 +271,7 @@ class Monitors implements AsyncDisposable {
       this.look(this.graph.upsert(graphNode(type, object)));
       changed();
     };
-    informer.addHandlers({
+    const handlers = informer.addHandlers({
       added: put,
       updated: (_, object) => put(object),
       deleted: (object) => {
@@ -272,13 +279,19 @@ class Monitors implements AsyncDisposable {
         changed();
       },
     });
-    return informer;
+    return {
+      informer,
+      async [Symbol.asyncDispose]() {
+        handlers[Symbol.dispose]();
+        await own?.[Symbol.asyncDispose]();
+      },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await using cleanup = new Cleanup();
-    for (const informer of this.#informers.values()) cleanup.use(informer);
-    this.#informers.clear();
+    for (const monitor of this.#monitors.values()) cleanup.use(monitor);
+    this.#monitors.clear();
     await Promise.all(this.#retired);
   }
 }

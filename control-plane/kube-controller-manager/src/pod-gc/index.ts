@@ -18,11 +18,15 @@ import { byAge, timestamp } from "../time/timestamp.ts";
 const QUARANTINE_MS = 40_000;
 const OUT_OF_SERVICE = "node.kubernetes.io/out-of-service";
 
+const ENDED = "ended";
+const endedOrNot = (pod: Pod): readonly string[] =>
+  isFinished(pod) && pod.metadata.deletionTimestamp === undefined ? [ENDED] : [];
+
 /** Removes pods that nobody else will: of nodes that are gone, never started ones that were deleted, and too many finished ones. */
 export function createPodGcController(deps: ControllerDeps, terminatedThreshold: number): Controller {
   const { client, informers, clock } = deps;
   const nodes = informers.informer(Node).lister;
-  const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
+  const pods = informers.informer(Pod, { indexes: { ...podsByNode, [ENDED]: endedOrNot } }).lister;
   const orphanSince = new Map<string, Instant>();
 
   async function remove(pod: Pod, reason: string | undefined, signal: AbortSignal): Promise<void> {
@@ -59,20 +63,24 @@ export function createPodGcController(deps: ControllerDeps, terminatedThreshold:
 
   /** The oldest finished pods beyond the threshold. */
   function surplus(): readonly Pod[] {
-    if (terminatedThreshold <= 0) return [];
-    const finished = pods.list().filter((pod) => isFinished(pod) && pod.metadata.deletionTimestamp === undefined);
-    const count = finished.length - terminatedThreshold;
-    return count <= 0 ? [] : finished.toSorted(byAge).slice(0, count);
+    const count = pods.countByIndex(ENDED, ENDED) - terminatedThreshold;
+    if (terminatedThreshold <= 0 || count <= 0) return [];
+    return pods.byIndex(ENDED, ENDED).toSorted(byAge).slice(0, count);
   }
 
   return defineController<Pod>(deps, {
     name: "pod-garbage-collector",
     for: Pod,
-    changed: (pod, old) =>
-      old === undefined ||
-      old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
-      old.spec.nodeName !== pod.spec.nodeName ||
-      isFinished(old) !== isFinished(pod),
+    changed: (pod, old) => {
+      const { nodeName = "" } = pod.spec;
+      const isNews =
+        old === undefined ||
+        old.metadata.deletionTimestamp !== pod.metadata.deletionTimestamp ||
+        old.spec.nodeName !== nodeName ||
+        isFinished(old) !== isFinished(pod);
+      const isHealthy = pod.metadata.deletionTimestamp === undefined && !isFinished(pod);
+      return isNews && !(isHealthy && (nodeName === "" || nodes.byKey(nodeName) !== undefined));
+    },
     watches: [
       mapped(Node, (node) => {
         const { name = "" } = node.metadata;

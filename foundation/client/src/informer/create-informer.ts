@@ -89,12 +89,13 @@ export function createInformer<T extends KubeObject>(
     },
   };
   const { namespace, labelSelector, fieldSelector, metadataOnly } = options;
+  const withoutManagedFields = options.transform === dropManagedFields;
   scope.run(async (signal) =>
     runReflector(
       {
         client,
         type,
-        scope: { namespace, labelSelector, fieldSelector, metadataOnly },
+        scope: { namespace, labelSelector, fieldSelector, metadataOnly, withoutManagedFields },
         sink,
         clock,
         random,

@@ -17,12 +17,19 @@ export function createInformerFactory(deps: InformerDeps): InformerFactory {
     return transformIds.size - 1;
   };
 
+  const idOf = <T extends KubeObject>(type: ResourceType<T>, options: InformerOptions<T>): string => {
+    const { namespace, labelSelector, fieldSelector, metadataOnly = false, transform } = options;
+    const scope = [namespace, labelSelector, fieldSelector, metadataOnly, transformId(transform)];
+    return `${apiVersionOf(type)}/${type.plural} ${JSON.stringify(scope)}`;
+  };
+
   return {
+    existing<T extends KubeObject>(type: ResourceType<T>): Informer<T> | undefined {
+      return informers.get(idOf(type, { transform: dropManagedFields })) as OwnedInformer<T> | undefined;
+    },
     informer<T extends KubeObject>(type: ResourceType<T>, options: InformerOptions<T> = {}): Informer<T> {
-      const { namespace, labelSelector, fieldSelector, metadataOnly = false } = options;
       const transform = options.transform ?? dropManagedFields;
-      const scope = [namespace, labelSelector, fieldSelector, metadataOnly, transformId(transform)];
-      const id = `${apiVersionOf(type)}/${type.plural} ${JSON.stringify(scope)}`;
+      const id = idOf(type, { ...options, transform });
       const shared = informers.get(id) as OwnedInformer<T> | undefined;
       if (shared !== undefined) {
         if (options.indexes !== undefined) shared.ensureIndexes(options.indexes);

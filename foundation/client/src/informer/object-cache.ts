@@ -44,6 +44,10 @@ class Index<T extends KubeObject> {
     const bucket = this.#buckets.get(value);
     return bucket === undefined ? [] : [...bucket];
   }
+
+  count(value: string): number {
+    return this.#buckets.get(value)?.size ?? 0;
+  }
 }
 
 /** Objects by key, with indexes kept in step. The namespace index is made when first asked for. */
@@ -75,9 +79,17 @@ export class ObjectCache<T extends KubeObject> implements Lister<T> {
   }
 
   byIndex(index: string, value: string): readonly T[] {
-    const found = this.#indexes.get(index);
-    if (found === undefined) throw new Error(`the informer was made without index ${index}`);
-    return found.get(value);
+    return this.#index(index).get(value);
+  }
+
+  countByIndex(index: string, value: string): number {
+    return this.#index(index).count(value);
+  }
+
+  #index(name: string): Index<T> {
+    const found = this.#indexes.get(name);
+    if (found === undefined) throw new Error(`the informer was made without index ${name}`);
+    return found;
   }
 
   /** Adds an index unless there is one of that name. */

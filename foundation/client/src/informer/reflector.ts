@@ -13,7 +13,10 @@ export interface ReflectorSink<T> {
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: ApiClient;
   readonly type: ResourceType<T>;
-  readonly scope: Pick<ListOptions, "namespace" | "labelSelector" | "fieldSelector" | "metadataOnly">;
+  readonly scope: Pick<
+    ListOptions,
+    "namespace" | "labelSelector" | "fieldSelector" | "metadataOnly" | "withoutManagedFields"
+  >;
   readonly sink: ReflectorSink<T>;
   readonly clock: Clock;
   readonly random: Random;
