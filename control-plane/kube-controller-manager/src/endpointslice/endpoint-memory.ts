@@ -1,6 +1,7 @@
 import type { Pod, Service } from "@coracle/api/core/v1";
 import type { Endpoint } from "@coracle/api/discovery/v1";
 import { equalJson } from "@coracle/apimachinery";
+import { withoutHints } from "./hints.ts";
 
 interface Kept {
   readonly address: string;
@@ -30,7 +31,7 @@ export class EndpointMemory {
 
   isSame(seen: Endpoint, wanted: Endpoint): boolean {
     if (seen === wanted || this.#equal.get(seen) === wanted) return true;
-    if (!equalJson(seen, wanted)) return false;
+    if (!equalJson(withoutHints(seen), wanted)) return false; // hints are added later
     this.#equal.set(seen, wanted);
     return true;
   }

@@ -1,7 +1,7 @@
 import { Node, Pod, Service } from "@coracle/api/core/v1";
 import { EndpointSlice } from "@coracle/api/discovery/v1";
-import { isNotFound } from "@coracle/apimachinery";
-import type { CacheKey } from "@coracle/client";
+import { equalJson, isNotFound } from "@coracle/apimachinery";
+import { cacheKeyOf, referenceTo, type CacheKey, type Lister } from "@coracle/client";
 import {
   defineController,
   done,
@@ -12,7 +12,8 @@ import {
 } from "@coracle/controller-kit";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
 import { EndpointMemory } from "./endpoint-memory.ts";
-import { MANAGED_BY, MANAGER, planSlices, SERVICE_NAME } from "./plan.ts";
+import { wantsSpread, withHints, zoneShares } from "./hints.ts";
+import { MANAGED_BY, MANAGER, planSlices, podsOfUnknownNodes, SERVICE_NAME } from "./plan.ts";
 
 const BY_SERVICE = "service";
 /** How long to wait for our own writes to come back before trusting the cache as it is. */
@@ -20,7 +21,7 @@ const STALE_MS = 5000;
 
 /** Keeps every service's EndpointSlices equal to the pods that its selector matches. */
 export function createEndpointSliceController(deps: ControllerDeps, workers?: number, maxPerSlice = 100): Controller {
-  const { client, informers, clock } = deps;
+  const { client, informers, clock, recorder } = deps;
   const services = informers.informer(Service).lister;
   const pods = informers.informer(Pod).lister;
   const nodes = informers.informer(Node).lister;
@@ -35,6 +36,9 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
 
   /** What was written and not seen yet: service → slice → generation (undefined: deleted). */
   const written = new Map<CacheKey, { readonly at: number; readonly slices: Map<string, number | undefined> }>();
+
+  /** Services whose endpoints are spread over zones. */
+  const spreading = new Set<CacheKey>();
 
   function staleFor(key: CacheKey): number {
     const entry = written.get(key);
@@ -56,11 +60,14 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
     watches: [
       watchServicePods(services),
       mapped(EndpointSlice, (slice, old) => (old === undefined ? ours(slice) : [...ours(slice), ...ours(old)])),
-      mapped(Node, () => []), // zones are read when a slice is written
+      mapped(Node, (node, old) =>
+        isSameForHints(node, old, nodes) ? [] : services.list().filter(wantsSpread).map(cacheKeyOf),
+      ),
     ],
     workers,
     async reconcile(key, { signal }) {
       const service = services.byKey(key);
+      if (service === undefined) spreading.delete(key);
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return done;
       if (!hasSelector(service) || service.spec?.type === "ExternalName") return done;
       const staleMs = staleFor(key);
@@ -72,7 +79,11 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
         .filter((slice) => slice.metadata.deletionTimestamp === undefined);
       const changedAt = lastChange(service, matching);
       const nodeOf = (name: string): Node | undefined => nodes.byKey(name);
-      const plan = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
+      const slicing = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
+      const shares = wantsSpread(service) ? zoneShares(nodes.list()) : undefined;
+      const { plan, events, isSpread } = withHints(service, slicing, existing, shares, spreading.has(key));
+      if (isSpread) spreading.add(key);
+      else spreading.delete(key);
       const seen = new Map<string, number | undefined>();
       const note = ({ metadata: { namespace, name, generation } }: EndpointSlice): void =>
         void seen.set(`${namespace}/${name}`, generation ?? 0);
@@ -91,6 +102,13 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
       } finally {
         if (seen.size > 0) written.set(key, { at: clock.now(), slices: seen });
       }
+      for (const { type, reason, message } of events)
+        recorder.event(referenceTo(Service, service), type, reason, message);
+      const [hidden] = podsOfUnknownNodes(service, matching, nodeOf);
+      if (hidden !== undefined)
+        throw new Error(
+          `skipping Pod ${hidden.metadata.name} for Service ${key}: Node ${hidden.spec.nodeName} Not Found`,
+        );
       return done;
     },
   });
@@ -102,3 +120,17 @@ async function allDone(writes: readonly Promise<void>[]): Promise<void> {
   const failed = results.find((each) => each.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
+
+/** The node's zone, readiness and CPUs are as they were; false for one that came or went. */
+function isSameForHints(node: Node, old: Node | undefined, nodes: Lister<Node>): boolean {
+  if (old === undefined || nodes.byKey(node.metadata.name ?? "") === undefined) return false;
+  const [before, after] = [zoneShares([old, STANDARD]), zoneShares([node, STANDARD])];
+  return (before === undefined && after === undefined) || equalJson([...(before ?? [])], [...(after ?? [])]);
+}
+
+/** Beside it the weight of a node can be told. */
+const STANDARD: Node = {
+  metadata: { name: "", labels: { "topology.kubernetes.io/zone": "/" } },
+  spec: {},
+  status: { allocatable: { cpu: "1" }, conditions: [{ type: "Ready", status: "True" }] },
+};

@@ -46,7 +46,10 @@ export function planSlices(
   for (const group of groups) {
     const portsKey = canonicalJson(group.ports);
     const slices = existing.filter(
-      (slice) => slice.addressType === group.addressType && canonicalJson(portsOf(slice)) === portsKey,
+      (slice) =>
+        slice.addressType === group.addressType &&
+        isOwnedBy(slice, service) &&
+        canonicalJson(portsOf(slice)) === portsKey,
     );
     const missing = new Map(group.endpoints);
     const kept = new Map<EndpointSlice, Endpoint[]>();
@@ -67,7 +70,12 @@ export function planSlices(
         (slice) => !sameEndpoints(slice.endpoints ?? [], kept.get(slice) ?? [], memory) || !sameLabels(service, slice),
       ),
     );
-    for (const slice of [...dirty, ...slices.filter((each) => !dirty.has(each))]) {
+    // Slices that are written anyway first, and of the others the fullest that has room for all.
+    const byLength = slices.toSorted((a, b) => (kept.get(b)?.length ?? 0) - (kept.get(a)?.length ?? 0));
+    for (const slice of [
+      ...byLength.filter((each) => dirty.has(each)),
+      ...byLength.filter((each) => !dirty.has(each)),
+    ]) {
       const endpoints = kept.get(slice) ?? [];
       const isPlaceholder = group.endpoints.size === 0 && slice === slices[0];
       if (endpoints.length === 0 && rest.length === 0 && !isPlaceholder) continue; // left unused: deleted below
@@ -83,7 +91,41 @@ export function planSlices(
     // A service without pods still shows one empty slice, so that readers can tell it from one not seen yet.
     if (group.endpoints.size === 0 && slices.length === 0) create.push(newSlice(service, group, [], changedAt));
   }
-  return { create, update, delete: [...unused] };
+  return reuse({ create, update, delete: [...unused] }, service);
+}
+
+/** A slice that would go becomes one that would be made: one write less, and watchers keep what they know by its name. */
+function reuse(plan: SlicePlan, service: Service): SlicePlan {
+  const create: EndpointSlice[] = [];
+  const update = [...plan.update];
+  const remove = new Set(plan.delete);
+  for (const slice of plan.create) {
+    const spare = [...remove].find((each) => each.addressType === slice.addressType && isOwnedBy(each, service));
+    if (spare === undefined) {
+      create.push(slice);
+      continue;
+    }
+    remove.delete(spare);
+    const { labels, annotations } = slice.metadata;
+    update.push({ ...slice, metadata: { ...spare.metadata, labels, annotations } });
+  }
+  return { create, update, delete: [...remove] };
+}
+
+const isOwnedBy = ({ metadata }: EndpointSlice, service: Service): boolean =>
+  service.metadata.uid === undefined ||
+  (metadata.ownerReferences ?? []).some((each) => each.uid === service.metadata.uid);
+
+/** Pods that cannot be shown yet because their nodes are not known. */
+export function podsOfUnknownNodes(
+  service: Service,
+  pods: readonly Pod[],
+  nodeOf: (name: string) => Node | undefined,
+): readonly Pod[] {
+  if (service.spec?.publishNotReadyAddresses === true) return [];
+  return pods.filter(
+    (pod) => pod.spec.nodeName !== undefined && !isFinished(pod) && nodeOf(pod.spec.nodeName) === undefined,
+  );
 }
 
 function sameEndpoints(seen: readonly Endpoint[], wanted: readonly Endpoint[], memory: EndpointMemory): boolean {
@@ -100,11 +142,12 @@ function desiredGroups(
   memory: EndpointMemory,
 ): readonly Group[] {
   const families = service.spec?.ipFamilies ?? ["IPv4"];
+  const hidden = new Set(podsOfUnknownNodes(service, pods, nodeOf));
   const all: Group[] = [];
   for (const addressType of families) {
     const groups = new Map<string, Group>();
     for (const pod of pods) {
-      if (isFinished(pod)) continue;
+      if (isFinished(pod) || hidden.has(pod)) continue;
       const address = addressOf(pod, addressType);
       if (address === undefined) continue;
       const numbers = targetPortsIn(pod, service);
