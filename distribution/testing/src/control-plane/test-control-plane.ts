@@ -43,6 +43,8 @@ export interface TestControlPlane extends AsyncDisposable {
   clientOf(commonName: string, ...organizations: string[]): OwnedApiClient;
   /** As anybody, for requests as they go over the wire. */
   transportOf(commonName: string, ...organizations: string[]): Transport;
+  /** As nobody: for those who bring tokens. */
+  readonly anonymousTransport: Transport;
   /** As the holder of a bearer token. */
   clientWith(token: string): OwnedApiClient;
   /** Adds a node that says of its pods what a kubelet would, and runs nothing. */
@@ -176,6 +178,7 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     fakeClock,
     clientOf,
     transportOf,
+    anonymousTransport: counted(server.transport({})),
     clientWith(token) {
       const transport = server.transport({});
       const headers = { authorization: `Bearer ${token}` };

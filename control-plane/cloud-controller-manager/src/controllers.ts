@@ -1,0 +1,71 @@
+import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import type { CloudControllerManagerFlags } from "./flags.ts";
+import { createCloudNodeLifecycleController } from "./node-lifecycle/index.ts";
+import { createCloudNodeController } from "./node/index.ts";
+import type { CloudProvider } from "./provider/cloud-provider.ts";
+import { createRouteController } from "./route/index.ts";
+import { createServiceController } from "./service/index.ts";
+
+/** One controller of the manager. */
+interface ControllerEntry {
+  /** As `--controllers` names it. */
+  readonly name: string;
+  /** Its former name, which `--controllers` takes, too. */
+  readonly alias: string;
+  /** Its service account in kube-system. */
+  readonly identity: string;
+  /** Where its events come from. */
+  readonly eventSource: string;
+  /** Undefined when the provider does not offer what it needs, or the flags leave it nothing to do. */
+  create(deps: ControllerDeps, cloud: CloudProvider, flags: CloudControllerManagerFlags): Controller | undefined;
+}
+
+/** All controllers, in the order in which they start. */
+export const controllers: readonly ControllerEntry[] = [
+  {
+    name: "cloud-node-controller",
+    alias: "cloud-node",
+    identity: "node-controller",
+    eventSource: "cloud-node-controller",
+    create: (deps, cloud, flags) =>
+      cloud.instances === undefined ? undefined : createCloudNodeController(deps, cloud.instances, cloud.zones, flags),
+  },
+  {
+    name: "cloud-node-lifecycle-controller",
+    alias: "cloud-node-lifecycle",
+    identity: "node-controller",
+    eventSource: "cloud-node-lifecycle-controller",
+    create: (deps, cloud, flags) =>
+      cloud.instances === undefined
+        ? undefined
+        : createCloudNodeLifecycleController(deps, cloud.instances, flags.nodeMonitorPeriodMs),
+  },
+  {
+    name: "service-lb-controller",
+    alias: "service",
+    identity: "service-controller",
+    eventSource: "service-controller",
+    create: (deps, cloud, flags) =>
+      cloud.loadBalancers === undefined ? undefined : createServiceController(deps, cloud.loadBalancers, flags),
+  },
+  {
+    name: "node-route-controller",
+    alias: "route",
+    identity: "route-controller",
+    eventSource: "route_controller",
+    create(deps, cloud, flags) {
+      if (!flags.configureCloudRoutes || cloud.routes === undefined) return undefined;
+      if (flags.clusterCidr.length === 0) throw new Error("the route controller needs --cluster-cidr");
+      return createRouteController(deps, cloud.routes, flags);
+    },
+  },
+];
+
+/** True when `--controllers` asks for the controller, by its name or its former one. */
+export function isEnabled(
+  { name, alias }: Pick<ControllerEntry, "name" | "alias">,
+  selection: readonly string[],
+): boolean {
+  if (selection.includes(`-${name}`) || selection.includes(`-${alias}`)) return false;
+  return selection.includes(name) || selection.includes(alias) || selection.includes("*");
+}

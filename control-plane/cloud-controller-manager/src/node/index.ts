@@ -1,0 +1,90 @@
+import { Node, type NodeAddress } from "@coracle/api/core/v1";
+import type { Instant } from "@coracle/base";
+import { referenceTo } from "@coracle/client";
+import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
+import type { CloudControllerManagerFlags } from "../flags.ts";
+import type { InstanceMetadata, Instances, Zones } from "../provider/cloud-provider.ts";
+import { initialized, isUninitialized, missingLabels, planAddresses } from "./plan.ts";
+
+/**
+ * Tells each new node what its machine is and lets pods onto it, then keeps its addresses as the cloud has them. One timer
+ * a node, of `--node-status-update-frequency`.
+ */
+export function createCloudNodeController(
+  deps: ControllerDeps,
+  instances: Instances,
+  zones: Zones | undefined,
+  flags: CloudControllerManagerFlags,
+): Controller {
+  const { client, informers, clock, recorder } = deps;
+  const nodes = informers.informer(Node).lister;
+  /** When the cloud is asked for a node's addresses next. */
+  const askAt = new Map<string, Instant>();
+
+  async function metadataOf(node: Node, signal: AbortSignal): Promise<InstanceMetadata | undefined> {
+    const { name } = node.metadata;
+    try {
+      const metadata = await instances.metadata(node, signal);
+      if (metadata === undefined || metadata.zone !== undefined || zones === undefined) return metadata;
+      return { ...metadata, ...(await zones.zoneOf(node, signal)) };
+    } catch (error) {
+      throw new Error(`failed to get instance metadata for node ${name}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async function writeAddresses(
+    node: Node,
+    wanted: readonly NodeAddress[] | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { name = "" } = node.metadata;
+    // A list of its own, not merged: strategic merge would keep addresses that are gone.
+    if (wanted !== undefined)
+      await client.patch(Node, { name }, "merge", { status: { addresses: wanted } }, { subresource: "status", signal });
+  }
+
+  return defineController<Node>(deps, {
+    name: "cloud-node",
+    for: Node,
+    workers: flags.concurrentNodeSyncs,
+    changed: (node, old) =>
+      old === undefined ||
+      isUninitialized(node) ||
+      JSON.stringify(old.metadata.labels) !== JSON.stringify(node.metadata.labels),
+    async reconcile(name, { signal, log }) {
+      const node = nodes.byKey(name);
+      if (node === undefined) {
+        askAt.delete(name);
+        return done;
+      }
+      if (!isUninitialized(node)) {
+        const labels = missingLabels(node);
+        if (Object.keys(labels).length > 0)
+          await client.patch(Node, { name }, "strategic", { metadata: { labels } }, { signal });
+        const now = clock.now();
+        const at = askAt.get(name) ?? now;
+        if (at > now) return requeueAfter(at - now);
+        askAt.set(name, now + flags.nodeStatusUpdateFrequencyMs);
+        const { addresses = [] } = (await instances.metadata(node, signal)) ?? {};
+        await writeAddresses(node, planAddresses(node, addresses), signal);
+        return requeueAfter(flags.nodeStatusUpdateFrequencyMs);
+      }
+      const metadata = await metadataOf(node, signal);
+      if (metadata === undefined) {
+        log.info("the cloud does not say yet what this node is", { node: name });
+        return requeueAfter(flags.nodeMonitorPeriodMs);
+      }
+      const wanted = initialized(node, metadata, (label) =>
+        log.warn("label of the cloud is left out", { node: name, label }),
+      );
+      const written = await client.update(Node, wanted, { signal });
+      await writeAddresses(written, planAddresses(written, metadata.addresses ?? []), signal);
+      askAt.set(name, clock.now() + flags.nodeStatusUpdateFrequencyMs);
+      log.info("node is known to the cloud", { node: name });
+      recorder.event(referenceTo(Node, node), "Normal", "Synced", "Node synced successfully");
+      return requeueAfter(flags.nodeStatusUpdateFrequencyMs);
+    },
+  });
+}
