@@ -54,7 +54,8 @@ export function placedPodChanges(old: Pod, pod: Pod): readonly AssignedPodEvent[
   if (!sameTexts(old.metadata.labels, pod.metadata.labels)) changes.push("assigned-pod-labels-changed");
   const { generation } = pod.metadata;
   const isSpecSame = generation !== undefined && old.metadata.generation === generation;
-  if (!isSpecSame && isScaledDown(old, pod)) changes.push("assigned-pod-scaled-down");
+  // Also by the node, which says in the status what it has done.
+  if (isScaledDown(old, pod)) changes.push("assigned-pod-scaled-down");
   if (changes.length > 0) return changes;
   const isOther =
     !isSpecSame ||

@@ -1,5 +1,11 @@
 import type { Container, Pod } from "@coracle/api/core/v1";
-import { podRequests, scoringRequests, type ResourceAmounts } from "./pod-resources.ts";
+import {
+  isResizeInfeasible,
+  podRequests,
+  resizedRequests,
+  scoringRequests,
+  type ResourceAmounts,
+} from "./pod-resources.ts";
 
 /** A host port that a pod takes. */
 export interface HostPort {
@@ -34,14 +40,26 @@ export function factsOf(pod: Pod): PodFacts {
 }
 
 /** Text that is equal for pods that take the same. */
-export function takesKey({ spec }: Pod): string {
+export function takesKey(pod: Pod): string {
+  const { spec, status } = pod;
   let key = "";
+  if (status?.containerStatuses !== undefined) key = resizeKey(pod);
   for (const container of spec.containers) key += containerKey(container);
   for (const container of spec.initContainers ?? []) {
     key += `${container.restartPolicy === "Always" ? "\u0002s" : "\u0002i"}${containerKey(container)}`;
   }
   if (spec.resources?.requests !== undefined) key += `\u0003${JSON.stringify(spec.resources.requests)}`;
   if (spec.overhead !== undefined) key += `\u0004${JSON.stringify(spec.overhead)}`;
+  return key;
+}
+
+/** Text for containers that are being resized; mostly none. */
+function resizeKey(pod: Pod): string {
+  let key = "";
+  for (const container of [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]) {
+    const resized = resizedRequests(pod, container);
+    if (resized.length > 0) key += `\u0005${container.name}${JSON.stringify(resized)}${isResizeInfeasible(pod)}`;
+  }
   return key;
 }
 

@@ -32,9 +32,44 @@ function raiseTo(total: Map<string, number>, other: ResourceAmounts): void {
   for (const [name, amount] of other) total.set(name, Math.max(total.get(name) ?? 0, amount));
 }
 
+type Quantities = Readonly<Record<string, string>>;
+
+/**
+ * What a running container has been given, and has, where that is not what it asks for now: it is being resized. Both
+ * count until the node has done it; what it asks for in vain does not.
+ */
+export function resizedRequests(pod: Pod, { name, resources, restartPolicy }: Container): readonly Quantities[] {
+  const { containerStatuses, initContainerStatuses } = pod.status ?? {};
+  if (containerStatuses === undefined && initContainerStatuses === undefined) return NONE;
+  const status =
+    containerStatuses?.find((each) => each.name === name) ??
+    (restartPolicy === "Always" ? initContainerStatuses?.find((each) => each.name === name) : undefined);
+  if (status?.resources === undefined) return NONE;
+  const { requests = NOTHING } = resources ?? {};
+  const { allocatedResources = NOTHING } = status;
+  const { requests: actual = NOTHING } = status.resources;
+  return isAsAsked(requests, allocatedResources) && isAsAsked(requests, actual) ? NONE : [allocatedResources, actual];
+}
+
+const NONE: readonly Quantities[] = [];
+const NOTHING: Quantities = {};
+
+/** Says nothing else than was asked for. */
+function isAsAsked(asked: Quantities, given: Quantities): boolean {
+  for (const name in given) if (given[name] !== asked[name]) return false;
+  return true;
+}
+
+/** The node will never do what was asked for last. */
+export const isResizeInfeasible = ({ status }: Pod): boolean =>
+  status?.conditions?.some(({ type, reason }) => type === "PodResizePending" && reason === "Infeasible") === true;
+
 /** With defaults for what a container leaves out, as far as `defaults` has them. */
-function requestsOf(container: Container, defaults?: ResourceAmounts): Map<string, number> {
-  const amounts = amountsOf(container.resources?.requests);
+function requestsOf(pod: Pod, container: Container, defaults?: ResourceAmounts): Map<string, number> {
+  const resized = resizedRequests(pod, container);
+  const isAsked = resized.length === 0 || !isResizeInfeasible(pod);
+  const amounts = amountsOf(isAsked ? container.resources?.requests : undefined);
+  for (const each of resized) raiseTo(amounts, amountsOf(each));
   for (const [name, amount] of defaults ?? []) if (!amounts.has(name)) amounts.set(name, amount);
   return amounts;
 }
@@ -45,11 +80,11 @@ function requestsOf(container: Container, defaults?: ResourceAmounts): Map<strin
  */
 export function podRequests(pod: Pod, defaults?: ResourceAmounts): ResourceAmounts {
   const total = new Map<string, number>();
-  for (const container of pod.spec.containers) addTo(total, requestsOf(container, defaults));
+  for (const container of pod.spec.containers) addTo(total, requestsOf(pod, container, defaults));
   const sidecars = new Map<string, number>();
   const initPeak = new Map<string, number>();
   for (const container of pod.spec.initContainers ?? []) {
-    const own = requestsOf(container, defaults);
+    const own = requestsOf(pod, container, defaults);
     if (container.restartPolicy === "Always") {
       addTo(total, own);
       addTo(sidecars, own);
