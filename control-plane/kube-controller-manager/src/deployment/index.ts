@@ -19,6 +19,7 @@ import {
 import { isActive, isFinished } from "../pods/pod-state.ts";
 import { isScalingEvent, msUntilDeadline, newSetSize, planOldSets, planScale } from "./plan.ts";
 import { isRolling, replicasOf } from "./replica-sets.ts";
+import { rollBack, rollbackTarget } from "./rollback.ts";
 import { Rollout } from "./rollout.ts";
 import { conditionOf, hasProgressDeadline, isComplete } from "./status.ts";
 
@@ -98,6 +99,12 @@ export function createDeploymentController(deps: ControllerDeps, workers?: numbe
         return done;
       }
       notePause(rollout, isPaused);
+      const target = isPaused ? undefined : rollbackTarget(deployment);
+      if (target !== undefined) {
+        await rollout.syncRevision(true);
+        await rollBack(deps, rollout.deployment, rollout.sets, target, signal);
+        return done; // the change brings us back
+      }
       if (isPaused || isScalingEvent(deployment, rollout.sets)) {
         await rollout.syncRevision(false);
         await rollout.scale(planScale(rollout.deployment, rollout.newSet, rollout.oldSets));

@@ -9,6 +9,9 @@ export const REVISION_HISTORY = "deployment.kubernetes.io/revision-history";
 export const DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas";
 export const MAX_REPLICAS = "deployment.kubernetes.io/max-replicas";
 
+/** Asks for an earlier revision; from the days when there was a subresource for it. */
+export const ROLLBACK_TO = "deprecated.deployment.rollback.to";
+
 /** Annotations of a Deployment that are about itself and are not handed down. */
 const OWN_ANNOTATIONS: ReadonlySet<string> = new Set([
   "kubectl.kubernetes.io/last-applied-configuration",
@@ -16,8 +19,11 @@ const OWN_ANNOTATIONS: ReadonlySet<string> = new Set([
   REVISION_HISTORY,
   DESIRED_REPLICAS,
   MAX_REPLICAS,
-  "deprecated.deployment.rollback.to",
+  ROLLBACK_TO,
 ]);
+
+/** Whether an annotation is about the Deployment itself, and not handed down. */
+export const isOwnAnnotation = (name: string): boolean => OWN_ANNOTATIONS.has(name);
 
 export const replicasOf = (object: ReplicaSet | Deployment | undefined): number =>
   object === undefined ? 0 : (object.spec.replicas ?? 1);
@@ -35,6 +41,12 @@ function withoutHash(template: PodTemplateSpec | undefined): PodTemplateSpec {
   const { [HASH_LABEL]: _, ...rest } = labels;
   return { ...template, metadata: { ...template?.metadata, labels: rest } };
 }
+
+/** The set's template as a Deployment has it. */
+export const templateOf = (set: ReplicaSet): PodTemplateSpec => withoutHash(set.spec.template);
+
+export const equalTemplates = (a: PodTemplateSpec | undefined, b: PodTemplateSpec | undefined): boolean =>
+  equalJson(normalized(a), normalized(b));
 
 /** The set that has the Deployment's present template; the oldest one if several do. */
 export function findNewReplicaSet(deployment: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined {
