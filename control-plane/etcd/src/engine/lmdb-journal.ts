@@ -108,13 +108,9 @@ export class LmdbJournal implements Journal {
     });
   }
 
-  #writeWithRoom(entry: JournalEntry): Promise<void> {
-    const room = this.#room.take(demandOf(entry));
-    if (room === undefined) return this.#write(entry);
-    return room.then((isThere) => {
-      if (!isThere) throw noSpace(undefined);
-      return this.#write(entry);
-    });
+  async #writeWithRoom(entry: JournalEntry): Promise<void> {
+    if (!guard(this.#path, () => this.#room.take(demandOf(entry)))) throw noSpace(undefined);
+    await this.#write(entry);
   }
 
   #write(entry: JournalEntry): Promise<void> {

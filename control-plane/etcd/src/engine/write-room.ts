@@ -1,5 +1,4 @@
-import { statSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, openSync, statSync, writeSync } from "node:fs";
 
 /** What one write may need of a file, in pages at most. */
 export interface Demand {
@@ -28,7 +27,7 @@ const BLOCK_BYTES = 512;
 
 /**
  * Room at the end of LMDB's file, written with zeros before it is needed. The library's native part damages its memory when a write of its own
- * meets a full disk, so none ever does: here it is found out first whether there is room.
+ * meets a full disk, so none ever does: here it is found out first whether there is room. A sync is quicker too where the file does not grow.
  */
 export class WriteRoom {
   readonly #path: string;
@@ -42,23 +41,20 @@ export class WriteRoom {
     this.#pages = pages;
   }
 
-  /**
-   * Makes sure of room for a write, which follows at once. Not called while one is under way. Resolves to false when the disk is full; undefined:
-   * there is room, nothing to wait for.
-   */
-  take(demand: Demand): Promise<boolean> | undefined {
+  /** Makes sure of room for a write, which follows at once. Not called while one is under way. Returns false when the disk is full. */
+  take(demand: Demand): boolean {
     this.#sureBytes -= (demand.single + demand.adjacent) * this.#pageBytes;
-    return this.#sureBytes > 0 ? undefined : this.#make(demand);
+    return this.#sureBytes > 0 || this.#make(demand);
   }
 
-  async #make({ single, adjacent, isGrowth }: Demand): Promise<boolean> {
+  #make({ single, adjacent, isGrowth }: Demand): boolean {
     const { pageBytes, reachedPages, freePages } = this.#pages();
     this.#pageBytes = pageBytes;
     const reached = reachedPages * pageBytes;
     const needed = (single + adjacent) * pageBytes;
     const wanted = reached + needed + KEPT_BYTES;
     let end = endOf(this.#path, reached);
-    if (end < wanted) end = await extend(this.#path, end, wanted + STEP_BYTES);
+    if (end < wanted) end = extend(this.#path, end, wanted + STEP_BYTES);
     this.#sureBytes = end - wanted;
     if (end >= wanted) return true;
     if (end < reached + needed) return false;
@@ -75,23 +71,25 @@ function endOf(path: string, reached: number): number {
   return blocks * BLOCK_BYTES < size ? reached : Math.max(size, reached);
 }
 
-/** Writes zeros up to `wanted`, or as far as the disk lets it; resolves to where they end. */
-async function extend(path: string, from: number, wanted: number): Promise<number> {
-  const file = await open(path, "r+");
+/**
+ * Writes zeros up to `wanted`, or as far as the disk lets it; returns where they end. Into memory, and at once: a busy process has writers wait
+ * longer for an answer of the file system than for this.
+ */
+function extend(path: string, from: number, wanted: number): number {
+  const file = openSync(path, "r+");
   try {
     const zeros = Buffer.alloc(Math.min(STEP_BYTES, wanted - from));
     let end = from;
     while (end < wanted) {
-      // oxlint-disable-next-line no-await-in-loop
-      const { bytesWritten } = await file.write(zeros, 0, Math.min(zeros.length, wanted - end), end);
-      if (bytesWritten === 0) break;
-      end += bytesWritten;
+      const written = writeSync(file, zeros, 0, Math.min(zeros.length, wanted - end), end);
+      if (written === 0) break;
+      end += written;
     }
     return end;
   } catch {
     // The disk is full, or the file may not be longer.
     return Math.max(from, endOf(path, from));
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
