@@ -1,9 +1,21 @@
-import { flag, parseFlags, type Flag, type FlagValues } from "@coracle/base";
+import { readFeatureGates } from "@coracle/apimachinery";
+import { flag, parseFlags, UsageError, type Flag, type FlagValues } from "@coracle/base";
+import { readSelection } from "./manager/controller-names.ts";
 
 /** The name of a file; an empty one is none. */
 const file = (name: string): Flag<string | undefined> => ({
   ...flag.string<string | undefined>(name, undefined),
   parse: (text) => (text === "" ? undefined : text),
+});
+
+/** What cannot be done here; only its default is taken. */
+const refused = <T>(known: Flag<T>, why: string): Flag<T> => ({
+  ...known,
+  parse(text, name) {
+    const value = known.parse(text, name);
+    if (value !== known.fallback) throw new UsageError(`--${name} ${why}`);
+    return value;
+  },
 });
 
 const FLAGS = {
@@ -30,6 +42,15 @@ const FLAGS = {
   /** With its key: approved requests for certificates are signed by it; absent: none are. */
   clusterSigningCertFile: file("cluster-signing-cert-file"),
   clusterSigningKeyFile: file("cluster-signing-key-file"),
+  /** Each signer may have a pair of its own instead. */
+  kubeletServingCertFile: file("cluster-signing-kubelet-serving-cert-file"),
+  kubeletServingKeyFile: file("cluster-signing-kubelet-serving-key-file"),
+  kubeletClientCertFile: file("cluster-signing-kubelet-client-cert-file"),
+  kubeletClientKeyFile: file("cluster-signing-kubelet-client-key-file"),
+  kubeApiserverClientCertFile: file("cluster-signing-kube-apiserver-client-cert-file"),
+  kubeApiserverClientKeyFile: file("cluster-signing-kube-apiserver-client-key-file"),
+  legacyUnknownCertFile: file("cluster-signing-legacy-unknown-cert-file"),
+  legacyUnknownKeyFile: file("cluster-signing-legacy-unknown-key-file"),
   clusterSigningDurationMs: flag.durationMs("cluster-signing-duration", 365 * 86_400_000),
   nodeMonitorGracePeriodMs: flag.durationMs("node-monitor-grace-period", 50_000),
   nodeMonitorPeriodMs: flag.durationMs("node-monitor-period", 5000),
@@ -78,6 +99,85 @@ const FLAGS = {
   hpaDownscaleStabilizationMs: flag.durationMs("horizontal-pod-autoscaler-downscale-stabilization", 300_000),
   hpaCpuInitializationPeriodMs: flag.durationMs("horizontal-pod-autoscaler-cpu-initialization-period", 300_000),
   hpaInitialReadinessDelayMs: flag.durationMs("horizontal-pod-autoscaler-initial-readiness-delay", 30_000),
+  legacyTokenCleanUpPeriodMs: flag.durationMs("legacy-service-account-token-clean-up-period", 8760 * 3_600_000),
+  concurrentValidatingAdmissionPolicyStatusSyncs: flag.number("concurrent-validating-admission-policy-status-syncs", 5),
+  enableGarbageCollector: flag.boolean("enable-garbage-collector", true),
+  /** Between the starts of two controllers. */
+  controllerStartIntervalMs: flag.durationMs("controller-start-interval", 0),
+  /** Changes of pods and slices wait so long for others. */
+  endpointUpdatesBatchPeriodMs: flag.durationMs("endpoint-updates-batch-period", 0),
+  endpointsliceUpdatesBatchPeriodMs: flag.durationMs("endpointslice-updates-batch-period", 0),
+  mirroringUpdatesBatchPeriodMs: flag.durationMs("mirroring-endpointslice-updates-batch-period", 0),
+  leaderElectResourceLock: flag.choice("leader-elect-resource-lock", "leases", ["leases"]),
+  cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
+  cloudProvider: flag.choice("cloud-provider", "", ["", "external"]),
+  emulatedVersion: flag.choice("emulated-version", "", ["", "1.35", "kube=1.35"]),
+  enableLeaderMigration: refused(
+    flag.boolean("enable-leader-migration", false),
+    "is not supported: no controller moves between managers here",
+  ),
+  leaderMigrationConfig: refused(flag.string("leader-migration-config", ""), "is not supported"),
+  master: refused(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
+  externalCloudVolumePlugin: refused(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
+  tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
+  /** What is about a cloud's controllers, Go's client, its log, or about serving in ways that we do not: of no effect. */
+  withoutEffect: flag.string(
+    [
+      "cloud-config",
+      "concurrent-service-syncs",
+      "route-reconciliation-period",
+      "controller-shutdown-timeout",
+      "min-resync-period",
+      "namespace-sync-period",
+      "flex-volume-plugin-dir",
+      "kube-api-qps",
+      "kube-api-burst",
+      "kube-api-content-type",
+      "cert-dir",
+      "http2-max-streams-per-connection",
+      "tls-cipher-suites",
+      "tls-min-version",
+      "authentication-kubeconfig",
+      "authentication-token-webhook-cache-ttl",
+      "authorization-kubeconfig",
+      "authorization-always-allow-paths",
+      "authorization-webhook-cache-authorized-ttl",
+      "authorization-webhook-cache-unauthorized-ttl",
+      "requestheader-allowed-names",
+      "requestheader-client-ca-file",
+      "requestheader-extra-headers-prefix",
+      "requestheader-group-headers",
+      "requestheader-uid-headers",
+      "requestheader-username-headers",
+      "client-ca-file",
+      "min-compatibility-version",
+      "allow-metric-labels",
+      "allow-metric-labels-manifest",
+      "disabled-metrics",
+      "show-hidden-metrics-for-version",
+      "log-flush-frequency",
+      "log-json-info-buffer-size",
+      "log-text-info-buffer-size",
+      "logging-format",
+      "vmodule",
+    ],
+    undefined as string | undefined,
+  ),
+  switchesWithoutEffect: flag.boolean(
+    [
+      "configure-cloud-routes",
+      "profiling",
+      "contention-profiling",
+      "disable-http2-serving",
+      "permit-address-sharing",
+      "permit-port-sharing",
+      "authentication-skip-lookup",
+      "authentication-tolerate-lookup-failure",
+      "log-json-split-stream",
+      "log-text-split-stream",
+    ],
+    false,
+  ),
   /** `NAME=true|false`. */
   featureGates: flag.list("feature-gates"),
   /** Serves health and metrics; 0: nothing is served. */
@@ -97,4 +197,31 @@ export type ControllerManagerFlags = FlagValues<typeof FLAGS>;
 export const defaultFlags: ControllerManagerFlags = parseFlags(FLAGS, []);
 
 /** Reads upstream's flags. Throws UsageError. */
-export const parseControllerManagerFlags = (argv: readonly string[]): ControllerManagerFlags => parseFlags(FLAGS, argv);
+export function parseControllerManagerFlags(argv: readonly string[]): ControllerManagerFlags {
+  const flags = parseFlags(FLAGS, argv);
+  readFeatureGates(flags.featureGates);
+  checkSigningFiles(flags);
+  if (flags.legacyTokenCleanUpPeriodMs <= 0)
+    throw new UsageError("--legacy-service-account-token-clean-up-period must be greater than 0");
+  return { ...flags, controllers: readSelection(flags.controllers) };
+}
+
+/** A pair for all signers, or pairs for some; never half of one. */
+function checkSigningFiles(flags: ControllerManagerFlags): void {
+  const pairs = [
+    [flags.clusterSigningCertFile, flags.clusterSigningKeyFile],
+    [flags.kubeletServingCertFile, flags.kubeletServingKeyFile],
+    [flags.kubeletClientCertFile, flags.kubeletClientKeyFile],
+    [flags.kubeApiserverClientCertFile, flags.kubeApiserverClientKeyFile],
+    [flags.legacyUnknownCertFile, flags.legacyUnknownKeyFile],
+  ] as const;
+  const [all, ...some] = pairs.map(([cert, key]) => {
+    if (cert === undefined && key !== undefined) throw new UsageError("cannot specify key without cert");
+    if (cert !== undefined && key === undefined) throw new UsageError("cannot specify cert without key");
+    return cert !== undefined;
+  });
+  if (all === true && some.includes(true))
+    throw new UsageError(
+      "cannot specify --cluster-signing-{cert,key}-file and other --cluster-signing-*-file flags at the same time",
+    );
+}

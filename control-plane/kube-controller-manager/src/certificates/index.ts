@@ -7,7 +7,7 @@ import { defineController, done, requeueAfter, type Controller, type ControllerD
 import { loadAuthority, parseSigningRequest, type SigningRequest } from "@coracle/pki";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { instantOf, timestamp } from "../time/timestamp.ts";
-import { certificateUsages, isSigner, signerObjection } from "./signers.ts";
+import { certificateUsages, isSigner, signerObjection, SIGNERS, type SignerName } from "./signers.ts";
 
 type Condition = NonNullable<NonNullable<CertificateSigningRequest["status"]>["conditions"]>[number];
 
@@ -88,17 +88,40 @@ export function createCertificateApprover(deps: ControllerDeps): Controller {
   });
 }
 
-/** Certifies approved requests by the cluster's authority; undefined without one. */
+/** The files of the authority that stands for each signer; those without one are left out. */
+export function authorityFiles(
+  flags: ControllerManagerFlags,
+): ReadonlyMap<SignerName, readonly [cert: string, key: string]> {
+  const own: Readonly<Record<SignerName, readonly [string | undefined, string | undefined]>> = {
+    "kubernetes.io/kubelet-serving": [flags.kubeletServingCertFile, flags.kubeletServingKeyFile],
+    "kubernetes.io/kube-apiserver-client-kubelet": [flags.kubeletClientCertFile, flags.kubeletClientKeyFile],
+    "kubernetes.io/kube-apiserver-client": [flags.kubeApiserverClientCertFile, flags.kubeApiserverClientKeyFile],
+    "kubernetes.io/legacy-unknown": [flags.legacyUnknownCertFile, flags.legacyUnknownKeyFile],
+  };
+  const files = new Map<SignerName, readonly [string, string]>();
+  for (const signer of SIGNERS) {
+    const [cert = flags.clusterSigningCertFile, key = flags.clusterSigningKeyFile] = own[signer];
+    if (cert !== undefined && key !== undefined) files.set(signer, [cert, key]);
+  }
+  return files;
+}
+
+/** Certifies approved requests by the authority of their signer; undefined without any. */
 export function createCertificateSigner(deps: ControllerDeps, flags: ControllerManagerFlags): Controller | undefined {
-  const { clusterSigningCertFile: certFile, clusterSigningKeyFile: keyFile, clusterSigningDurationMs } = flags;
-  if (certFile === undefined || keyFile === undefined) return undefined;
+  const { clusterSigningDurationMs } = flags;
+  const authorities = authorityFiles(flags);
+  if (authorities.size === 0) return undefined;
   const { client, informers, clock } = deps;
   const requests = informers.informer(CertificateSigningRequest).lister;
 
-  function certify(csr: CertificateSigningRequest, request: SigningRequest): string {
+  function certify(
+    csr: CertificateSigningRequest,
+    request: SigningRequest,
+    [certFile, keyFile]: readonly [cert: string, key: string],
+  ): string {
     // Read anew each time: the authority may have been renewed, and requests are rare.
-    const key = readFileSync(keyFile ?? "", "utf8");
-    const authority = loadAuthority({ cert: readFileSync(certFile ?? "", "utf8"), key }, createPrivateKey(key));
+    const key = readFileSync(keyFile, "utf8");
+    const authority = loadAuthority({ cert: readFileSync(certFile, "utf8"), key }, createPrivateKey(key));
     const now = clock.now();
     const { expirationSeconds } = csr.spec;
     const asked = expirationSeconds === undefined ? Infinity : expirationSeconds * 1000;
@@ -122,6 +145,8 @@ export function createCertificateSigner(deps: ControllerDeps, flags: ControllerM
     async reconcile(key, { signal }) {
       const csr = requests.byKey(key);
       if (csr === undefined || isIssued(csr) || !isSigner(csr.spec.signerName)) return done;
+      const files = authorities.get(csr.spec.signerName);
+      if (files === undefined) return done;
       if (!hasCondition(csr, "Approved") || hasCondition(csr, "Denied") || hasCondition(csr, "Failed")) return done;
       let objection: string | undefined;
       let request: SigningRequest | undefined;
@@ -134,7 +159,10 @@ export function createCertificateSigner(deps: ControllerDeps, flags: ControllerM
       const signed =
         request === undefined || objection !== undefined
           ? withCondition(csr, "Failed", "SignerValidationFailure", objection ?? "", clock.now())
-          : { ...csr, status: { ...csr.status, certificate: Buffer.from(certify(csr, request)).toString("base64") } };
+          : {
+              ...csr,
+              status: { ...csr.status, certificate: Buffer.from(certify(csr, request, files)).toString("base64") },
+            };
       await client.update(CertificateSigningRequest, signed, { subresource: "status", signal });
       return done;
     },

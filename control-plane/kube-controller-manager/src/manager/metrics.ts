@@ -1,11 +1,56 @@
+import { systemClock, type Clock } from "@coracle/base";
+import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
+
+/** Upstream's names of queues, where they are not the controller's. */
+const QUEUE_NAMES: Readonly<Record<string, string>> = {
+  "bootstrap-signer": "bootstrap_signer_queue",
+  "certificate-approving": "certificate",
+  "certificate-signing": "certificate",
+  "clusterrole-aggregation": "ClusterRoleAggregator",
+  endpoints: "endpoint",
+  endpointslice: "endpoint_slice",
+  endpointslicemirroring: "endpoint_slice_mirroring",
+  "ephemeral-volume": "ephemeral_volume",
+  "garbage-collector": "garbage_collector_attempt_to_delete",
+  "job-orphans": "job_orphan_pod",
+  "kube-apiserver-serving-clustertrustbundle-publisher": "ca_cert_publisher_cluster_trust_bundles",
+  "node-lifecycle": "node_lifecycle_controller",
+  "persistentvolume-binder-claims": "claims",
+  "persistentvolume-binder-volumes": "volumes",
+  "pod-garbage-collector": "orphaned_pods_nodes",
+  "pv-protection": "pvprotection",
+  "pvc-protection": "pvcprotection",
+  replicationcontroller: "replicationmanager",
+  "resource-claim": "resource_claim",
+  resourcequota: "resourcequota_primary",
+  "root-ca-certificate-publisher": "root_ca_cert_publisher",
+  "serviceaccount-token": "serviceaccount_tokens_service",
+  "storageversion-garbage-collector": "storage_version_garbage_collector_storageversions",
+  "taint-eviction": "noexec_taint_pod",
+  "token-cleaner": "token_cleaner",
+  ttl: "ttlcontroller",
+  "ttl-after-finished": "ttl_jobs_to_delete",
+  "vac-protection": "vacprotection",
+  "volume-expand": "volume_expand",
+};
 
 /** What the controllers of one process count and measure of themselves, under upstream's names. */
 export class ControllerManagerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
+  readonly #queues: WorkQueueMetrics;
+
+  constructor(clock: Clock = systemClock) {
+    this.#queues = new WorkQueueMetrics(clock);
+  }
+
+  /** For the queue of the controller of this name. */
+  of(name: string): WorkQueueObserver {
+    return this.#queues.of(QUEUE_NAMES[name] ?? name);
+  }
 
   /** All of it in Prometheus' text format. */
   text(): string {
-    return this.autoscaling.text();
+    return this.autoscaling.text() + this.#queues.text();
   }
 }

@@ -1,8 +1,15 @@
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import { createAttachDetachController } from "../attach-detach/index.ts";
 import { createCertificateApprover, createCertificateCleaner, createCertificateSigner } from "../certificates/index.ts";
 import { createValidatingAdmissionPolicyStatusController } from "../validating-admission-policy-status/index.ts";
+import { createBootstrapSigner, createTokenCleaner } from "../bootstrap-tokens/index.ts";
+import { createClusterTrustBundlePublisher } from "../clustertrustbundle-publisher/index.ts";
+import { createLegacyTokenCleaner } from "../legacy-serviceaccount-token-cleaner/index.ts";
+import { createPodCertificateRequestCleaner } from "../podcertificaterequest-cleaner/index.ts";
+import { createStorageVersionGarbageCollector } from "../storageversion-garbage-collector/index.ts";
+import { createTtlController } from "../ttl/index.ts";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
 import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
@@ -36,7 +43,7 @@ import { createServiceAccountTokenController } from "../service-account-tokens/i
 import { createStatefulSetController } from "../statefulset/index.ts";
 import { createVolumeExpandController } from "../volume-expand/index.ts";
 import { createVacProtectionController } from "../vac-protection/index.ts";
-import { isGateOn } from "./gates.ts";
+import { isGateOn, type Gate } from "./gates.ts";
 import type { ControllerManagerMetrics } from "./metrics.ts";
 
 /** One controller of the manager. */
@@ -47,6 +54,8 @@ export interface ControllerEntry {
   readonly identity: string | undefined;
   /** Where its events come from, unless that is its identity. */
   readonly component?: string;
+  /** Feature gates without which it does not run. */
+  readonly gates?: readonly Gate[];
   /** Undefined when the flags leave it nothing to do. */
   create(
     deps: ControllerDeps,
@@ -81,7 +90,49 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "validatingadmissionpolicy-status-controller",
     identity: "validatingadmissionpolicy-status-controller",
-    create: (deps) => createValidatingAdmissionPolicyStatusController(deps),
+    create: (deps, flags) =>
+      createValidatingAdmissionPolicyStatusController(deps, flags.concurrentValidatingAdmissionPolicyStatusSyncs),
+  },
+  {
+    name: "bootstrap-signer-controller",
+    identity: "bootstrap-signer",
+    create: (deps) => createBootstrapSigner(deps),
+  },
+  {
+    name: "token-cleaner-controller",
+    identity: "token-cleaner",
+    create: (deps) => createTokenCleaner(deps),
+  },
+  {
+    name: "legacy-serviceaccount-token-cleaner-controller",
+    identity: "legacy-service-account-token-cleaner",
+    create: (deps, flags) => createLegacyTokenCleaner(deps, flags.legacyTokenCleanUpPeriodMs),
+  },
+  {
+    name: "ttl-controller",
+    identity: "ttl-controller",
+    create: (deps) => createTtlController(deps),
+  },
+  {
+    name: "storageversion-garbage-collector-controller",
+    identity: "storage-version-garbage-collector",
+    gates: ["APIServerIdentity", "StorageVersionAPI"],
+    create: (deps) => createStorageVersionGarbageCollector(deps),
+  },
+  {
+    name: "podcertificaterequest-cleaner-controller",
+    identity: "podcertificaterequestcleaner",
+    gates: ["PodCertificateRequest"],
+    create: (deps) => createPodCertificateRequestCleaner(deps),
+  },
+  {
+    name: "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+    identity: "kube-apiserver-serving-clustertrustbundle-publisher",
+    gates: ["ClusterTrustBundle"],
+    create: (deps, flags) =>
+      flags.rootCaFile === undefined
+        ? undefined
+        : createClusterTrustBundlePublisher(deps, readFileSync(flags.rootCaFile, "utf8")),
   },
   {
     name: "namespace-controller",
@@ -98,19 +149,27 @@ export const controllers: readonly ControllerEntry[] = [
     name: "endpointslice-controller",
     identity: "endpointslice-controller",
     create: (deps, flags) =>
-      createEndpointSliceController(deps, flags.concurrentServiceEndpointSyncs, flags.maxEndpointsPerSlice),
+      createEndpointSliceController(
+        { ...deps, batchPeriodMs: flags.endpointsliceUpdatesBatchPeriodMs },
+        flags.concurrentServiceEndpointSyncs,
+        flags.maxEndpointsPerSlice,
+      ),
   },
   {
     name: "endpoints-controller",
     identity: "endpoint-controller",
-    create: (deps, flags) => createEndpointsController(deps, flags.concurrentEndpointSyncs),
+    create: (deps, flags) =>
+      createEndpointsController(
+        { ...deps, batchPeriodMs: flags.endpointUpdatesBatchPeriodMs },
+        flags.concurrentEndpointSyncs,
+      ),
   },
   {
     name: "endpointslice-mirroring-controller",
     identity: "endpointslicemirroring-controller",
     create: (deps, flags) =>
       createEndpointSliceMirroringController(
-        deps,
+        { ...deps, batchPeriodMs: flags.mirroringUpdatesBatchPeriodMs },
         flags.mirroringConcurrentServiceEndpointSyncs,
         flags.mirroringMaxEndpointsPerSubset,
       ),
@@ -185,6 +244,12 @@ export const controllers: readonly ControllerEntry[] = [
         recyclers: readRecyclers(flags),
         removeTree: (path) => rm(path, { recursive: true, force: true }),
       }),
+  },
+  {
+    name: "persistentvolume-attach-detach-controller",
+    identity: "attachdetach-controller",
+    create: (deps, flags) =>
+      createAttachDetachController(deps, { forcesOnTimeout: !flags.disableForceDetachOnTimeout }),
   },
   {
     name: "persistentvolume-expander-controller",
@@ -262,7 +327,8 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "garbage-collector-controller",
     identity: "generic-garbage-collector",
-    create: (deps, flags) => createGarbageCollector(deps, flags.concurrentGcSyncs),
+    create: (deps, flags) =>
+      flags.enableGarbageCollector ? createGarbageCollector(deps, flags.concurrentGcSyncs) : undefined,
   },
   {
     name: "replicationcontroller-controller",
@@ -270,9 +336,3 @@ export const controllers: readonly ControllerEntry[] = [
     create: (deps, flags) => createReplicationControllerController(deps, flags.concurrentRcSyncs),
   },
 ];
-
-/** True when `--controllers` asks for `name`. */
-export function isEnabled(name: string, selection: readonly string[]): boolean {
-  if (selection.includes(`-${name}`)) return false;
-  return selection.includes(name) || selection.includes("*");
-}

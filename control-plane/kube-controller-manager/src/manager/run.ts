@@ -1,6 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { Cleanup, systemClock, systemRandom, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
+import {
+  Cleanup,
+  sleep,
+  systemClock,
+  systemRandom,
+  TaskScope,
+  type Clock,
+  type Logger,
+  type Random,
+} from "@coracle/base";
 import {
   createEventRecorder,
   createInformerFactory,
@@ -10,8 +19,10 @@ import {
   type Transport,
 } from "@coracle/client";
 import type { ControllerManagerFlags } from "../flags.ts";
+import { isEnabled } from "./controller-names.ts";
+import { isGateOn } from "./gates.ts";
 import { ControllerManagerMetrics } from "./metrics.ts";
-import { controllers, isEnabled } from "./registry.ts";
+import { controllers } from "./registry.ts";
 
 export interface ControllerManagerOptions {
   readonly client: ApiClient;
@@ -68,17 +79,23 @@ export async function runControllerManager(options: ControllerManagerOptions): P
 
 async function runControllers(options: ControllerManagerOptions, signal: AbortSignal): Promise<void> {
   const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
-  const { metrics = new ControllerManagerMetrics() } = options;
+  const { metrics: queueMetrics } = options;
+  const metrics = queueMetrics ?? new ControllerManagerMetrics(clock);
+  let isFirst = true;
   const clientFor = identities(options, clock, random);
   await using cleanup = new Cleanup();
   const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
   await using scope = new TaskScope(signal);
   for (const entry of controllers) {
     if (!isEnabled(entry.name, flags.controllers)) continue;
+    if (entry.gates?.some((gate) => !isGateOn(gate, flags.featureGates)) === true) continue;
+    if (!isFirst && flags.controllerStartIntervalMs > 0) await sleep(clock, flags.controllerStartIntervalMs, signal);
+    isFirst = false;
     const component = entry.component ?? entry.identity ?? "kube-controller-manager";
     const own = entry.identity === undefined ? client : clientFor(entry.identity);
     const recorder = cleanup.use(createEventRecorder({ client: own, component, clock, logger }));
-    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, flags, metrics);
+    const deps = { client: own, informers, clock, random, logger, recorder, queueMetrics };
+    const controller = entry.create(deps, flags, metrics);
     if (controller !== undefined) scope.run(async (running) => controller.run(running));
   }
   await scope.join();

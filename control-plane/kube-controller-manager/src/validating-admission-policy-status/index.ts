@@ -40,13 +40,14 @@ async function publishedTypes(
 }
 
 /** Tells in the status of each policy which of its expressions cannot work for which of the kinds it matches. */
-export function createValidatingAdmissionPolicyStatusController(deps: ControllerDeps): Controller {
+export function createValidatingAdmissionPolicyStatusController(deps: ControllerDeps, workers = 5): Controller {
   const { client, informers } = deps;
   const policies = informers.informer(ValidatingAdmissionPolicy).lister;
 
   return defineController<ValidatingAdmissionPolicy>(deps, {
     name: "validatingadmissionpolicy-status",
     for: ValidatingAdmissionPolicy,
+    workers,
     async reconcile(name, { signal }) {
       const policy = policies.byKey(name);
       if (policy === undefined) return done;

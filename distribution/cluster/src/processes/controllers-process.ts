@@ -2,7 +2,12 @@ import { hostname } from "node:os";
 import { silentLogger, systemClock, systemRandom } from "@coracle/base";
 import { createHttpTransport, loadKubeconfig, type ApiClient } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
-import { defaultFlags, parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
+import {
+  ControllerManagerMetrics,
+  defaultFlags,
+  parseControllerManagerFlags,
+  runControllerManager,
+} from "@coracle/kube-controller-manager";
 import {
   parseSchedulerFlags,
   readSchedulerSetup,
@@ -58,8 +63,10 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       tokenFile: _file,
       ...anonymous
     } = await loadKubeconfig(flags.kubeconfig ?? "");
-    await using _endpoint = await endpointOf(flags, client, context);
-    await runControllerManager({ ...context, client, flags, anonymousTransport: createHttpTransport(anonymous) });
+    const metrics = new ControllerManagerMetrics(context.clock);
+    await using _endpoint = await endpointOf(flags, client, context, { "/metrics": () => metrics.text() });
+    const anonymousTransport = createHttpTransport(anonymous);
+    await runControllerManager({ ...context, client, flags, anonymousTransport, metrics });
   });
 }
 

@@ -25,6 +25,8 @@ export interface ControllerDeps {
   readonly recorder: EventRecorder;
   /** Counts what the queues do; absent: nobody looks. */
   readonly queueMetrics?: Pick<WorkQueueMetrics, "of"> | undefined;
+  /** Changes of watched objects wait so long for others; absent: not at all. */
+  readonly batchPeriodMs?: number | undefined;
 }
 
 /** Nothing more to do until something changes, or look again after `requeueAfterMs`. */
@@ -75,10 +77,11 @@ const WORKERS = 5;
 
 /** The loop around `reconcile`: watches, waits for caches, queues keys, retries with back-off, never the same key twice at a time. */
 export function defineController<T extends KubeObject>(
-  deps: Pick<ControllerDeps, "informers" | "clock" | "logger" | "queueMetrics">,
+  deps: Pick<ControllerDeps, "informers" | "clock" | "logger" | "queueMetrics" | "batchPeriodMs">,
   definition: ControllerDefinition<T>,
 ): Controller {
   const { name, expectations } = definition;
+  const { batchPeriodMs = 0 } = deps;
   return {
     name,
     async run(signal) {
@@ -95,7 +98,7 @@ export function defineController<T extends KubeObject>(
         informers: deps.informers,
         primary: primary as unknown as Informer<KubeObject>,
         expectations,
-        enqueue: (key) => queue.add(key),
+        enqueue: (key) => queue.addAfter(key, batchPeriodMs),
         enqueueAfter: (key, delayMs) => queue.addAfter(key, delayMs),
       };
       const { changed = () => true } = definition;
