@@ -120,10 +120,10 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "resource.k8s.io/v1/deviceclasses": { state: "works", by: ["kube-scheduler"] },
   "resource.k8s.io/v1/resourceclaims": {
     state: "partly",
-    by: ["kube-scheduler"],
+    by: ["kube-scheduler", "resourceclaim-controller"],
     note: "allocated; nothing on the node prepares devices",
   },
-  "resource.k8s.io/v1/resourceclaimtemplates": { state: "stored", note: "no claims are made of them" },
+  "resource.k8s.io/v1/resourceclaimtemplates": { state: "works", by: ["resourceclaim-controller"] },
   "resource.k8s.io/v1/resourceslices": { state: "stored" },
   "scheduling.k8s.io/v1/priorityclasses": { state: "works", by: ["Priority (admission)", "kube-scheduler"] },
   "storage.k8s.io/v1/csidrivers": { state: "stored", note: "no CSI in the kubelet" },
@@ -134,7 +134,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
     by: ["DefaultStorageClass (admission)"],
     note: "nothing provisions",
   },
-  "storage.k8s.io/v1/volumeattachments": { state: "stored" },
+  "storage.k8s.io/v1/volumeattachments": { state: "works", by: ["persistentvolume-attach-detach-controller"] },
   "storage.k8s.io/v1/volumeattributesclasses": {
     state: "stored",
     by: ["volumeattributesclass-protection-controller"],
