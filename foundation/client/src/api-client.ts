@@ -22,8 +22,6 @@ export interface ListOptions extends ReadOptions {
   readonly limit?: number | undefined;
   readonly continue?: string | undefined;
   readonly resourceVersionMatch?: "Exact" | "NotOlderThan" | undefined;
-  /** Leave out `managedFields`, wherever in an object, before it is parsed. */
-  readonly withoutManagedFields?: boolean | undefined;
 }
 
 export interface WriteOptions {

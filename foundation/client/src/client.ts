@@ -23,6 +23,8 @@ export interface ApiClientOptions {
   readonly userAgent?: string | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
+  /** Leave `managedFields` out of what is answered and watched, before it is parsed. */
+  readonly withoutManagedFields?: boolean | undefined;
 }
 
 /** A client that owns its transport. */
@@ -55,6 +57,7 @@ interface Call {
 /** Requests over `transport`, with the retries that are always safe: told to by the server, or never sent. */
 export function createApiClient(options: ApiClientOptions): OwnedApiClient {
   const { transport, clock = systemClock, random = systemRandom, userAgent = "coracle" } = options;
+  const strip = options.withoutManagedFields === true ? withoutManagedFields : same;
 
   async function exchange(call: Call): Promise<TransportResponse> {
     const headers: Record<string, string> = { accept: call.accept ?? JSON_TYPE, "user-agent": userAgent };
@@ -86,7 +89,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
     }
   }
 
-  async function json<R>(call: Call, strip: (text: string) => string = same): Promise<R> {
+  async function json<R>(call: Call): Promise<R> {
     const response = await exchange(call);
     try {
       return JSON.parse(strip((await collect(response.body)).toString("utf8"))) as R;
@@ -117,14 +120,12 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
       }),
 
     async list<T extends KubeObject>(type: ResourceType<T>, opts: ListOptions = {}): Promise<ListResult<T>> {
-      const call: Call = {
+      const answer = await json<{ items?: T[] | null; metadata?: ListResult<T>["metadata"] }>({
         method: "GET",
         path: resourcePath(type, { namespace: opts.namespace }) + query(listQuery(opts)),
         accept: opts.metadataOnly === true ? METADATA_LIST_TYPE : undefined,
         signal: opts.signal,
-      };
-      type Answer = { items?: T[] | null; metadata?: ListResult<T>["metadata"] };
-      const answer = await json<Answer>(call, opts.withoutManagedFields === true ? withoutManagedFields : same);
+      });
       return { items: answer.items ?? [], metadata: answer.metadata ?? {} };
     },
 
@@ -201,7 +202,6 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
         });
       const accept = opts.metadataOnly === true ? METADATA_TYPE : undefined;
       const response = await exchange({ method: "GET", path, accept, signal: opts.signal, retryConnect: false });
-      const strip = opts.withoutManagedFields === true ? withoutManagedFields : same;
       try {
         for await (const line of lines(response.body)) yield watchEvent<T>(JSON.parse(strip(line)) as RawWatchEvent<T>);
       } catch (error) {

@@ -74,5 +74,6 @@ function endForFlags(component: string, error: unknown): never {
 /** A client with the identity of a kubeconfig. */
 export async function clientOf(kubeconfig: string | undefined, userAgent: string): Promise<OwnedApiClient> {
   if (kubeconfig === undefined || kubeconfig === "") throw new Error("--kubeconfig is required");
-  return createApiClient({ transport: createHttpTransport(await loadKubeconfig(kubeconfig)), userAgent });
+  const transport = createHttpTransport(await loadKubeconfig(kubeconfig));
+  return createApiClient({ transport, userAgent, withoutManagedFields: true });
 }

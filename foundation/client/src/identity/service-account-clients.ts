@@ -34,6 +34,7 @@ export function serviceAccountClients(options: ServiceAccountClientsOptions): (i
       userAgent: `${options.userAgent}/${identity}`,
       clock,
       random,
+      withoutManagedFields: true,
       transport: {
         async request(request) {
           const send = async () => {

@@ -89,13 +89,12 @@ export function createInformer<T extends KubeObject>(
     },
   };
   const { namespace, labelSelector, fieldSelector, metadataOnly } = options;
-  const withoutManagedFields = options.transform === dropManagedFields;
   scope.run(async (signal) =>
     runReflector(
       {
         client,
         type,
-        scope: { namespace, labelSelector, fieldSelector, metadataOnly, withoutManagedFields },
+        scope: { namespace, labelSelector, fieldSelector, metadataOnly },
         sink,
         clock,
         random,

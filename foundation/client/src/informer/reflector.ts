@@ -13,10 +13,7 @@ export interface ReflectorSink<T> {
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: ApiClient;
   readonly type: ResourceType<T>;
-  readonly scope: Pick<
-    ListOptions,
-    "namespace" | "labelSelector" | "fieldSelector" | "metadataOnly" | "withoutManagedFields"
-  >;
+  readonly scope: Pick<ListOptions, "namespace" | "labelSelector" | "fieldSelector" | "metadataOnly">;
   readonly sink: ReflectorSink<T>;
   readonly clock: Clock;
   readonly random: Random;
