@@ -30,6 +30,11 @@ export interface KubeletConfiguration {
   readonly imageGCHighThresholdPercent: number;
   readonly imageGCLowThresholdPercent: number;
   readonly anonymousAuth: boolean;
+  /** `external`: a cloud-controller-manager says what the node is. */
+  readonly cloudProvider: "" | "external";
+  readonly providerID: string;
+  /** What `--node-ip` says: a cloud must know these addresses. */
+  readonly providedNodeIPs: readonly string[];
 }
 
 /** Upstream's defaults; pods' cgroups are below the root cgroup. */
@@ -63,4 +68,7 @@ export const DEFAULT_CONFIGURATION: KubeletConfiguration = {
   imageGCHighThresholdPercent: 85,
   imageGCLowThresholdPercent: 80,
   anonymousAuth: false,
+  cloudProvider: "",
+  providerID: "",
+  providedNodeIPs: [],
 };

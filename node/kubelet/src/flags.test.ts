@@ -9,6 +9,8 @@ describe("kubelet flags", () => {
       "--node-ip=192.0.2.1",
       "--max-pods=20",
       "--cluster-dns=10.96.0.10",
+      "--cloud-provider=external",
+      "--provider-id=toy://n1",
       "--register-with-taints=a=b:NoSchedule",
     ]);
     expect(flags).toMatchObject({
@@ -17,6 +19,9 @@ describe("kubelet flags", () => {
       nodeIps: ["192.0.2.1"],
       configuration: {
         maxPods: 20,
+        cloudProvider: "external",
+        providerID: "toy://n1",
+        providedNodeIPs: ["192.0.2.1"],
         clusterDNS: ["10.96.0.10"],
         registerWithTaints: [{ key: "a", value: "b", effect: "NoSchedule" }],
       },
@@ -26,6 +31,7 @@ describe("kubelet flags", () => {
   it.each([
     [[], "--kubeconfig is required"],
     [["--kubeconfig=/k", "--max-pods=x"], 'invalid argument "x" for "--max-pods" flag'],
+    [["--kubeconfig=/k", "--cloud-provider=aws"], 'unsupported value "aws" for "--cloud-provider" flag'],
     [["--kubeconfig=/k", "--nonsense"], "--nonsense"],
   ])("%j are refused in one line", (argv, message) => expect(() => parseKubeletFlags(argv)).toThrow(message));
 

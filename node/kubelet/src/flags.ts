@@ -48,6 +48,7 @@ const SAME = [
   "kubeReserved",
   "imageGCHighThresholdPercent",
   "imageGCLowThresholdPercent",
+  "providerID",
 ] as const;
 
 const SECONDS: Readonly<Record<string, keyof KubeletConfiguration>> = {
@@ -82,6 +83,8 @@ export function parseKubeletFlags(argv: readonly string[], parseYaml?: (text: st
       "pod-manifest-path": text,
       "resolv-conf": text,
       "client-ca-file": text,
+      "cloud-provider": text,
+      "provider-id": text,
       "tls-cert-file": text,
       "tls-private-key-file": text,
       "serialize-image-pulls": text,
@@ -108,7 +111,13 @@ export function parseKubeletFlags(argv: readonly string[], parseYaml?: (text: st
   if (crash?.maxContainerRestartPeriod !== undefined) {
     configuration["crashLoopMaxBackoffSeconds"] = durationSeconds(crash.maxContainerRestartPeriod);
   }
+  const { "cloud-provider": cloudProvider = "" } = values;
+  if (cloudProvider !== "" && cloudProvider !== "external")
+    throw new Error(`unsupported value "${cloudProvider}" for "--cloud-provider" flag: must be "external" or empty`);
   const flags: Readonly<Record<string, unknown>> = {
+    cloudProvider,
+    providerID: values["provider-id"],
+    providedNodeIPs: values["node-ip"]?.split(","),
     address: values.address,
     port: number("port"),
     healthzPort: number("healthz-port"),

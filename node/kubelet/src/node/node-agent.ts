@@ -7,6 +7,7 @@ import type { KubeletConfiguration } from "../config.ts";
 import type { CriClient } from "../cri/cri-client.ts";
 import type { Machine } from "../host/machine.ts";
 import { sameJson } from "../pod/status-manager.ts";
+import { cloudRegistration } from "./cloud.ts";
 import { computeNodeStatus } from "./node-status.ts";
 
 export interface NodeAgentDeps {
@@ -54,6 +55,8 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
 
   function template(): Node {
     const { info } = deps.machine;
+    const cloud = cloudRegistration(configuration);
+    const taints = [...configuration.registerWithTaints, ...cloud.taints];
     return {
       apiVersion: "v1",
       kind: "Node",
@@ -67,9 +70,17 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
           "kubernetes.io/os": info.operatingSystem,
           ...configuration.nodeLabels,
         },
-        annotations: { "volumes.kubernetes.io/controller-managed-attach-detach": "true" },
+        annotations: Object.fromEntries(
+          Object.entries({
+            "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+            ...cloud.annotations,
+          }).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+        ),
       },
-      spec: configuration.registerWithTaints.length === 0 ? {} : { taints: [...configuration.registerWithTaints] },
+      spec: {
+        ...(cloud.providerID === undefined ? {} : { providerID: cloud.providerID }),
+        ...(taints.length === 0 ? {} : { taints }),
+      },
     };
   }
 
@@ -86,8 +97,12 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
           node = await client.get(Node, { name: nodeName }, { signal });
           const labels = wanted.metadata.labels ?? {};
           const missing = Object.entries(labels).filter(([key, value]) => node?.metadata.labels?.[key] !== value);
-          if (missing.length > 0) {
-            const body = { metadata: { labels: Object.fromEntries(missing) } };
+          const stale = Object.entries(cloudRegistration(configuration).annotations).filter(
+            ([key, value]) => node?.metadata.annotations?.[key] !== value,
+          );
+          if (missing.length > 0 || stale.length > 0) {
+            const annotations = Object.fromEntries(stale.map(([key, value]) => [key, value ?? null]));
+            const body = { metadata: { labels: Object.fromEntries(missing), annotations } };
             node = await client.patch(Node, { name: nodeName }, "strategic", body, { signal });
           }
         }
@@ -167,17 +182,21 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
     await handOnPodCidr(node);
     const { status, isReady } = await currentStatus(node);
     const isDue = clock.now() - lastReport >= configuration.nodeStatusReportFrequencySeconds * 1000;
-    // Resources that others announce stay.
+    // Resources that others announce stay, and conditions that others keep.
+    const own = new Set((status.conditions ?? []).map(({ type }) => type));
+    const others = (node.status?.conditions ?? []).filter(({ type }) => !own.has(type));
     const merged: NodeStatus = {
       ...node.status,
       ...status,
+      conditions: [...(status.conditions ?? []), ...others],
       capacity: { ...node.status?.capacity, ...status.capacity },
       allocatable: { ...node.status?.allocatable, ...status.allocatable },
     };
     if (isDue || !sameJson(withoutHeartbeats(node.status), withoutHeartbeats(merged))) {
-      const own = new Set((status.conditions ?? []).map(({ type }) => type));
-      const others = (node.status?.conditions ?? []).filter(({ type }) => !own.has(type));
-      const body = { metadata: { uid: node.metadata.uid }, status };
+      // Merged by its members' types, the list would keep what a cloud has taken out: it is only written to be set.
+      const { addresses, ...rest } = status;
+      const keeps = sameJson(addresses, node.status?.addresses);
+      const body = { metadata: { uid: node.metadata.uid }, status: keeps ? rest : status };
       try {
         await client.patch(Node, { name: nodeName }, "strategic", body, { subresource: "status", signal });
       } catch (error) {
@@ -185,7 +204,7 @@ export function createNodeAgent(deps: NodeAgentDeps): NodeAgent {
         await register(signal); // somebody deleted the node's object while we live
         return isReady;
       }
-      node = { ...node, status: { ...merged, conditions: [...(status.conditions ?? []), ...others] } };
+      node = { ...node, status: merged };
       lastReport = clock.now();
     }
     if (isReady && wasReady !== true) {

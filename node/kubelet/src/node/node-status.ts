@@ -3,6 +3,7 @@ import type { Image, RuntimeHandler } from "@coracle/api/cri";
 import type { Instant } from "@coracle/base";
 import type { KubeletConfiguration } from "../config.ts";
 import type { Machine } from "../host/machine.ts";
+import { nodeAddresses } from "./cloud.ts";
 import { quantityMillis, quantityUnits } from "../resources/quantity.ts";
 
 /** Everything that a node's status is made of. */
@@ -78,10 +79,7 @@ export function computeNodeStatus(input: NodeStatusInput): NodeStatus {
     };
   };
   return {
-    addresses: [
-      ...input.ips.map((address) => ({ type: "InternalIP", address })),
-      { type: "Hostname", address: input.hostname },
-    ],
+    addresses: nodeAddresses(configuration, node.status?.addresses ?? [], input.ips, input.hostname),
     capacity,
     allocatable,
     conditions: [
