@@ -5,7 +5,7 @@ import type { LabelSelector } from "@coracle/api/meta/v1";
 import { equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import type { Lister } from "@coracle/client";
 import { claim, controllerReference, isControlledBy, type ControllerDeps } from "@coracle/controller-kit";
-import { safeHash } from "../templates/hash.ts";
+import { canonicalJson, safeHash } from "../templates/hash.ts";
 
 export const REVISION_HASH = "controller-revision-hash";
 
@@ -43,7 +43,8 @@ export async function syncHistory(options: HistoryOptions): Promise<History> {
   let { collisionCount } = options;
   const claimed = await claim({ client, ownerType: type, owner, selector, type: ControllerRevision, lister, signal });
   const known = claimed.toSorted((a, b) => a.revision - b.revision);
-  const data = { spec: { template: { ...template, $patch: "replace" } } };
+  // Members in the order of their names: others compare what is stored byte by byte.
+  const data: unknown = JSON.parse(canonicalJson({ spec: { template: { ...template, $patch: "replace" } } }));
   const newest = (known.at(-1)?.revision ?? 0) + 1;
 
   const equal = known.findLast((revision) => equalJson(revision.data, data));
