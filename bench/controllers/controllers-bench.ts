@@ -11,6 +11,8 @@ const IDLE_OBJECTS = 10_000;
 const IDLE_SETTLE_MS = 30_000;
 const IDLE_MS = 30_000;
 const SETTLE_MS = 3_000;
+const QUIET_CPU_SECONDS = 0.03;
+const QUIET_WITHIN_MS = 60_000;
 
 /** Upstream's clients hold themselves back; ours do not. */
 const UNLIMITED = ["--kube-api-qps=50000", "--kube-api-burst=50000"];
@@ -71,6 +73,8 @@ async function measure(side: Side, workload: Workload): Promise<Figures> {
   const serverBefore = cpuSeconds(server.pids);
   const managerBefore = cpuSeconds([cluster.managerPid]);
   const { seconds, answersMs } = await workload.run(cluster, prepared);
+  // What is left to be told (statuses, events) is work, too.
+  await untilQuiet(cluster.managerPid);
   const serverCpu = cpuSeconds(server.pids) - serverBefore;
   const managerCpu = cpuSeconds([cluster.managerPid]) - managerBefore;
   const cpu = serverCpu + managerCpu;
@@ -78,6 +82,17 @@ async function measure(side: Side, workload: Workload): Promise<Figures> {
   const figures = { ...times, managerCpu, serverCpu, cpu };
   note(`${workload.name}, ${side.name}: ${JSON.stringify(figures)}`);
   return figures;
+}
+
+/** Returns when the process does as good as nothing for a second. */
+async function untilQuiet(pid: number): Promise<void> {
+  const end = systemClock.monotonicMs() + QUIET_WITHIN_MS;
+  for (let before = cpuSeconds([pid]); systemClock.monotonicMs() < end;) {
+    await sleep(systemClock, 1_000);
+    const now = cpuSeconds([pid]);
+    if (now - before <= QUIET_CPU_SECONDS) return;
+    before = now;
+  }
 }
 
 function tell(metric: string, ours: readonly Figures[], peers: readonly Figures[] = []): void {

@@ -5,6 +5,8 @@ import { benchNode, benchPod } from "./bench-objects.ts";
 import { CoreCluster } from "./core-cluster.ts";
 import { workloads, type Workload } from "./workloads.ts";
 
+const TURNS = 8;
+
 /** Pods by the clock, and for CPU time of the whole process. */
 interface Rate {
   readonly perSecond: number;
@@ -92,7 +94,12 @@ function reportUnschedulable(runs: number): void {
       }
     }).perCpuSecond;
   };
-  const costs = Array.from({ length: runs }, () => 100 * (measure(false) / measure(true) - 1));
+  // In turn, the quickest of several: what other programs do meanwhile would be more than what is measured.
+  const costs = Array.from({ length: runs }, () => {
+    const rates = Array.from({ length: TURNS }, () => [measure(false), measure(true)] as const);
+    const best = (which: 0 | 1): number => Math.max(...rates.map((rate) => rate[which]));
+    return 100 * (best(0) / best(1) - 1);
+  });
   report({ bench: "scheduler", metric: "core: unschedulable pods among 10,000", value: median(costs), unit: "%" });
 }
 

@@ -41,7 +41,7 @@ export async function benchServedScheduler(options: BenchOptions): Promise<void>
       ours.push(await measure(() => startOurs(options.coracle, [PLAIN_ADMISSION]), oursAt(options), workload, metric));
       const { peer, peerScheduler } = options;
       if (peer === undefined || peerScheduler === undefined) continue;
-      const fewer = { ...workload, initPods: Math.min(workload.initPods, 4 * PEER_PODS), measured: PEER_PODS };
+      const fewer = fewerPods(workload);
       peers.push(await measure(() => startPeer(peer, [PLAIN_ADMISSION]), [peerScheduler], fewer, `${metric}, peer`));
     }
     for (const [field, unit] of [
@@ -57,6 +57,13 @@ export async function benchServedScheduler(options: BenchOptions): Promise<void>
   if (!idle.includes(options.only)) return;
   const value = await measureIdle(options);
   report({ bench: "scheduler", metric: idle, value, unit: "% of a core" });
+}
+
+/** Where pods must leave or cannot fit, those that are there before are what counts. */
+function fewerPods(workload: Workload): Workload {
+  const isFull = workload.byForce || workload.intruder !== undefined;
+  const initPods = isFull ? workload.initPods : Math.min(workload.initPods, PEER_PODS);
+  return { ...workload, initPods, measured: PEER_PODS };
 }
 
 const oursAt = ({ coracle }: BenchOptions): Command => [process.execPath, coracle, "kube-scheduler"];
