@@ -28,6 +28,7 @@ const service = (part: Partial<ServicePort> = {}): ServicePort => ({
   external: endpoints,
   hasAnyEndpoint: true,
   keepsClientAddress: false,
+  firewall: undefined,
   ...part,
 });
 
@@ -129,6 +130,17 @@ describe("packets follow the rules", () => {
     it("refuses at once when there is no endpoint", async () => {
       await backend.sync([service({ internal: [], external: [], hasAnyEndpoint: false })]);
       expect(await fetchOnce("10.96.0.5", 80)).toBe("ECONNREFUSED");
+    });
+    it("lets only clients of the source ranges use the balancer's address", async () => {
+      const externalIps = ["192.0.2.10"];
+      const guarded = (source: string) =>
+        service({ externalIps, firewall: { addresses: externalIps, sources: ["198.51.100.0/24", source] } });
+      await backend.sync([guarded("10.244.7.2/32")]);
+      expect(await fetchFrom("cor-proxy-a", "192.0.2.10", 80)).toMatch(/^10\.244\.7\.[23] /);
+      expect(await fetchFrom("cor-proxy-b", "192.0.2.10", 80)).toBe("");
+      expect(await fetchFrom("cor-proxy-b", "10.96.0.5", 80)).toMatch(/^10\.244\.7\.[23] /);
+      await backend.sync([guarded("10.244.7.0/24")]);
+      expect(await fetchFrom("cor-proxy-b", "192.0.2.10", 80)).toMatch(/^10\.244\.7\.[23] /);
     });
     it("keeps a client with its endpoint", async () => {
       await backend.sync([service({ affinitySeconds: 60 })]);

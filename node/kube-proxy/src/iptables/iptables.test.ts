@@ -20,6 +20,7 @@ const port = (part: Partial<ServicePort> = {}): ServicePort => {
     external: endpoints,
     hasAnyEndpoint: true,
     keepsClientAddress: false,
+    firewall: undefined,
     ...part,
   };
 };

@@ -20,6 +20,11 @@ export const JUMPS: readonly { readonly table: "filter" | "nat"; readonly chain:
     chain: "POSTROUTING",
     rule: '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
   },
+  ...["INPUT", "FORWARD", "OUTPUT"].map((chain) => ({
+    table: "filter" as const,
+    chain,
+    rule: '-m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL',
+  })),
   { table: "filter", chain: "INPUT", rule: "-j KUBE-FIREWALL" },
   { table: "filter", chain: "OUTPUT", rule: "-j KUBE-FIREWALL" },
   ...["INPUT", "FORWARD", "OUTPUT"].map((chain) => ({
@@ -44,6 +49,7 @@ function hashOf(...parts: readonly string[]): string {
 export const serviceChain = (port: ServicePort): string => `KUBE-SVC-${hashOf(port.id, port.protocol)}`;
 const localChain = (port: ServicePort): string => `KUBE-SVL-${hashOf(port.id, port.protocol)}`;
 const externalChain = (port: ServicePort): string => `KUBE-EXT-${hashOf(port.id, port.protocol)}`;
+const firewallChain = (port: ServicePort): string => `KUBE-FW-${hashOf(port.id, port.protocol)}`;
 const endpointChain = (port: ServicePort, endpoint: Endpoint): string =>
   `KUBE-SEP-${hashOf(port.id, port.protocol, `${endpoint.address}:${endpoint.port}`)}`;
 
@@ -64,8 +70,9 @@ export function buildRuleset(ports: readonly ServicePort[], options: RuleOptions
   const services: string[] = [];
   const nodePorts: string[] = [];
   const refused: string[] = [];
+  const guarded: string[] = [];
 
-  for (const port of ports) addServicePort(port, options, { nat, services, nodePorts, refused });
+  for (const port of ports) addServicePort(port, options, { nat, services, nodePorts, refused, guarded });
 
   nat.set("KUBE-MARK-MASQ", [`-j MARK --or-mark ${mark}`]);
   nat.set("KUBE-POSTROUTING", [
@@ -79,6 +86,7 @@ export function buildRuleset(ports: readonly ServicePort[], options: RuleOptions
     `${comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`,
   ]);
   filter.set("KUBE-SERVICES", refused);
+  filter.set("KUBE-PROXY-FIREWALL", guarded);
   filter.set("KUBE-FORWARD", [
     "-m conntrack --ctstate INVALID -j DROP",
     `${comment("kubernetes forwarding rules")} -m mark --mark ${mark}/${mark} -j ACCEPT`,
@@ -95,9 +103,11 @@ interface Targets {
   readonly services: string[];
   readonly nodePorts: string[];
   readonly refused: string[];
+  readonly guarded: string[];
 }
 
-function addServicePort(port: ServicePort, options: RuleOptions, { nat, services, nodePorts, refused }: Targets): void {
+function addServicePort(port: ServicePort, options: RuleOptions, targets: Targets): void {
+  const { nat, services, nodePorts, refused, guarded } = targets;
   const { id, protocol } = port;
   const hasExternal = port.externalIps.length > 0 || port.nodePort !== 0;
   const refuse = (destination: string, text: string): void => {
@@ -146,7 +156,19 @@ function addServicePort(port: ServicePort, options: RuleOptions, { nat, services
     }
     for (const address of port.externalIps) {
       const match = `-d ${address} ${portMatch(protocol, port.port)}`;
-      if (port.external.length > 0) services.push(`${comment(`${id} external IP`)} ${match} -j ${externalChain(port)}`);
+      if (port.external.length > 0 && port.firewall?.addresses.includes(address) === true) {
+        // What does not come from there goes on as it came, and is dropped by the filter.
+        const chain = firewallChain(port);
+        nat.set(
+          chain,
+          port.firewall.sources.map(
+            (source) => `${comment(`${id} loadbalancer IP`)} -s ${source} -j ${externalChain(port)}`,
+          ),
+        );
+        services.push(`${comment(`${id} loadbalancer IP`)} ${match} -j ${chain}`);
+        guarded.push(`${comment(`${id} traffic not accepted by ${chain}`)} ${match} -j DROP`);
+      } else if (port.external.length > 0)
+        services.push(`${comment(`${id} external IP`)} ${match} -j ${externalChain(port)}`);
       else refuse(match, `${id} has no ${port.hasAnyEndpoint ? "local " : ""}endpoints`);
     }
     if (port.nodePort !== 0) {

@@ -20,6 +20,7 @@ export const MAPS = {
   "service-nodeports": "type inet_proto . inet_service : verdict",
   "no-endpoint-services": "type ipv4_addr . inet_proto . inet_service : verdict",
   "no-endpoint-nodeports": "type inet_proto . inet_service : verdict",
+  "firewall-ips": "type ipv4_addr . inet_proto . inet_service : verdict",
 } as const;
 export type MapName = keyof typeof MAPS;
 
@@ -54,6 +55,9 @@ ${Object.entries(MAPS)
     ip daddr . meta l4proto . th dport vmap @service-ips
     ${notLocal} ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap @service-nodeports
   }
+  chain firewall-check {
+    ip daddr . meta l4proto . th dport vmap @firewall-ips
+  }
   chain service-endpoints-check {
     ip daddr . meta l4proto . th dport vmap @no-endpoint-services
     ${notLocal} ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap @no-endpoint-nodeports
@@ -72,10 +76,12 @@ ${Object.entries(MAPS)
   }
   chain filter-prerouting {
     type filter hook prerouting priority -110 ; policy accept ;
+    ct state new jump firewall-check
     ct state new jump service-endpoints-check
   }
   chain filter-output {
     type filter hook output priority -110 ; policy accept ;
+    ct state new jump firewall-check
     ct state new jump service-endpoints-check
   }
   chain filter-forward {
@@ -123,6 +129,11 @@ export function buildNftRuleset(ports: readonly ServicePort[], options: RuleOpti
         }
       } else rules.push("jump mark-for-masquerade");
       chains.set(external, [...rules, ...balance(port, port.external, sets)]);
+    }
+    if (port.firewall !== undefined) {
+      const firewall = nameOf("firewall", port);
+      chains.set(firewall, [`ip saddr != { ${port.firewall.sources.join(", ")} } drop`]);
+      for (const address of port.firewall.addresses) element("firewall-ips", at(address), `goto ${firewall}`);
     }
     const verdict = port.external.length > 0 ? `goto ${external}` : refusal;
     for (const address of port.externalIps)

@@ -65,6 +65,28 @@ describe("what a service's port resolves to", () => {
     expect(servicePorts(service({ type: "ExternalName" }), [], "n1")).toEqual([]);
     expect(servicePorts(service({}, { "service.kubernetes.io/service-proxy-name": "mine" }), [], "n1")).toEqual([]);
   });
+  it("a balancer's address is for clients of the source ranges alone; for all when they say so", () => {
+    const firewall = (
+      spec: Partial<Service["spec"]>,
+      ingress: NonNullable<NonNullable<NonNullable<Service["status"]>["loadBalancer"]>["ingress"]> = [
+        { ip: "192.0.2.1" },
+      ],
+      annotations = {},
+    ) => {
+      const made = service({ externalIPs: ["192.0.2.9"], ...spec });
+      const balanced = { ...made, metadata: { ...made.metadata, annotations }, status: { loadBalancer: { ingress } } };
+      return one(balanced, slice(ready("10.244.0.2")))?.firewall;
+    };
+    const guarded = { addresses: ["192.0.2.1"], sources: ["10.0.0.0/8"] };
+    expect(firewall({ loadBalancerSourceRanges: ["10.0.0.0/8", "fd00::/8"] })).toEqual(guarded);
+    const key = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    expect(firewall({}, undefined, { [key]: " 10.0.0.0/8 " })).toEqual(guarded);
+    expect(firewall({})).toBeUndefined();
+    expect(firewall({ loadBalancerSourceRanges: ["10.0.0.0/8", "0.0.0.0/0"] })).toBeUndefined();
+    expect(
+      firewall({ loadBalancerSourceRanges: ["10.0.0.0/8"] }, [{ ip: "192.0.2.1", ipMode: "Proxy" }]),
+    ).toBeUndefined();
+  });
   it("UDP flows to a vanished endpoint, and those from before the first endpoint, are forgotten", () => {
     const udp = (...all: string[]): Map<string, ServicePort> => {
       const s = service({ ports: [{ name: "http", port: 53, protocol: "UDP" }] });

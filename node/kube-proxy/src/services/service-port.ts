@@ -32,6 +32,14 @@ export interface ServicePort {
   /** Some endpoint exists somewhere: traffic without one here is dropped, not refused. */
   readonly hasAnyEndpoint: boolean;
   readonly keepsClientAddress: boolean;
+  /** Those of `externalIps` that only some clients may use; undefined: all are for everybody. */
+  readonly firewall: Firewall | undefined;
+}
+
+/** Addresses, and the blocks that clients' own must be of. */
+export interface Firewall {
+  readonly addresses: readonly string[];
+  readonly sources: readonly string[];
 }
 
 /** A port that load balancers ask whether this node has endpoints of a service. */
@@ -69,8 +77,9 @@ export function servicePorts(service: Service, slices: readonly EndpointSlice[],
   const clusterIp = spec.clusterIPs?.find((ip) => !ip.includes(":")) ?? spec.clusterIP ?? "";
   if (clusterIp.includes(":")) return [];
   const balancerIps = (status?.loadBalancer?.ingress ?? []).flatMap((ingress) =>
-    ingress.ip === undefined || ingress.ipMode === "Proxy" ? [] : [ingress.ip],
+    ingress.ip === undefined || ingress.ip.includes(":") || ingress.ipMode === "Proxy" ? [] : [ingress.ip],
   );
+  const sources = sourceRanges(service);
   const externalIps = [...new Set([...(spec.externalIPs ?? []), ...balancerIps])].filter((ip) => !ip.includes(":"));
   return (spec.ports ?? []).map((port) => {
     const all = candidates(slices, port.name ?? "", nodeName);
@@ -94,8 +103,19 @@ export function servicePorts(service: Service, slices: readonly EndpointSlice[],
       external: usable(isExternalLocal ? local : all),
       hasAnyEndpoint: usable(all).length > 0,
       keepsClientAddress: isExternalLocal,
+      firewall: sources.length === 0 || balancerIps.length === 0 ? undefined : { addresses: balancerIps, sources },
     };
   });
+}
+
+const RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/** The blocks that clients of the Service's balancer must be of, by its field or its older annotation; none: anybody may. */
+function sourceRanges({ metadata, spec }: Service): readonly string[] {
+  const field = spec.loadBalancerSourceRanges ?? [];
+  const ranges = field.length > 0 ? field : (metadata.annotations?.[RANGES_ANNOTATION] ?? "").split(",");
+  const own = ranges.map((range) => range.trim()).filter((range) => /^[\d.]+\/\d+$/.test(range));
+  return own.some((range) => range.endsWith("/0")) ? [] : own;
 }
 
 /** The ready ones; when there are none, those that terminate but still serve (KEP-1669). */
