@@ -2,6 +2,8 @@ import { readFeatureGates } from "@coracle/apimachinery";
 
 /** The gates that something here asks for, as they are by default. */
 const GATES = {
+  DRADeviceTaints: { isOn: false, stage: "ALPHA" },
+  DRADeviceTaintRules: { isOn: false, stage: "ALPHA" },
   HPAConfigurableTolerance: { isOn: true, stage: "BETA" },
   StorageVersionAPI: { isOn: false, stage: "ALPHA" },
   APIServerIdentity: { isOn: true, stage: "BETA" },

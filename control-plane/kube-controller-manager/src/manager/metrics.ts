@@ -4,6 +4,7 @@ import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
 
 /** Upstream's names of queues, where they are not the controller's. */
 const QUEUE_NAMES: Readonly<Record<string, string>> = {
+  "attach-detach": "pvcs",
   "bootstrap-signer": "bootstrap_signer_queue",
   "certificate-approving": "certificate",
   "certificate-signing": "certificate",
@@ -22,7 +23,8 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   "pv-protection": "pvprotection",
   "pvc-protection": "pvcprotection",
   replicationcontroller: "replicationmanager",
-  "resource-claim": "resource_claim",
+  "resource-claim-pods": "resource_claim",
+  "resource-claim-reservations": "resource_claim",
   resourcequota: "resourcequota_primary",
   "root-ca-certificate-publisher": "root_ca_cert_publisher",
   "serviceaccount-token": "serviceaccount_tokens_service",

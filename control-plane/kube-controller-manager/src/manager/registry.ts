@@ -14,6 +14,7 @@ import { createClusterRoleAggregationController } from "../clusterrole-aggregati
 import { createCronJobController } from "../cronjob/index.ts";
 import { createDaemonSetController } from "../daemonset/index.ts";
 import { createDeploymentController } from "../deployment/index.ts";
+import { createDeviceTaintEvictionController } from "../device-taint-eviction/index.ts";
 import { createDisruptionController } from "../disruption/index.ts";
 import { createEndpointsController } from "../endpoints/index.ts";
 import { createEndpointSliceMirroringController } from "../endpointslice-mirroring/index.ts";
@@ -262,6 +263,16 @@ export const controllers: readonly ControllerEntry[] = [
     identity: "ephemeral-volume-controller",
     component: "ephemeral_volume",
     create: (deps, flags) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs),
+  },
+  {
+    name: "device-taint-eviction-controller",
+    identity: "device-taint-eviction-controller",
+    gates: ["DRADeviceTaints"],
+    create: (deps, flags) =>
+      createDeviceTaintEvictionController(deps, {
+        workers: flags.concurrentDeviceTaintEvictionSyncs,
+        watchesRules: isGateOn("DRADeviceTaintRules", flags.featureGates),
+      }),
   },
   {
     name: "resourceclaim-controller",

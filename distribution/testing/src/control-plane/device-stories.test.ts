@@ -1,6 +1,8 @@
 import { Event, Pod, ServiceAccount } from "@coracle/api/core/v1";
-import { ResourceClaim, ResourceClaimTemplate } from "@coracle/api/resource/v1";
+import { ResourceClaim, ResourceClaimTemplate, ResourceSlice } from "@coracle/api/resource/v1";
 import { isNotFound } from "@coracle/apimachinery";
+import { silentLogger } from "@coracle/base";
+import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
 
@@ -128,5 +130,55 @@ describe("a claim that pods share", () => {
     expect((await claim("shared")).metadata.deletionTimestamp).toBeDefined();
     await plane.admin.delete(Pod, { namespace, name: "first" }, { gracePeriodSeconds: 0 });
     await plane.until("gone", () => isGone(claim("shared")));
+  });
+});
+
+describe("a device that breaks", () => {
+  const put = (taints: readonly { key: string; effect: string; timeAdded: string }[]): Promise<ResourceSlice> =>
+    plane.admin.create(ResourceSlice, {
+      metadata: { name: `gpus-${taints.length}` },
+      spec: {
+        driver: "gpu.example.com",
+        nodeName: "elsewhere",
+        pool: { name: "a", generation: taints.length, resourceSliceCount: 1 },
+        devices: [{ name: "gpu-0", taints }],
+      },
+    });
+
+  it("drives away the pod that uses it", async () => {
+    plane.run("device taints", (signal) =>
+      runControllerManager({
+        client: plane.clientOf("anybody", "system:masters"),
+        clock: plane.clock,
+        logger: silentLogger,
+        signal,
+        freeze: true,
+        flags: {
+          ...defaultFlags,
+          leaderElect: false,
+          controllers: ["device-taint-eviction-controller"],
+          featureGates: ["DRADeviceTaints=true"],
+        },
+      }),
+    );
+    await plane.admin.create(ResourceClaim, { metadata: { namespace, name: "mine" }, spec: { devices } });
+    const user = await makePod("user", {
+      nodeName: "elsewhere",
+      resourceClaims: [{ name: "gpu", resourceClaimName: "mine" }],
+    });
+    await allocate("mine", [user]);
+    await put([]);
+    await plane.fakeClock?.advance(1000);
+    expect((await pod("user")).metadata.deletionTimestamp).toBeUndefined();
+    const timeAdded = new Date(plane.clock.now()).toISOString().replace(/\.\d+/, "");
+    await put([{ key: "broken", effect: "NoExecute", timeAdded }]);
+    await plane.until("driven away", async () => {
+      const { items } = await plane.admin.list(Pod, { namespace });
+      return items.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
+    });
+    const told = await plane.until("told", async () =>
+      (await plane.admin.list(Event)).items.find(({ reason }) => reason === "DeviceTaintManagerEviction"),
+    );
+    expect(told.message).toBe("Marking for deletion");
   });
 });
