@@ -51,8 +51,12 @@ export function unreserve({ profile, metrics, logger }: BindingDeps, { state, po
   isDone("Success");
 }
 
-/** Asks whether the pod may be bound, and waits as long as plugins hold it. */
-export async function permit(deps: BindingDeps, placement: Placement): Promise<PermitRefusal | undefined> {
+/** Asks whether the pod may be bound, and waits as long as plugins hold it; `onWait` is called when some do. */
+export async function permit(
+  deps: BindingDeps,
+  placement: Placement,
+  onWait?: () => Promise<void>,
+): Promise<PermitRefusal | undefined> {
   const { profile, metrics, waiting, signal } = deps;
   const { state, pod, nodeName } = placement;
   if (profile.at.permit.length === 0) return undefined;
@@ -67,7 +71,9 @@ export async function permit(deps: BindingDeps, placement: Placement): Promise<P
     if (answer !== undefined) waits.set(plugin.name, Math.min(answer.waitMs, MAX_PERMIT_WAIT_MS));
   }
   isDone(waits.size === 0 ? "Success" : "Wait");
-  return waits.size === 0 ? undefined : await waiting.hold(pod, nodeName, waits, signal);
+  if (waits.size === 0) return undefined;
+  await onWait?.();
+  return await waiting.hold(pod, nodeName, waits, signal);
 }
 
 /** Nobody holds a pod for longer. */

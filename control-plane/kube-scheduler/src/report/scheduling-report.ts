@@ -32,6 +32,15 @@ export class SchedulingReport {
     this.#deps.recorderOf(schedulerName).event(referenceTo(Pod, pod), "Warning", "FailedScheduling", message);
   }
 
+  /** Says where a pod will go that must wait before it can be bound. Answers the pod as it is then. */
+  async expected(pod: Pod, nodeName: string): Promise<Pod> {
+    const { client, signal } = this.#deps;
+    if (pod.status?.nominatedNodeName === nodeName) return pod;
+    const { namespace, name = "" } = pod.metadata;
+    const patch = { status: { nominatedNodeName: nodeName } };
+    return await client.patch(Pod, { namespace, name }, "strategic", patch, { subresource: "status", signal });
+  }
+
   /** Writes the condition and the nomination where they differ from what the pod says already. */
   async writeFailure(pod: Pod, reason: FailureReason, message: string, nominated: string | undefined): Promise<void> {
     const { client, clock, signal } = this.#deps;

@@ -152,15 +152,26 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
     }
   }
 
-  async function waitAndBind(attempt: Attempt, around: BindingDeps, placement: Placement): Promise<void> {
+  async function waitAndBind(given: Attempt, around: BindingDeps, placement: Placement): Promise<void> {
     const startMs = clock.monotonicMs();
+    let attempt = given;
+    /** Who grows the cluster, for one, should know where the pod will go. */
+    const announce = async (): Promise<void> => {
+      try {
+        attempt = { ...attempt, pod: await report.expected(attempt.pod, placement.nodeName) };
+      } catch (error) {
+        if (!signal.aborted) logger.warn("it could not be said where a pod will go", { error });
+      }
+    };
     try {
+      const waitFor = preparers(around, placement);
+      if (waitFor.length > 0) await announce();
       if (around.profile.at.permit.length > 0) {
-        const refusal = await permit(around, placement);
+        const refusal = await permit(around, placement, announce);
         metrics.permitted(refusal === undefined ? "Success" : "Unschedulable", startMs);
         if (refusal !== undefined) return undo(attempt, around, placement, refusal);
       }
-      await prepare(around, placement, preparers(around, placement));
+      await prepare(around, placement, waitFor);
     } catch (error) {
       return undo(attempt, around, placement, error);
     }

@@ -136,6 +136,37 @@ describe("what others do to a scheduler loses no pod", () => {
       expect(thrown).toContain(what);
   });
 
+  it("where a pod will go that must wait first is written down, and gone when it is there or cannot be", async () => {
+    await using plane = await setUp("a");
+    const seen: (string | undefined)[] = [];
+    let isReleased = false;
+    const nominated = async (): Promise<string | undefined> =>
+      (await plane.admin.get(Pod, { namespace, name: "one" })).status?.nominatedNodeName;
+    const slow: Plugin = {
+      name: "Slow",
+      async preBind() {
+        seen.push(await nominated());
+        if (!isReleased) throw new Error("not yet");
+      },
+    };
+    const profile = `{schedulerName: default-scheduler, plugins: {multiPoint: {enabled: [{name: Slow}]}}}`;
+    start(plane, {
+      configuration: await parseConfiguration(`${HEAD}profiles: [${profile}]\n`),
+      plugins: new Map([["Slow", () => slow]]),
+    });
+    await addPod(plane, "one");
+    await plane.until("the failure is told, and that the pod will go nowhere", async () => {
+      const { status } = await plane.admin.get(Pod, { namespace, name: "one" });
+      const isTold = status?.conditions?.some(({ reason }) => reason === "SchedulerError") === true;
+      return isTold && status?.nominatedNodeName === undefined;
+    });
+    isReleased = true;
+    expect(await placements(plane)).toEqual({ one: "a" });
+    expect(seen.length).toBeGreaterThan(1);
+    expect(new Set(seen)).toEqual(new Set(["a"]));
+    expect(await nominated()).toBeUndefined();
+  });
+
   it("a pod that wants to be near another is placed as soon as that one is", async () => {
     await using plane = await setUp("a", "b");
     start(plane);
