@@ -93,7 +93,8 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
     nodes: readonly Node[],
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#update(service, nodes, signal);
+    const ingress = await this.#exclusively(() => this.#bring(service, nodes));
+    await this.#report(service, ingress, signal);
   }
 
   async delete(_clusterName: string, service: Service): Promise<void> {
@@ -143,7 +144,7 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
       return ingress;
     }
     const former = this.#made.get(key);
-    const address = chooseAddress(service, addressPool, this.#taken(key));
+    const address = chooseAddress(service, addressPool, this.#taken(key), former?.ingress[0]?.ip);
     for (const { ip } of former?.ingress ?? [])
       if (ip !== undefined && ip !== address) await this.#place(ip, undefined);
     const machines = new Map<string, LocalMachine>();
@@ -183,8 +184,8 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
     if (machine !== undefined) await holdAddress(machine.networkNamespace, address, this.#configuration.interface);
   }
 
-  async #update(service: Service, nodes: readonly Node[], signal: AbortSignal): Promise<void> {
-    const ingress = await this.#exclusively(() => this.#bring(service, nodes));
+  /** Writes where the Service is reached now, when that changed after its balancer was made. */
+  async #report(service: Service, ingress: readonly LoadBalancerIngress[], signal: AbortSignal): Promise<void> {
     if (sameIngress(ingress, service.status?.loadBalancer?.ingress ?? [])) return;
     const { namespace, name = "" } = service.metadata;
     const status = { loadBalancer: { ingress: ingress.length === 0 ? null : ingress } };
@@ -204,10 +205,14 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
       this.#waiting.add(key);
       this.#scope.run(async (signal) => {
         while (this.#waiting.delete(key) && !signal.aborted) {
-          const service = this.#services.lister.byKey(key);
-          if (service === undefined || !this.#made.has(key)) return;
           try {
-            await this.#update(service, balancedNodes(this.#nodes.lister.list()), signal);
+            await this.#exclusively(async () => {
+              const service = this.#services.lister.byKey(key);
+              // It may have gone while others had their turn.
+              if (service === undefined || !this.#made.has(key) || signal.aborted) return;
+              const ingress = await this.#bring(service, balancedNodes(this.#nodes.lister.list()));
+              await this.#report(service, ingress, signal);
+            });
           } catch (error) {
             if (isAbort(error, signal)) return;
             this.#context.logger.warn("load balancer could not follow its nodes; trying again", {

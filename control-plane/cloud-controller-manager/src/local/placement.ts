@@ -13,13 +13,14 @@ export const statusAddress = (service: Service, pool: readonly AddressRange[]): 
   ingressOf(service).find(({ ip }) => ip !== undefined && holdsAddress(pool, ip))?.ip;
 
 /**
- * The address of a Service: what it asks for, what it has, or the first that is free. `taken` says who else has an address.
- * Throws when there is none for it.
+ * The address of a Service: what it asks for, what it has (`made`, or by its status), or the first that is free. `taken` says
+ * who else has an address. Throws when there is none for it.
  */
 export function chooseAddress(
   service: Service,
   pool: readonly AddressRange[],
   taken: ReadonlyMap<string, string>,
+  made?: string,
 ): string {
   const asked = service.spec?.loadBalancerIP ?? "";
   if (asked !== "") {
@@ -28,7 +29,7 @@ export function chooseAddress(
     if (holder !== undefined) throw new Error(`the address ${asked} belongs to service ${holder}`);
     return asked;
   }
-  const current = statusAddress(service, pool);
+  const current = made ?? statusAddress(service, pool);
   if (current !== undefined && !taken.has(current)) return current;
   const free = firstFree(pool, (address) => taken.has(address));
   if (free === undefined) throw new Error("no address of the pool is free");
