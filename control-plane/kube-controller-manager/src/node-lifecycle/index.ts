@@ -14,7 +14,19 @@ import {
 import type { ControllerManagerFlags } from "../flags.ts";
 import { isReady } from "../pods/pod-state.ts";
 import { timestamp } from "../time/timestamp.ts";
-import { conditionOf, sameTaints, silentConditions, taintsFor, unreadyKey, zoneOf, zoneState } from "./plan.ts";
+import {
+  conditionOf,
+  countZones,
+  formerLabels,
+  sameTaints,
+  silentConditions,
+  taintsFor,
+  unreadyKey,
+  zoneOf,
+  zoneState,
+  type ZoneCount,
+  type ZoneState,
+} from "./plan.ts";
 
 /** Index of pods by the node they are on. */
 export const podsByNode = {
@@ -32,26 +44,38 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
   /** When each node was last heard of, by our clock: the node's own may be wrong. */
   const heardAt = new Map<string, Instant>();
-  const registered = new Set<string>();
+  /** Those that were told of, with their identities. */
+  const registered = new Map<string, string>();
+  /** No node is ready: nobody is driven away. */
+  let areAllDown = false;
+  let enqueue: (key: string) => void = () => {};
   /** Per zone: when the next node may be evicted. */
   const nextEvictionAt = new Map<string, Instant>();
 
-  const event = (node: Node, type: "Normal" | "Warning", reason: string, message: string): void =>
-    recorder.event({ ...referenceTo(Node, node), uid: node.metadata.uid ?? "" }, type, reason, message);
+  const event = (name: string, uid: string, reason: string, message: string): void =>
+    recorder.event({ apiVersion: "v1", kind: "Node", name, uid }, "Normal", reason, message);
+  const stateOf = ({ ready, notReady }: ZoneCount): ZoneState =>
+    zoneState(ready, notReady, flags.unhealthyZoneThreshold);
+
+  /** When all nodes go down none is drained any more; once one is back, all get their time anew. */
+  function noteDisruption(isNow: boolean): void {
+    if (isNow === areAllDown) return;
+    areAllDown = isNow;
+    if (!isNow) {
+      for (const node of nodes.list()) heardAt.set(node.metadata.name ?? "", clock.now());
+      nextEvictionAt.clear();
+    }
+    for (const node of nodes.list()) enqueue(node.metadata.name ?? "");
+  }
 
   /** When pods may be driven off this node: at once, later (milliseconds), or not at all while all nodes are down. */
-  function evictionDelay(node: Node): number | undefined {
-    const zones = new Map<string, { ready: number; notReady: number }>();
-    for (const each of nodes.list()) {
-      const zone = zones.get(zoneOf(each)) ?? { ready: 0, notReady: 0 };
-      if (unreadyKey(each) === undefined) zone.ready++;
-      else zone.notReady++;
-      zones.set(zoneOf(each), zone);
-    }
-    const stateOf = ({ ready, notReady }: { ready: number; notReady: number }) =>
-      zoneState(ready, notReady, flags.unhealthyZoneThreshold);
+  function evictionDelay(node: Node, isWanted: boolean): number | undefined {
+    if (!isWanted && !areAllDown) return undefined;
+    // What we have just written of this node the cache may not know.
+    const zones = countZones(nodes.list().map((each) => (each.metadata.name === node.metadata.name ? node : each)));
     // Every node silent: more likely it is us who cannot be reached.
-    if ([...zones.values()].every((zone) => stateOf(zone) === "FullDisruption")) return undefined;
+    noteDisruption([...zones.values()].every((zone) => stateOf(zone) === "FullDisruption"));
+    if (areAllDown || !isWanted) return undefined;
     const zone = zones.get(zoneOf(node)) ?? { ready: 0, notReady: 0 };
     let perSecond = flags.nodeEvictionRate;
     if (stateOf(zone) === "PartialDisruption")
@@ -109,17 +133,25 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
       ),
     ],
     workers: 4,
+    started: (context) => void ({ enqueue } = context),
     async reconcile(name, { signal, log }) {
       let node = nodes.byKey(name);
       if (node === undefined) {
+        const uid = registered.get(name);
+        if (uid !== undefined)
+          event(name, uid, "RemovingNode", `Node ${name} event: Removing Node ${name} from Controller`);
         heardAt.delete(name);
         registered.delete(name);
         return done;
       }
+      const { uid = "" } = node.metadata;
       if (!registered.has(name)) {
-        registered.add(name);
-        event(node, "Normal", "RegisteredNode", `Node ${name} event: Registered Node ${name} in Controller`);
+        registered.set(name, uid);
+        event(name, uid, "RegisteredNode", `Node ${name} event: Registered Node ${name} in Controller`);
       }
+      const labels = formerLabels(node);
+      if (labels !== undefined)
+        node = await client.patch(Node, { name }, "strategic", { metadata: { labels } }, { signal });
       const now = clock.now();
       const isNew = conditionOf(node, "Ready") === undefined;
       const graceMs = isNew ? flags.nodeStartupGracePeriodMs : flags.nodeMonitorGracePeriodMs;
@@ -136,14 +168,14 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
             { ...node, status: { ...node.status, conditions } },
             { subresource: "status", signal },
           );
-          if (wasReady) event(node, "Normal", "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
+          if (wasReady) event(name, uid, "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
         }
       }
       const key = unreadyKey(node);
       if (key !== undefined) await markPodsNotReady(node, signal);
       const isEvicting = (node.spec?.taints ?? []).some((taint) => taint.key === key && taint.effect === "NoExecute");
-      const delayMs = key === undefined || isEvicting ? undefined : evictionDelay(node);
-      const taints = taintsFor(node, delayMs === 0, now);
+      const delayMs = evictionDelay(node, key !== undefined && !isEvicting);
+      const taints = taintsFor(node, delayMs === 0, now, areAllDown);
       if (!sameTaints(taints, node.spec?.taints ?? []))
         await client.update(Node, { ...node, spec: { ...node.spec, taints } }, { signal });
       if (delayMs !== undefined && delayMs > 0) nextMs = Math.min(nextMs ?? delayMs, delayMs);

@@ -1,6 +1,15 @@
 import type { Node, Taint } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
-import { sameTaints, silentConditions, taintsFor, unreadyKey, zoneOf, zoneState } from "./plan.ts";
+import {
+  countZones,
+  formerLabels,
+  sameTaints,
+  silentConditions,
+  taintsFor,
+  unreadyKey,
+  zoneOf,
+  zoneState,
+} from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const AT = "2026-01-02T00:00:00Z";
@@ -64,6 +73,12 @@ describe("a node's taints follow its conditions", () => {
     const taints = [{ key: "node.kubernetes.io/not-ready", effect: "NoExecute", timeAdded: "2026-01-01T12:00:00Z" }];
     expect(named(taintsFor(node({ Ready: "Unknown" }, { taints }), false, NOW))).toEqual(["unreachable:NoSchedule"]);
   });
+  it("with all nodes down, nobody is driven away any more", () => {
+    const taints = [{ key: "node.kubernetes.io/unreachable", effect: "NoExecute", timeAdded: "2026-01-01T12:00:00Z" }];
+    expect(named(taintsFor(node({ Ready: "Unknown" }, { taints }), false, NOW, true))).toEqual([
+      "unreachable:NoSchedule",
+    ]);
+  });
   it("a node that has said nothing yet is not driven empty", () => expect(unreadyKey(node({}))).toBeUndefined());
   it("order and age of taints do not matter", () => {
     const [a, b] = [
@@ -93,5 +108,25 @@ describe("how bad it is in a zone", () => {
       });
     expect(at("r", "1")).not.toBe(at("r", "2"));
     expect(at("r", "1")).toBe(at("r", "1"));
+  });
+  it("those that come and go as they like are not counted", () => {
+    const labels = { "node.kubernetes.io/exclude-disruption": "" };
+    const some = [
+      node({ Ready: "True" }),
+      node({ Ready: "False" }),
+      { ...node({ Ready: "False" }), metadata: { labels } },
+    ];
+    expect([...countZones(some).values()]).toEqual([{ ready: 1, notReady: 1 }]);
+  });
+});
+
+describe("former labels", () => {
+  const of = (labels: Record<string, string>) => formerLabels({ metadata: { labels }, spec: {} });
+  it("follow today's, and stay where there are none", () => {
+    expect(of({ "kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64", "beta.kubernetes.io/arch": "x" })).toEqual({
+      "beta.kubernetes.io/os": "linux",
+      "beta.kubernetes.io/arch": "arm64",
+    });
+    expect(of({ "beta.kubernetes.io/os": "linux" })).toBeUndefined();
   });
 });

@@ -57,9 +57,9 @@ const OWN_NO_SCHEDULE: ReadonlySet<string> = new Set([
 
 /**
  * The taints that follow from the node's conditions. NoSchedule ones always; the NoExecute one only with `mayEvict`
- * (it drives pods away), and one that is there stays until the node's state changes.
+ * (it drives pods away), and one that is there stays until the node's state changes, or no node is left that is ready.
  */
-export function taintsFor(node: Node, mayEvict: boolean, now: Instant): readonly Taint[] {
+export function taintsFor(node: Node, mayEvict: boolean, now: Instant, areAllDown = false): readonly Taint[] {
   const present = node.spec?.taints ?? [];
   const keep = present.filter(
     (taint) =>
@@ -76,7 +76,7 @@ export function taintsFor(node: Node, mayEvict: boolean, now: Instant): readonly
   if (node.spec?.unschedulable === true) add(`${PREFIX}unschedulable`, "NoSchedule");
   const key = unreadyKey(node);
   const isThere = present.some((taint) => taint.key === key && taint.effect === "NoExecute");
-  if (key !== undefined && (mayEvict || isThere)) add(key, "NoExecute");
+  if (key !== undefined && (mayEvict || (isThere && !areAllDown))) add(key, "NoExecute");
   return wanted;
 }
 
@@ -99,6 +99,43 @@ export function zoneState(ready: number, notReady: number, threshold: number): Z
   if (ready === 0 && notReady > 0) return "FullDisruption";
   if (notReady > 2 && notReady / (notReady + ready) >= threshold) return "PartialDisruption";
   return "Normal";
+}
+
+/** How many nodes of a zone are ready, and how many are not. */
+export interface ZoneCount {
+  ready: number;
+  notReady: number;
+}
+
+/** Counts the nodes of each zone, but for those whose label says that they come and go as they like. */
+export function countZones(nodes: readonly Node[]): ReadonlyMap<string, ZoneCount> {
+  const zones = new Map<string, ZoneCount>();
+  for (const node of nodes) {
+    if (Object.hasOwn(node.metadata.labels ?? {}, EXCLUDED)) continue;
+    const zone = zones.get(zoneOf(node)) ?? { ready: 0, notReady: 0 };
+    if (unreadyKey(node) === undefined) zone.ready++;
+    else zone.notReady++;
+    zones.set(zoneOf(node), zone);
+  }
+  return zones;
+}
+
+const EXCLUDED = `${PREFIX}exclude-disruption`;
+
+/** Former labels follow today's. */
+const FORMER_LABELS: readonly (readonly [today: string, former: string])[] = [
+  ["kubernetes.io/os", "beta.kubernetes.io/os"],
+  ["kubernetes.io/arch", "beta.kubernetes.io/arch"],
+];
+
+/** Labels that the node lacks or has with a former value; undefined: none. */
+export function formerLabels({ metadata: { labels = {} } }: Node): Readonly<Record<string, string>> | undefined {
+  const wanted: Record<string, string> = {};
+  for (const [today, former] of FORMER_LABELS) {
+    const value = labels[today];
+    if (value !== undefined && labels[former] !== value) wanted[former] = value;
+  }
+  return Object.keys(wanted).length === 0 ? undefined : wanted;
 }
 
 /** Nodes of one failure domain fail together. */
