@@ -2,9 +2,8 @@
  * The controllers that talk to a cloud: nodes get what their machines are, Services their load balancers, pods their
  * routes. A provider is handed in, built in (`local`), or loaded from an npm package; all keep one contract.
  */
-export { controllers } from "./controllers.ts";
 export { defaultFlags, parseCloudControllerManagerFlags, type CloudControllerManagerFlags } from "./flags.ts";
-export { removeLocalAddresses } from "./local/balancer-addresses.ts";
+export { removeBalancerAddresses } from "./local/balancer-addresses.ts";
 export type {
   CloudProvider,
   CloudProviderContext,
@@ -16,5 +15,4 @@ export type {
   Routes,
   Zones,
 } from "./provider/cloud-provider.ts";
-export { CLOUD_CONTROLLER_MANAGER, cloudControllerManagerRole } from "./rbac.ts";
 export { runCloudControllerManager, type CloudControllerManagerOptions } from "./run-cloud-controller-manager.ts";

@@ -20,6 +20,8 @@ export interface ClusterConfig {
   readonly runtime: string;
   readonly proxyMode: ProxyMode;
   readonly addons: boolean;
+  /** Absent: nobody has a cloud, and LoadBalancers get no address. */
+  readonly cloud?: CloudConfig | undefined;
   readonly serviceCidr: string;
   readonly podCidr: string;
   readonly clusterDomain: string;
@@ -27,6 +29,15 @@ export interface ClusterConfig {
   readonly logLevel: "debug" | "info";
   /** Nobody's terminal: a supervisor that was killed is started again by the container runtime's process. */
   readonly isDetached: boolean;
+}
+
+export interface CloudConfig {
+  /** `local`, or the path of a provider's module. */
+  readonly provider: string;
+  /** File that the provider is told the content of; absent: what `local` needs follows from the nodes and the pool. */
+  readonly configFile?: string | undefined;
+  /** Ranges of addresses for load balancers; none: they are reached at the nodes' own ports. */
+  readonly addressPool: readonly string[];
 }
 
 export interface NodeConfig {

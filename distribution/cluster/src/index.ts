@@ -1,5 +1,14 @@
 /** The composition root: which processes a cluster has, who starts them, who cleans up after them. */
-export { clusterPaths, nthAddress, type ClusterConfig, type NodeConfig, type ProxyMode } from "./cluster-config.ts";
+export { ownAddressPool } from "./cloud.ts";
+export {
+  clusterPaths,
+  nthAddress,
+  type CloudConfig,
+  type ClusterConfig,
+  type NodeConfig,
+  type ProxyMode,
+} from "./cluster-config.ts";
+export { CLOUD_CONTROLLER_MANAGER, cloudControllerManagerRole } from "./addons/cloud-objects.ts";
 export { unpackClientProgram } from "./programs/client-program.ts";
 export { clusterNetworkOf, namespacedNodes } from "./cluster-network.ts";
 export { nodeAddress } from "./node-address.ts";

@@ -21,6 +21,7 @@ const CLIENTS = {
   admin: { commonName: "kubernetes-admin", organizations: ["system:masters"] },
   "kube-scheduler": { commonName: "system:kube-scheduler" },
   "kube-controller-manager": { commonName: "system:kube-controller-manager" },
+  "cloud-controller-manager": { commonName: "system:cloud-controller-manager" },
   "kube-proxy": { commonName: "system:kube-proxy" },
   "apiserver-kubelet-client": { commonName: "kube-apiserver-kubelet-client", organizations: ["system:masters"] },
 } as const;

@@ -1,5 +1,4 @@
 import { ipBatch, run } from "@coracle/linux";
-import { holdsAddress, type AddressRange } from "../addresses/ranges.ts";
 import { defaultLink, linkTowards, readLinks } from "./links.ts";
 
 /** By this label the kernel tells our addresses from others. */
@@ -59,8 +58,7 @@ export async function releaseAddress(netns: string | undefined, address: string)
   );
 }
 
-/** Takes all addresses of these ranges from this machine, for the end of a cluster. */
-export async function removeLocalAddresses(ranges: readonly AddressRange[]): Promise<void> {
-  for (const { address } of await heldAddresses(undefined))
-    if (holdsAddress(ranges, address)) await releaseAddress(undefined, address);
+/** Takes all load balancers' addresses from this machine, for the end of its cluster. */
+export async function removeBalancerAddresses(): Promise<void> {
+  for (const { address } of await heldAddresses(undefined)) await releaseAddress(undefined, address);
 }

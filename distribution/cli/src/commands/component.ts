@@ -9,6 +9,7 @@ const BUNDLE_OF: Readonly<Record<string, string>> = {
   "kube-apiserver": "api-server",
   "kube-scheduler": "controllers",
   "kube-controller-manager": "controllers",
+  "cloud-controller-manager": "cloud",
   kubelet: "node",
   "kube-proxy": "node",
   "cluster-dns": "node",

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { createLogger, systemClock } from "@coracle/base";
 import {
@@ -11,9 +12,11 @@ import {
   namespacedNodes,
   nodeAddress,
   nthAddress,
+  ownAddressPool,
   ProcessFailedError,
   RUN_ROOT,
   runCluster,
+  type CloudConfig,
   type ClusterConfig,
   type NodeConfig,
   type ProxyMode,
@@ -35,6 +38,9 @@ interface UpOptions {
   readonly store: "embedded" | "memory";
   readonly securePort: number;
   readonly addons: boolean;
+  readonly cloudProvider?: string;
+  readonly cloudConfig?: string;
+  readonly loadBalancerPool?: string;
   readonly verbose: boolean;
 }
 
@@ -82,6 +88,15 @@ export function addUp(root: Command): void {
       new Option("--store <engine>", "where objects are kept").choices(["embedded", "memory"]).default("embedded"),
     )
     .option("--secure-port <port>", "port of the API server", wholeNumber(1, 65535), 6443)
+    .option(
+      "--cloud-provider <name>",
+      "who gives LoadBalancers their addresses: local, or a package or file of a provider",
+    )
+    .option("--cloud-config <file>", "what the provider is told")
+    .option(
+      "--load-balancer-pool <ranges>",
+      "free addresses of the network for LoadBalancers, as A-B or A/N; means local",
+    )
     .option("--no-addons", "without cluster DNS")
     .option("--verbose", "debug logs", false)
     .action(async (options: UpOptions) => {
@@ -140,6 +155,7 @@ function configOf(options: UpOptions): ClusterConfig {
     runtime: options.runtime,
     proxyMode: options.proxyMode,
     addons: options.addons,
+    cloud: cloudOf(options),
     serviceCidr,
     podCidr: "10.244.0.0/16",
     clusterDomain: "cluster.local",
@@ -147,6 +163,32 @@ function configOf(options: UpOptions): ClusterConfig {
     logLevel: options.verbose ? "debug" : "info",
     isDetached: options.detach,
   };
+}
+
+function cloudOf(options: UpOptions): CloudConfig | undefined {
+  const { cloudProvider, cloudConfig, loadBalancerPool, nodes, name } = options;
+  const provider = cloudProvider ?? (loadBalancerPool === undefined ? undefined : "local");
+  if (provider === undefined) {
+    if (cloudConfig !== undefined)
+      throw new CliError("--cloud-config is for a provider: name it with --cloud-provider");
+    return undefined;
+  }
+  const configFile = cloudConfig === undefined ? undefined : resolve(cloudConfig);
+  if (provider !== "local") {
+    if (loadBalancerPool !== undefined) throw new CliError("--load-balancer-pool is for the provider local");
+    return { provider: moduleOf(provider), configFile, addressPool: [] };
+  }
+  const ownPool = nodes > 1 ? ownAddressPool(name) : [];
+  return { provider, configFile, addressPool: loadBalancerPool?.split(",") ?? ownPool };
+}
+
+/** The file of a provider's module, found as a module in this folder would find it. */
+function moduleOf(provider: string): string {
+  try {
+    return createRequire(join(process.cwd(), "package.json")).resolve(provider);
+  } catch (error) {
+    throw new CliError(`unknown cloud provider ${provider}: ${(error as Error).message.split("\n")[0]}`);
+  }
 }
 
 /** Says in one line what stands in the way, before anything is touched. */

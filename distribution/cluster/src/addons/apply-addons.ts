@@ -6,6 +6,7 @@ import { isAlreadyExists } from "@coracle/apimachinery";
 import { isAbort, sleep, type Clock, type Logger } from "@coracle/base";
 import type { ApiClient } from "@coracle/client";
 import type { ClusterConfig } from "../cluster-config.ts";
+import { cloudControllerManagerRole } from "./cloud-objects.ts";
 import { dnsObjects } from "./dns-objects.ts";
 
 interface Deps {
@@ -16,6 +17,12 @@ interface Deps {
 
 /** Creates the add-ons' objects that are not there yet; what users changed stays as they have it. */
 export async function applyAddons(client: ApiClient, config: ClusterConfig, deps: Deps): Promise<void> {
+  if (config.cloud !== undefined) {
+    const cloud = cloudControllerManagerRole();
+    await ensure(client, ClusterRole, cloud.role, deps);
+    await ensure(client, ClusterRoleBinding, cloud.binding, deps);
+  }
+  if (!config.addons) return;
   const dns = dnsObjects(config);
   await ensure(client, ServiceAccount, dns.serviceAccount, deps);
   await ensure(client, ClusterRole, dns.role, deps);

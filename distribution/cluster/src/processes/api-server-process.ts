@@ -99,7 +99,7 @@ if (isSupervised()) {
     await using work = new TaskScope(signal);
     await serve(parseApiServerFlags(flagsOf(config)), { clock, logger, signal }, (transport) => {
       ready();
-      if (!config.addons) return;
+      if (!config.addons && config.cloud === undefined) return;
       work.run(async () => {
         await using client = createApiClient({ transport, userAgent: "coracle-addons" });
         await applyAddons(client, config, { clock, logger, signal });

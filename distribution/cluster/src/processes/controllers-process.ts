@@ -18,16 +18,19 @@ import {
   SchedulerMetrics,
   type SchedulerFlags,
 } from "@coracle/kube-scheduler";
+import { cloudRoutes } from "../cloud.ts";
 import { clusterPaths } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
 import { replaceSupervisor } from "../supervisor/replace-supervisor.ts";
 import { clientOf, runAloneComponent, withFlags, type AloneContext } from "./alone.ts";
 import { serveComponent, type ComponentEndpoint, type ComponentEndpointOptions } from "./component-endpoint.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
+import { collectWhenQuiet } from "./quiet-collection.ts";
 
 /** Runs one of this bundle's components by itself. */
 export async function runAlone(component: string, args: readonly string[]): Promise<number> {
   const identity = `${hostname()}_${process.pid}`;
+  using _collection = collectWhenQuiet(systemClock);
   if (component === "kube-scheduler") {
     const flags = withFlags(component, () => parseSchedulerFlags(args));
     return await runAloneComponent(component, flags.verbosity, async (context) => {
@@ -136,7 +139,8 @@ if (isSupervised()) {
       ready();
       // The API server shares this network: it reaches pods that are asked for through it.
       const routes = async (): Promise<void> => {
-        if (isNamespaced(config)) await runNodeRoutes({ client: schedulerClient, clock, logger, signal });
+        if (isNamespaced(config) && !cloudRoutes(config))
+          await runNodeRoutes({ client: schedulerClient, clock, logger, signal });
       };
       await Promise.all([
         routes(),

@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
+import { removeBalancerAddresses } from "@coracle/cloud-controller-manager";
 import { openPodNetwork, removePodNetworkData } from "@coracle/cni";
 import { removeEverything } from "@coracle/container-runtime";
 import { removeKubeProxyRules } from "@coracle/kube-proxy";
 import { detectCgroups, removeCgroup, restoreUnifiedControllers, unmountTree } from "@coracle/linux";
 import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
-import { removeClusterNetwork } from "../cluster-network.ts";
+import { isNamespaced, removeClusterNetwork } from "../cluster-network.ts";
 import { restoreNodeNetwork } from "../node-network.ts";
 
 /** Removes all that the nodes of a cluster made on this host; each step runs whatever became of the others. */
@@ -37,6 +38,8 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
   await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
   await attempt(restoreUnifiedControllers);
   await rules;
+  // Those of namespaces go with them.
+  if (config.cloud !== undefined && !isNamespaced(config)) await attempt(removeBalancerAddresses);
   await attempt(() => removeClusterNetwork(config));
   await attempt(() => restoreNodeNetwork(config));
   return failures;

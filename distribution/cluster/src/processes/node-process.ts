@@ -6,6 +6,7 @@ import { parseClusterDnsFlags, runClusterDns } from "@coracle/cluster-dns";
 import { parseKubeProxyFlags, removeKubeProxyRules, runKubeProxy } from "@coracle/kube-proxy";
 import { parseKubeletFlags, runKubelet } from "@coracle/kubelet";
 import { DNS_NODE_PORT } from "../addons/dns-objects.ts";
+import { cloudRoutes } from "../cloud.ts";
 import { clusterPaths } from "../cluster-config.ts";
 import { nodeAddress } from "../node-address.ts";
 import { prepareNodeNetwork } from "../node-network.ts";
@@ -96,6 +97,7 @@ if (isSupervised()) {
         podLogsDir: files.podLogs,
         staticPodPath: files.manifests,
         serializeImagePulls: false,
+        ...(config.cloud === undefined ? {} : { cloudProvider: "external", providedNodeIPs: [node.address] }),
       },
       tls: {
         cert: readFileSync(`${paths.pki}/node-${node.name}-serving.crt`),
@@ -125,7 +127,7 @@ if (isSupervised()) {
       });
     };
     const routes = async (): Promise<void> => {
-      if (node.networkNamespace === undefined) return;
+      if (node.networkNamespace === undefined || cloudRoutes(config)) return;
       await runNodeRoutes({
         ...deps,
         client: proxyClient,

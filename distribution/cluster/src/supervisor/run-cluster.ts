@@ -167,6 +167,10 @@ function writeKeys(config: ClusterConfig, now: number): ClusterPki {
   write(config.kubeconfig, "admin", pki.client("admin"));
   for (const name of ["kube-scheduler", "kube-controller-manager"] as const)
     write(paths.kubeconfig(name), name, pki.client(name));
+  if (config.cloud !== undefined) {
+    const name = "cloud-controller-manager";
+    write(paths.kubeconfig(name), name, pki.client(name));
+  }
   pki.client("apiserver-kubelet-client");
   const fromNodes = `https://${config.advertiseAddress}:${config.securePort}`;
   for (const node of config.nodes) {
@@ -226,6 +230,7 @@ function processesOf(config: ClusterConfig, bundles: string): [ProcessSpec, ...P
   return [
     spec("api-server", "api-server", ["kube-apiserver", "etcd"]),
     spec("controllers", "controllers", ["kube-scheduler", "kube-controller-manager"]),
+    ...(config.cloud === undefined ? [] : [spec("cloud", "cloud", ["cloud-controller-manager"])]),
     ...config.nodes.flatMap((node) => [
       ...(config.runtime.startsWith("unix://")
         ? []

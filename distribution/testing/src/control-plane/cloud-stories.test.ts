@@ -6,12 +6,8 @@ import { Event, Node, Service } from "@coracle/api/core/v1";
 import { ClusterRole, ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { silentLogger } from "@coracle/base";
-import {
-  CLOUD_CONTROLLER_MANAGER,
-  cloudControllerManagerRole,
-  defaultFlags,
-  runCloudControllerManager,
-} from "@coracle/cloud-controller-manager";
+import { defaultFlags, runCloudControllerManager } from "@coracle/cloud-controller-manager";
+import { CLOUD_CONTROLLER_MANAGER, cloudControllerManagerRole } from "@coracle/cluster";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
 

@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { systemRandom } from "@coracle/base";
+import { createHttpTransport, loadKubeconfig, type Transport } from "@coracle/client";
+import {
+  defaultFlags,
+  parseCloudControllerManagerFlags,
+  runCloudControllerManager,
+} from "@coracle/cloud-controller-manager";
+import { cloudRoutes, localCloudConfig } from "../cloud.ts";
+import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
+import { isNamespaced } from "../cluster-network.ts";
+import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { serveComponent } from "./component-endpoint.ts";
+import { isSupervised, runSupervised } from "./process-main.ts";
+
+/** Nodes here are this machine or parts of it, and nobody else changes their routes: drift is looked for now and then. */
+const ROUTE_PERIOD_MS = 300_000;
+
+/** A way to the server for those who bring tokens. */
+async function anonymousTransport(kubeconfig: string): Promise<Transport> {
+  const { cert: _cert, key: _key, token: _token, tokenFile: _file, ...anonymous } = await loadKubeconfig(kubeconfig);
+  return createHttpTransport(anonymous);
+}
+
+/** Runs cloud-controller-manager by itself. */
+export async function runAlone(component: string, args: readonly string[]): Promise<number> {
+  const flags = withFlags(component, () => parseCloudControllerManagerFlags(args));
+  return await runAloneComponent(component, flags.verbosity, async (context) => {
+    await using client = await clientOf(flags.kubeconfig, component);
+    const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
+    await using _endpoint =
+      port === 0 ? undefined : await serveComponent({ ...context, client, port, address, certFile, keyFile });
+    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
+    await runCloudControllerManager({ ...context, client, flags, anonymousTransport: anonymous });
+  });
+}
+
+/** What the provider is told: the user's file, or what `local` needs to know of the cluster. */
+function toldOf(config: ClusterConfig): string | undefined {
+  const { configFile, provider } = config.cloud ?? {};
+  if (configFile !== undefined) return readFileSync(configFile, "utf8");
+  return provider === "local" ? localCloudConfig(config) : undefined;
+}
+
+if (isSupervised()) {
+  void runSupervised("cloud", async ({ config, clock, logger, signal, ready, apiServerIsUp }) => {
+    const { cloud } = config;
+    if (cloud === undefined) throw new Error("the cluster has no cloud");
+    await apiServerIsUp();
+    const kubeconfig = clusterPaths(config).kubeconfig("cloud-controller-manager");
+    await using client = await clientOf(kubeconfig, "cloud-controller-manager");
+    await using anonymous = await anonymousTransport(kubeconfig);
+    ready();
+    await runCloudControllerManager({
+      client,
+      clock,
+      random: systemRandom,
+      logger: logger.child({ component: "cloud-controller-manager" }),
+      signal,
+      // The supervisor starts one such process after another, never two.
+      identity: `${hostname()}_${config.name}`,
+      anonymousTransport: anonymous,
+      config: toldOf(config),
+      flags: {
+        ...defaultFlags,
+        cloudProvider: cloud.provider,
+        useServiceAccountCredentials: true,
+        clusterCidr: [config.podCidr],
+        // Nodes in namespaces have no other routes than those; a provider of the user's cannot reach these kernels.
+        configureCloudRoutes: cloudRoutes(config) || !isNamespaced(config),
+        routeReconciliationPeriodMs: ROUTE_PERIOD_MS,
+      },
+    });
+  });
+}
