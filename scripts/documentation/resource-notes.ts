@@ -71,8 +71,12 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "authorization.k8s.io/v1/selfsubjectaccessreviews": { state: "works", by: ["kube-apiserver"] },
   "authorization.k8s.io/v1/selfsubjectrulesreviews": { state: "works", by: ["kube-apiserver"] },
   "authorization.k8s.io/v1/subjectaccessreviews": { state: "works", by: ["kube-apiserver"] },
-  "autoscaling/v1/horizontalpodautoscalers": { state: "stored", note: "converted to and from v2; nothing scales" },
-  "autoscaling/v2/horizontalpodautoscalers": { state: "stored", note: "nothing scales" },
+  "autoscaling/v1/horizontalpodautoscalers": {
+    state: "works",
+    by: ["horizontal-pod-autoscaler-controller"],
+    note: "converted to and from v2",
+  },
+  "autoscaling/v2/horizontalpodautoscalers": { state: "works", by: ["horizontal-pod-autoscaler-controller"] },
   "batch/v1/cronjobs": { state: "works", by: ["cronjob-controller"] },
   "batch/v1/jobs": { state: "works", by: ["job-controller", "ttl-after-finished-controller"] },
   "certificates.k8s.io/v1/certificatesigningrequests": {
