@@ -24,7 +24,8 @@ export function fenceposts(deployment: Deployment): { readonly maxSurge: number;
 export function newSetSize(deployment: Deployment, newSet: ReplicaSet | undefined, all: readonly ReplicaSet[]): number {
   const wanted = replicasOf(deployment);
   if (!isRolling(deployment)) return wanted;
-  const current = sum(all, replicasOf);
+  // One that was just made smaller may still have its pods.
+  const current = sum(all, (set) => Math.max(replicasOf(set), set.status?.replicas ?? 0));
   const limit = wanted + fenceposts(deployment).maxSurge;
   const present = replicasOf(newSet);
   if (newSet === undefined) return Math.max(0, Math.min(limit - current, wanted));
@@ -55,7 +56,9 @@ export function planOldSets(
     unhealthyBudget -= drop;
     sizes.set(set, size - drop);
   }
-  let healthyBudget = sum([...old, newSet], availableOf) - minAvailable;
+  // A set that was just made smaller may still report what it is about to lose.
+  const lasting = (set: ReplicaSet): number => Math.min(availableOf(set), replicasOf(set));
+  let healthyBudget = sum([...old, newSet], lasting) - minAvailable;
   for (const set of byCreation) {
     if (healthyBudget <= 0) break;
     const size = sizes.get(set) ?? 0;

@@ -120,6 +120,14 @@ export class OwnerGraph {
     if (this.#absent.size > MAX_ABSENT) for (const oldest of this.#absent) return void this.#absent.delete(oldest);
   }
 
+  /** Owners that exist, but in another namespace. */
+  outOfReach(node: GraphNode): readonly OwnerReference[] {
+    return node.owners.filter(({ uid }) => {
+      const owner = this.#nodes.get(uid);
+      return owner !== undefined && !isReachable(owner, node);
+    });
+  }
+
   /** All nodes of one resource, for when it is no longer served. */
   ofType(isIt: (type: DiscoveredResource) => boolean): readonly string[] {
     return [...this.#nodes.values()].filter((node) => isIt(node.type)).map((node) => node.uid);

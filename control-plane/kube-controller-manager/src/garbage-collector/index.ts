@@ -1,4 +1,5 @@
-import type { KubeObject } from "@coracle/api";
+import { apiVersionOf, type KubeObject } from "@coracle/api";
+import type { OwnerReference } from "@coracle/api/meta/v1";
 import { isNotFound, isConflict, isStatusError } from "@coracle/apimachinery";
 import { Cleanup, isAbort, sleep, TaskScope, type Logger } from "@coracle/base";
 import { createInformer, createWorkQueue, type Informer } from "@coracle/client";
@@ -77,6 +78,8 @@ async function collect(
     }
     verdict = graph.decide(uid);
   }
+  if (verdict.action === "delete" || verdict.action === "removeOwners")
+    tellOutOfReach(deps, node, graph.outOfReach(node));
   switch (verdict.action) {
     case "none":
     case "ask":
@@ -102,6 +105,17 @@ async function collect(
           signal,
         }),
       );
+  }
+}
+
+/** People are told of owners that exist, but in a namespace from where they can own nothing here. */
+function tellOutOfReach({ recorder }: ControllerDeps, node: GraphNode, owners: readonly OwnerReference[]): void {
+  const { type, namespace = "", name, uid } = node;
+  const reference = { kind: type.kind, apiVersion: apiVersionOf(type), namespace, name, uid };
+  for (const owner of owners) {
+    const identity = `[${owner.apiVersion}/${owner.kind}, namespace: ${namespace}, name: ${owner.name}, uid: ${owner.uid}]`;
+    const message = `ownerRef ${identity} does not exist in namespace ${JSON.stringify(namespace)}`;
+    recorder.event(reference, "Warning", "OwnerRefInvalidNamespace", message);
   }
 }
 
@@ -205,7 +219,7 @@ class Monitors implements AsyncDisposable {
 
   /** Resolves when everything served at first was listed. */
   async ready(signal: AbortSignal): Promise<void> {
-    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    const stopped = aborted(signal);
     await Promise.race([this.#first, stopped]);
     for (const { informer } of this.#monitors.values())
       await Promise.race([informer.waitForSync(signal).catch(() => {}), stopped]);
@@ -217,24 +231,22 @@ class Monitors implements AsyncDisposable {
     while (!signal.aborted) {
       this.#isStale = false;
       try {
-        this.#apply((await discoverResources(this.#deps.client, signal)).resources);
+        const { resources, failures } = await discoverResources(this.#deps.client, signal);
+        this.#apply(resources, new Set(failures.map((each) => each.split("/")[0] ?? "")));
         this.#firstDone?.();
       } catch (error) {
         if (isAbort(error, signal)) throw error;
         this.#log.debug("discovery failed", { error: (error as Error).message });
         this.#isStale = true;
       }
-      if (!this.#isStale)
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-          signal.addEventListener("abort", () => resolve(), { once: true });
-        });
+      if (!this.#isStale) await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), aborted(signal)]);
       this.#wake = undefined;
       await sleep(clock, RESYNC_MS, signal); // definitions come in groups, and are served a moment later
     }
   }
 
-  #apply(resources: readonly DiscoveredResource[]): void {
+  /** `unknown`: groups that could not be asked; what they serve is not gone for that. */
+  #apply(resources: readonly DiscoveredResource[], unknown: ReadonlySet<string>): void {
     const monitored = resources.filter(isMonitorable);
     const served = new Set(monitored.map(idOf));
     this.#kinds.clear();
@@ -245,7 +257,7 @@ class Monitors implements AsyncDisposable {
     for (const type of monitored)
       if (!this.#monitors.has(idOf(type))) this.#monitors.set(idOf(type), this.#watch(type));
     for (const [id, monitor] of this.#monitors) {
-      if (served.has(id)) continue;
+      if (served.has(id) || unknown.has(id.split("/")[0] ?? "")) continue;
       this.#monitors.delete(id);
       for (const uid of this.graph.ofType((type) => idOf(type) === id)) this.look(this.graph.remove(uid));
       this.#retired.push(monitor[Symbol.asyncDispose]());
@@ -300,4 +312,10 @@ class Monitors implements AsyncDisposable {
 function slim({ metadata }: KubeObject): KubeObject {
   const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
   return { metadata: { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } };
+}
+
+/** Resolves when the signal is, or has been, aborted. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -11,6 +11,7 @@ import {
   systemClock,
   type Clock,
   type FakeClock,
+  type Instant,
   type Logger,
 } from "@coracle/base";
 import { createApiClient, type OwnedApiClient, type Transport } from "@coracle/client";
@@ -26,6 +27,8 @@ export interface TestControlPlaneOptions {
   readonly components?: readonly ("kube-scheduler" | "kube-controller-manager")[];
   /** Time stands still but for `until` and `clock.advance`; default: the host's time. */
   readonly fakeClock?: boolean;
+  /** What a clock that stands still shows at first. */
+  readonly startsAt?: Instant;
   readonly logger?: Logger;
 }
 
@@ -72,7 +75,7 @@ const MOST_TURNS = 20_000;
 /** Starts one; everything of it has ended when it is disposed. */
 export async function createTestControlPlane(options: TestControlPlaneOptions = {}): Promise<TestControlPlane> {
   const { components = ["kube-scheduler", "kube-controller-manager"], logger = silentLogger } = options;
-  const fakeClock = options.fakeClock === true ? createFakeClock() : undefined;
+  const fakeClock = options.fakeClock === true ? createFakeClock(options.startsAt) : undefined;
   const clock = fakeClock ?? systemClock;
   const random = createSeededRandom(1);
   const cleanup = new Cleanup();
