@@ -1,4 +1,4 @@
-import { constants, PerformanceObserver, type NodeGCPerformanceDetail } from "node:perf_hooks";
+import { constants, PerformanceObserver, type NodeGCPerformanceDetail, type PerformanceEntry } from "node:perf_hooks";
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Clock, Timer } from "@coracle/base";
@@ -31,7 +31,7 @@ export function collectWhenQuiet(clock: Clock): Disposable {
   };
 }
 
-function isMinor({ detail }: { readonly detail?: unknown }): boolean {
+function isMinor({ detail }: PerformanceEntry): boolean {
   return (detail as NodeGCPerformanceDetail | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MINOR;
 }
 
