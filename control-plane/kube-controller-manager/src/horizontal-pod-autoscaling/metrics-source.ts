@@ -1,9 +1,10 @@
 import type { CrossVersionObjectReference } from "@coracle/api/autoscaling/v2";
 import type { LabelSelector } from "@coracle/api/meta/v1";
 import type { PodMetrics, PodMetricsList } from "@coracle/api/metrics/v1beta1";
-import { compileLabelSelector, isNotFound, parseDuration, quantityMilliValue } from "@coracle/apimachinery";
+import { compileLabelSelector, parseDuration, quantityMilliValue } from "@coracle/apimachinery";
 import type { ApiClient } from "@coracle/client";
 import { instantOf } from "../time/timestamp.ts";
+import { reasonOf } from "./not-served.ts";
 import { MetricError, type PodSample, type PodSamples } from "./pod-groups.ts";
 import type { RestMapper } from "./rest-mapper.ts";
 
@@ -151,15 +152,6 @@ export function createMetricsSource(client: ApiClient, mapper: RestMapper): Metr
       return (items ?? []).reduce((sum, { value }) => sum + quantityMilliValue(value), 0);
     },
   };
-}
-
-/** As client-go tells it: what no server answers for is a resource that could not be found. */
-function reasonOf(error: unknown, resource: string): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return isNotFound(error) &&
-    /^(404 page not found|the server could not find the requested resource)?\s*$/.test(message)
-    ? `the server could not find the requested resource (${resource})`
-    : message;
 }
 
 async function resourceOf(mapper: RestMapper, apiVersion: string, kind: string, signal: AbortSignal): Promise<string> {

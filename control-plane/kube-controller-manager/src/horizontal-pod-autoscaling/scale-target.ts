@@ -5,6 +5,7 @@ import { isConflict } from "@coracle/apimachinery";
 import { sleep, type Clock } from "@coracle/base";
 import type { ApiClient } from "@coracle/client";
 import type { DiscoveredResource } from "../discovery/resources.ts";
+import { reasonOf } from "./not-served.ts";
 import type { RestMapper } from "./rest-mapper.ts";
 
 /** The scale subresource of an autoscaler's target, as it was read. */
@@ -47,7 +48,8 @@ export async function readScale(
         const path = resourcePath(resource, { namespace, name, subresource: "scale" });
         return { resource, scale: (await client.raw("GET", path, undefined, { signal })) as Scale };
       } catch (error) {
-        first ??= error;
+        if (signal.aborted) throw error;
+        first ??= new TargetError(reasonOf(error, `get ${resource.plural} ${name}`));
       }
     }
     throw first;

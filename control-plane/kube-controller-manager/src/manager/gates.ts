@@ -19,5 +19,7 @@ export type Gate = keyof typeof GATES;
 export function isGateOn(gate: Gate, items: readonly string[]): boolean {
   const changed = readFeatureGates(items);
   const { isOn, stage } = GATES[gate];
-  return changed.get(gate) ?? changed.get(stage === "ALPHA" ? "AllAlpha" : "AllBeta") ?? isOn;
+  const isNamed = items.some((item) => item.replace(/^kube:/, "").startsWith(`${gate}=`));
+  if (isNamed) return changed.get(gate) ?? isOn; // its stage does not matter
+  return changed.get(stage === "ALPHA" ? "AllAlpha" : "AllBeta") ?? isOn;
 }
