@@ -70,6 +70,12 @@ describe("the scheduling queue", () => {
     queue.done(pod("slow"));
     expect([...queue.inFlight()]).toEqual([["PodPopped", 0]]);
   });
+  it("a gated pod that a change might have helped, and did not, stays gated", () => {
+    const { queue, popName } = setUp();
+    queue.set(pod("p", 0, true));
+    queue.notify("pod-changed");
+    expect([popName(), queue.counts().gated]).toEqual([undefined, 1]);
+  });
   it("after errors a pod backs off: 1 s, doubling, at most 10 s, whoever is ready", async () => {
     const { clock, queue } = setUp();
     queue.set(pod("p"));

@@ -189,7 +189,8 @@ export class SchedulingQueue {
       this.#unschedulable.delete(uid);
       this.#admit(waiting, label, waiting.notBefore);
     }
-    for (const [uid, gated] of this.#gated) {
+    // Who stays outside comes in here again: only those that are here now are looked at.
+    for (const [uid, gated] of Array.from(this.#gated)) {
       if (!this.#mayHelp(gated, what)) continue;
       this.#gated.delete(uid);
       this.#admit(gated, label);
