@@ -31,8 +31,9 @@ export function collectWhenQuiet(clock: Clock): Disposable {
   };
 }
 
-function isMinor({ detail }: PerformanceEntry): boolean {
-  return (detail as NodeGCPerformanceDetail | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MINOR;
+function isMinor(entry: PerformanceEntry): boolean {
+  const { detail } = entry as PerformanceEntry & { readonly detail?: NodeGCPerformanceDetail };
+  return detail?.kind === constants.NODE_PERFORMANCE_GC_MINOR;
 }
 
 function newObjectRoom(): number {
