@@ -4,6 +4,7 @@ import type * as Lmdb from "lmdb";
 import type { LeaseRecord } from "../lease/lease-table.ts";
 import type { IndexBlock, Version } from "../mvcc/key-index.ts";
 import { restore, type SavedIndex } from "../mvcc/restore.ts";
+import { RowSorter } from "../mvcc/row-sorter.ts";
 import type { LogRow } from "../mvcc/version-row.ts";
 import { leaseIdFrom } from "../store/lease-id.ts";
 import { StoreError, type Revision } from "../store/store.ts";
@@ -23,8 +24,11 @@ import {
   logKeyOf,
   LOG_ROWS,
   MAX_KEY_BYTES,
+  isLogKey,
+  keyEncoder,
   parseLogKey,
   settingKey,
+  type KeyBytes,
 } from "./log-record.ts";
 import type { InitialState } from "./mvcc-store.ts";
 import { WriteRoom, type Demand, type FilePages } from "./write-room.ts";
@@ -71,7 +75,7 @@ export class LmdbJournal implements Journal {
         overlappingSync: false,
         noSync: !isSynced,
         encoding: "binary",
-        keyEncoding: "binary",
+        keyEncoder: keyEncoder(),
         cache: false,
         maxDbs: 1,
         ...AT_ONCE,
@@ -257,15 +261,15 @@ export class LmdbJournal implements Journal {
     await this.#db.batch(() => this.#put(settingKey("format"), FORMAT));
   }
 
-  *rows(from: Revision): Iterable<LogRow> {
-    for (const { row } of this.#keys(from)) yield row;
+  rows(from: Revision): Iterable<LogRow> {
+    return rowsOf(this.#keys(from));
   }
 
-  *#keys(from: Revision): Iterable<{ readonly key: Buffer; readonly row: LogRow }> {
-    for (const key of this.#db.getKeys({ start: logKeyOf(from), end: LOG_ROWS.end })) {
-      const row = parseLogKey(key);
-      if (row === undefined) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry; ${MEND}`);
-      yield { key, row };
+  *#keys(from: Revision): Iterable<KeyBytes> {
+    const keys: Iterable<unknown> = this.#db.getKeys({ start: logKeyOf(from), end: LOG_ROWS.end });
+    for (const key of keys as Iterable<KeyBytes>) {
+      if (!isLogKey(key)) throw new StoreError("corrupt", `${this.#path} is damaged: unreadable log entry; ${MEND}`);
+      yield key;
     }
   }
 
@@ -275,18 +279,23 @@ export class LmdbJournal implements Journal {
     for (const { value } of this.#db.getRange(LEASES)) leases.push(parseLease(value));
     const settings = new Map<string, unknown>();
     for (const { key, value } of this.#db.getRange(SETTINGS) as Iterable<{ key: unknown; value: Buffer }>) {
-      const name = (key as Buffer).toString("utf8", 1);
+      const { bytes, start, end } = key as KeyBytes;
+      const name = bytes.toString("utf8", start + 1, end);
       if (name.startsWith(KEPT)) settings.set(name.slice(KEPT.length), openJson(value));
     }
     let sum = 0;
     const keys = this.#keys(saved === undefined ? 0 : saved.revision + 1);
-    const rows = function* (): Iterable<LogRow> {
-      for (const { key, row } of keys) {
-        sum = added(sum, checksumOfKey(key));
-        yield row;
+    const counted = function* (): Iterable<KeyBytes> {
+      for (const key of keys) {
+        sum = added(sum, checksumOfKey(key.bytes.subarray(key.start, key.end)));
+        yield key;
       }
     };
-    const { dropped, ...state } = restore(rows(), compacted, saved);
+    const { dropped, ...state } = restore(
+      saved === undefined ? [] : rowsOf(counted()),
+      compacted,
+      saved ?? sortedRowsOf(counted()),
+    );
     const expected = saved === undefined ? sums?.log : sums?.tail.sum;
     if (expected !== undefined && expected !== sum) {
       throw new StoreError("corrupt", `${this.#path} is damaged: the log is not complete; ${MEND}`);
@@ -332,6 +341,16 @@ export class LmdbJournal implements Journal {
     const value = this.#db.getBinary(settingKey(name));
     return value === undefined ? undefined : (openJson(value) as T);
   }
+}
+
+function* rowsOf(keys: Iterable<KeyBytes>): Iterable<LogRow> {
+  for (const key of keys) yield parseLogKey(key);
+}
+
+function sortedRowsOf(keys: Iterable<KeyBytes>): SavedIndex {
+  const sorter = new RowSorter();
+  for (const { bytes, start, end } of keys) sorter.add(bytes, start + 1, end);
+  return sorter;
 }
 
 /** Sums over checksums of log keys: they tell when one is missing, or is not what was written. */

@@ -88,8 +88,35 @@ function damaged(cause?: unknown): StoreError {
   return new StoreError("corrupt", "the store is damaged: wrong checksum of a setting or a lease", { cause });
 }
 
-/** Undefined when the bytes are not a log key. */
-export function parseLogKey(bytes: Buffer): LogRow | undefined {
-  if (bytes.length <= HEADER_BYTES || bytes[0] !== LOG) return undefined;
-  return readRow(bytes, 1, bytes.length);
+/** A key as the library has just read it: good until it reads the next one. */
+export interface KeyBytes {
+  bytes: Buffer;
+  start: number;
+  end: number;
+}
+
+/** A buffer for each key that is passed on the way would cost more than reading it does. */
+export function keyEncoder(): object {
+  const last: KeyBytes = { bytes: Buffer.alloc(0), start: 0, end: 0 };
+  return {
+    writeKey(key: Buffer, target: Buffer, position: number): number {
+      target.set(key, position);
+      return position + key.length;
+    },
+    readKey(bytes: Buffer, start: number, end: number): KeyBytes {
+      last.bytes = bytes;
+      last.start = start;
+      last.end = end;
+      return last;
+    },
+  };
+}
+
+/** Whether a log row follows the first byte. */
+export function isLogKey({ bytes, start, end }: KeyBytes): boolean {
+  return end - start > HEADER_BYTES && bytes[start] === LOG;
+}
+
+export function parseLogKey({ bytes, start, end }: KeyBytes): LogRow {
+  return readRow(bytes, start + 1, end);
 }

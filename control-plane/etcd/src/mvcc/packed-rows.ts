@@ -1,7 +1,7 @@
 import type { Revision } from "../store/store.ts";
 import type { KeyRecord, Version } from "./key-index.ts";
 import type { ByteKey } from "./key-range.ts";
-import { readRow, ROW_HEADER_BYTES, toVersion, writeRow, type LogRow } from "./version-row.ts";
+import { hasLeaseAt, readRow, revisionAt, ROW_HEADER_BYTES, toVersion, writeRow, type LogRow } from "./version-row.ts";
 
 /** count:4, newest revision:6, whether there are leases:1, then where each row ends:4. */
 const COUNT_AT = 0;
@@ -22,24 +22,34 @@ export class PackedRows {
   }
 
   static of(versions: readonly Version[]): PackedRows {
-    const rowsAt = ENDS_AT + 4 * versions.length;
-    let size = rowsAt;
-    for (const { record } of versions) size += ROW_HEADER_BYTES + record.key.length;
+    let keyBytes = 0;
+    for (const { record } of versions) keyBytes += record.key.length;
+    return PackedRows.written(versions.length, keyBytes, (bytes, at, position) =>
+      writeRow(bytes, at, versions[position] as Version),
+    );
+  }
+
+  /** So many rows, whose keys have so many bytes together; `write` puts each in its place and returns where it ends. */
+  static written(
+    count: number,
+    keyBytes: number,
+    write: (bytes: Buffer, at: number, position: number) => number,
+  ): PackedRows {
+    let at = ENDS_AT + 4 * count;
     // A buffer of its own: one that is cut from a pool would keep the pool.
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const bytes = Buffer.allocUnsafeSlow(at + ROW_HEADER_BYTES * count + keyBytes);
     let newest = 0;
-    let isLeased = 0;
-    let at = rowsAt;
-    let position = 0;
-    for (const version of versions) {
-      at = writeRow(bytes, at, version);
-      bytes.writeUInt32LE(at, ENDS_AT + 4 * position++);
-      newest = Math.max(newest, version.modRevision);
-      if (version.lease !== 0) isLeased = 1;
+    let isLeased = false;
+    for (let position = 0; position < count; position++) {
+      const from = at;
+      at = write(bytes, from, position);
+      bytes.writeUInt32LE(at, ENDS_AT + 4 * position);
+      newest = Math.max(newest, revisionAt(bytes, from));
+      isLeased ||= hasLeaseAt(bytes, from);
     }
-    bytes.writeUInt32LE(versions.length, COUNT_AT);
+    bytes.writeUInt32LE(count, COUNT_AT);
     bytes.writeUIntLE(newest, NEWEST_AT, 6);
-    bytes[LEASED_AT] = isLeased;
+    bytes[LEASED_AT] = isLeased ? 1 : 0;
     return new PackedRows(bytes);
   }
 

@@ -47,6 +47,21 @@ export function readRow(bytes: Buffer, at: number, end: number): LogRow {
   };
 }
 
+/** Of the row that begins at `at`. */
+export function revisionAt(bytes: Buffer, at: number): Revision {
+  return bytes.readUInt16BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 2);
+}
+
+/** Whether the row that begins at `at` tells of a deletion. */
+export function isDeletionAt(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32BE(at + 15) === 0;
+}
+
+/** Whether the row that begins at `at` has a lease. */
+export function hasLeaseAt(bytes: Buffer, at: number): boolean {
+  return bytes.readInt32BE(at + 19) !== 0 || bytes.readInt32BE(at + 23) !== 0;
+}
+
 /** The version of `record` that a row tells of; its value is on disk. */
 export function toVersion(record: KeyRecord, row: LogRow, older: Version | undefined): Version {
   return {
