@@ -1,6 +1,6 @@
 import { Endpoints, Pod, Service } from "@coracle/api/core/v1";
 import { isNotFound } from "@coracle/apimachinery";
-import { cacheKeyOf, splitCacheKey, type CacheKey } from "@coracle/client";
+import { cacheKeyOf, splitCacheKey } from "@coracle/client";
 import {
   defineController,
   done,
@@ -9,11 +9,12 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import { PassPace } from "../services/pass-pace.ts";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
-import { MAX_ADDRESSES, planEndpoints } from "./plan.ts";
+import { planEndpoints } from "./plan.ts";
 
-/** After a write of so many addresses the next one waits a millisecond: every reader is told the whole object again. */
-const ADDRESSES_PER_MS = 4;
+/** Four passes a second over 5,000 pods: every reader is told the whole object again. */
+const PODS_PER_MS = 20;
 
 /** Keeps the older form of a service's endpoints, one object per service, for those who still read it. */
 export function createEndpointsController(deps: ControllerDeps, workers?: number): Controller {
@@ -21,7 +22,7 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
   const services = informers.informer(Service).lister;
   const pods = informers.informer(Pod).lister;
   const endpoints = informers.informer(Endpoints).lister;
-  const mayWriteAt = new Map<CacheKey, number>();
+  const pace = new PassPace(clock, PODS_PER_MS);
 
   return defineController<Service>(deps, {
     name: "endpoints",
@@ -35,7 +36,7 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
       const service = services.byKey(key);
       const present = endpoints.byKey(key);
       if (service === undefined) {
-        mayWriteAt.delete(key);
+        pace.forget(key);
         if (present === undefined) return done;
         const { namespace, name } = splitCacheKey(key);
         try {
@@ -46,15 +47,14 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
         return done;
       }
       if (!hasSelector(service) || service.spec?.type === "ExternalName") return done;
-      const waitMs = (mayWriteAt.get(key) ?? 0) - clock.monotonicMs();
+      const waitMs = pace.waitMs(key);
       if (waitMs > 0) return requeueAfter(waitMs);
       const matching = podsOf(service, pods);
+      pace.begin(key, matching.length);
       const wanted = planEndpoints(service, matching, present, lastChange(service, matching));
       if (wanted === undefined) return done;
       if (present === undefined) await client.create(Endpoints, wanted, { signal });
       else await client.update(Endpoints, wanted, { signal });
-      const pauseMs = Math.floor(Math.min(matching.length, MAX_ADDRESSES) / ADDRESSES_PER_MS);
-      if (pauseMs > 0) mayWriteAt.set(key, clock.monotonicMs() + pauseMs);
       return done;
     },
   });

@@ -6,8 +6,7 @@ import { canonicalJson } from "../templates/hash.ts";
 
 const MANAGED_BY = "endpoints.kubernetes.io/managed-by";
 const OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity";
-/** What one object may hold; the rest is left out. */
-export const MAX_ADDRESSES = 1000;
+const MAX_ADDRESSES = 1000;
 
 interface Subset {
   readonly ports: readonly EndpointPort[];

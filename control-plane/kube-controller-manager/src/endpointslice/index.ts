@@ -10,6 +10,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import { PassPace } from "../services/pass-pace.ts";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
 import { EndpointMemory } from "./endpoint-memory.ts";
 import { wantsSpread, withHints, zoneShares } from "./hints.ts";
@@ -18,6 +19,9 @@ import { MANAGED_BY, MANAGER, planSlices, podsOfUnknownNodes, SERVICE_NAME } fro
 const BY_SERVICE = "service";
 /** How long to wait for our own writes to come back before trusting the cache as it is. */
 const STALE_MS = 5000;
+
+/** Ten passes a second over 5,000 pods. */
+const PODS_PER_MS = 50;
 
 /** Keeps every service's EndpointSlices equal to the pods that its selector matches. */
 export function createEndpointSliceController(deps: ControllerDeps, workers?: number, maxPerSlice = 100): Controller {
@@ -33,6 +37,7 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
   const slices = informers.informer(EndpointSlice, { indexes: { [BY_SERVICE]: ours } }).lister;
 
   const memory = new EndpointMemory();
+  const pace = new PassPace(clock, PODS_PER_MS);
 
   /** What was written and not seen yet: service → slice → generation (undefined: deleted). */
   const written = new Map<CacheKey, { readonly at: number; readonly slices: Map<string, number | undefined> }>();
@@ -67,13 +72,19 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
     workers,
     async reconcile(key, { signal }) {
       const service = services.byKey(key);
-      if (service === undefined) spreading.delete(key);
+      if (service === undefined) {
+        spreading.delete(key);
+        pace.forget(key);
+      }
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return done;
       if (!hasSelector(service) || service.spec?.type === "ExternalName") return done;
       const staleMs = staleFor(key);
       if (staleMs > 0) return requeueAfter(staleMs); // a slice's event brings us back earlier
+      const waitMs = pace.waitMs(key);
+      if (waitMs > 0) return requeueAfter(waitMs);
 
       const matching = podsOf(service, pods);
+      pace.begin(key, matching.length);
       const existing = slices
         .byIndex(BY_SERVICE, key)
         .filter((slice) => slice.metadata.deletionTimestamp === undefined);
