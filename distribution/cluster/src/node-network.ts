@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ipBatch, readSysctl, writeSysctl } from "@coracle/linux";
 import type { ClusterConfig, NodeConfig } from "./cluster-config.ts";
+import { isNamespaced } from "./cluster-network.ts";
 
 /** Kernel switches that a node needs, and what they must be. Others that nodes change are remembered as well. */
 const SWITCHES = { "net.ipv4.ip_forward": "1" } as const;
@@ -36,7 +37,8 @@ export async function prepareNodeNetwork(config: ClusterConfig, node: NodeConfig
 
 /** Takes back what `prepareNodeNetwork` did. */
 export async function restoreNodeNetwork(config: ClusterConfig): Promise<void> {
-  await ipBatch([`route del ${config.serviceCidr} dev lo`], { force: true });
+  // Nodes in namespaces have the route there.
+  if (!isNamespaced(config)) await ipBatch([`route del ${config.serviceCidr} dev lo`], { force: true });
   let before: Record<string, string>;
   try {
     before = JSON.parse(readFileSync(memoryFile(config), "utf8")) as Record<string, string>;

@@ -20,7 +20,9 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
       failures.push(error);
     }
   };
-  const rules = attempt(removeKubeProxyRules);
+  // Nodes in namespaces made nothing in this one; a cluster beside them may have.
+  const isHere = !isNamespaced(config);
+  const rules = isHere ? attempt(removeKubeProxyRules) : undefined;
   for (const { name, networkNamespace } of config.nodes) {
     const node = clusterPaths(config).node(name);
     const folders = { stateDir: node.containerState, rootDir: node.containers };
@@ -38,8 +40,7 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
   await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
   await attempt(restoreUnifiedControllers);
   await rules;
-  // Those of namespaces go with them.
-  if (config.cloud !== undefined && !isNamespaced(config)) await attempt(removeBalancerAddresses);
+  if (config.cloud !== undefined && isHere) await attempt(removeBalancerAddresses);
   await attempt(() => removeClusterNetwork(config));
   await attempt(() => restoreNodeNetwork(config));
   return failures;
