@@ -77,6 +77,7 @@ function slicesOf(endpoints: Endpoints, maxPerSubset: number): readonly Endpoint
   const { [TRIGGER_TIME]: _time, [LAST_APPLIED]: _applied, ...copied } = annotations;
   return [...groups].map(([key, { addressType, ports, all }]) => ({
     metadata: {
+      generateName: `${name}-`,
       name: `${name.slice(0, 240)}-${safeHash(key, undefined)}`,
       namespace,
       labels: { ...labels, [SERVICE_NAME]: name, [MANAGED_BY]: MIRROR_MANAGER },
