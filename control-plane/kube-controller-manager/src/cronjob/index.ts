@@ -16,7 +16,8 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { conditionOf, isFinished } from "../job/status.ts";
-import { timestamp } from "../time/timestamp.ts";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
+import { instantOf, timestamp } from "../time/timestamp.ts";
 import { decideStart, dueTime, jobName, surplusJobs, type Due } from "./plan.ts";
 import { localTimestamp, parseSchedule, type Schedule } from "./schedule.ts";
 
@@ -25,7 +26,11 @@ const SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const SKEW_MS = 100;
 
 /** Starts a Job of every CronJob whenever its schedule says so. One timer per CronJob. */
-export function createCronJobController(deps: ControllerDeps, workers?: number): Controller {
+export function createCronJobController(
+  deps: ControllerDeps,
+  workers?: number,
+  metrics?: ControllerMetrics,
+): Controller {
   const { client, informers, clock, recorder } = deps;
   const cronJobs = informers.informer(CronJob).lister;
   const jobs = informers.informer(Job, { indexes: byController }).lister;
@@ -135,6 +140,7 @@ export function createCronJobController(deps: ControllerDeps, workers?: number):
     };
     try {
       const job = await client.create(Job, wanted, { signal });
+      metrics?.cronJobStarted((instantOf(job.metadata.creationTimestamp) ?? at) - at);
       event(cronJob, "Normal", "SuccessfulCreate", `Created job ${job.metadata.name}`);
       return job;
     } catch (error) {

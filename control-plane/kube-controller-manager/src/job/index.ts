@@ -15,6 +15,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { createPod, deletePod } from "../pods/pod-control.ts";
 import { isReady } from "../pods/pod-state.ts";
 import { instantOf, timestamp } from "../time/timestamp.ts";
@@ -62,7 +63,7 @@ interface Outcome {
 const uidOf = (pod: Pod): string => pod.metadata.uid ?? "";
 
 /** Runs every Job's pods to completion. A pod is counted exactly once: its finalizer goes only after it is in the status. */
-export function createJobController(deps: ControllerDeps, workers?: number): Controller {
+export function createJobController(deps: ControllerDeps, workers?: number, metrics?: ControllerMetrics): Controller {
   const { client, informers, clock, recorder } = deps;
   const expectations = createExpectations(clock);
   const jobs = informers.informer(Job).lister;
@@ -169,7 +170,11 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
         return done;
       }
       const { managedBy, completionMode = "NonIndexed" } = cached.spec;
-      if (managedBy !== undefined && managedBy !== "kubernetes.io/job-controller") return done;
+      if (managedBy !== undefined && managedBy !== "kubernetes.io/job-controller") {
+        metrics?.foreignJob(managedBy);
+        return done;
+      }
+      const began = clock.monotonicMs();
       const memory = memoryOf(key, cached.metadata.uid);
       const job = newest(cached, memory);
       const owner = { client, ownerType: Job, owner: job, selector: job.spec.selector, signal };
@@ -221,6 +226,8 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
         signal,
       );
       memory.failures = failures;
+      const action = outcome.deleted.length > 0 ? "pods_deleted" : outcome.created > 0 ? "pods_created" : "tracking";
+      metrics?.jobSynced(job, outcome.failure === undefined, action, clock.monotonicMs() - began);
       if (outcome.failure !== undefined) throw outcome.failure;
       if (isFinished(stored)) return done;
       const deadlineMs = untilDeadline(stored, now);
@@ -315,6 +322,7 @@ export function createJobController(deps: ControllerDeps, workers?: number): Con
     const wanted = compactStatus(status);
     if (equalJson(wanted, compactStatus(job.status ?? {}))) return job;
     const stored = await client.update(Job, { ...job, status: wanted }, { subresource: "status", signal });
+    metrics?.jobReported(job, wanted);
     memory.outdated.add(job.metadata.resourceVersion ?? "");
     memory.written = stored;
     return stored;

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "@coracle/base";
 import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
+import { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
 
 /** Upstream's names of queues, where they are not the controller's. */
@@ -38,11 +39,12 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** What the controllers of one process count and measure of themselves, under upstream's names. */
-export class ControllerManagerMetrics {
+export class ControllerManagerMetrics extends ControllerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
   readonly #queues: WorkQueueMetrics;
 
   constructor(clock: Clock = systemClock) {
+    super();
     this.#queues = new WorkQueueMetrics(clock);
   }
 
@@ -52,7 +54,7 @@ export class ControllerManagerMetrics {
   }
 
   /** All of it in Prometheus' text format. */
-  text(): string {
-    return this.autoscaling.text() + this.#queues.text();
+  override text(): string {
+    return super.text() + this.autoscaling.text() + this.#queues.text();
   }
 }

@@ -80,8 +80,10 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "root-ca-certificate-publisher-controller",
     identity: "root-ca-cert-publisher",
-    create: (deps, flags) =>
-      flags.rootCaFile === undefined ? undefined : createRootCaPublisher(deps, readFileSync(flags.rootCaFile, "utf8")),
+    create: (deps, flags, metrics) =>
+      flags.rootCaFile === undefined
+        ? undefined
+        : createRootCaPublisher(deps, readFileSync(flags.rootCaFile, "utf8"), metrics),
   },
   {
     name: "clusterrole-aggregation-controller",
@@ -194,17 +196,17 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "node-lifecycle-controller",
     identity: "node-controller",
-    create: (deps, flags) => createNodeLifecycleController(deps, flags),
+    create: (deps, flags, metrics) => createNodeLifecycleController(deps, flags, metrics),
   },
   {
     name: "taint-eviction-controller",
     identity: "node-controller",
-    create: (deps) => createTaintEvictionController(deps),
+    create: (deps, _flags, metrics) => createTaintEvictionController(deps, metrics),
   },
   {
     name: "pod-garbage-collector-controller",
     identity: "pod-garbage-collector",
-    create: (deps, flags) => createPodGcController(deps, flags.terminatedPodGcThreshold),
+    create: (deps, flags, metrics) => createPodGcController(deps, flags.terminatedPodGcThreshold, metrics),
   },
   {
     name: "horizontal-pod-autoscaler-controller",
@@ -308,17 +310,18 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "job-controller",
     identity: "job-controller",
-    create: (deps, flags) => createJobController(deps, flags.concurrentJobSyncs),
+    create: (deps, flags, metrics) => createJobController(deps, flags.concurrentJobSyncs, metrics),
   },
   {
     name: "cronjob-controller",
     identity: "cronjob-controller",
-    create: (deps, flags) => createCronJobController(deps, flags.concurrentCronJobSyncs),
+    create: (deps, flags, metrics) => createCronJobController(deps, flags.concurrentCronJobSyncs, metrics),
   },
   {
     name: "ttl-after-finished-controller",
     identity: "ttl-after-finished-controller",
-    create: (deps, flags) => createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs),
+    create: (deps, flags, metrics) =>
+      createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs, metrics),
   },
   {
     name: "certificatesigningrequest-signing-controller",

@@ -12,6 +12,7 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import type { ControllerManagerFlags } from "../flags.ts";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { isReady } from "../pods/pod-state.ts";
 import { timestamp } from "../time/timestamp.ts";
 import {
@@ -22,6 +23,7 @@ import {
   silentConditions,
   taintsFor,
   unreadyKey,
+  zoneLabel,
   zoneOf,
   zoneState,
   type ZoneCount,
@@ -38,7 +40,11 @@ const LEASES = { namespace: "kube-node-lease" };
  * Notices nodes that went silent, says so in their conditions and those of their pods, and taints nodes as their
  * conditions demand. One timer per node; heartbeats cost nothing but a number.
  */
-export function createNodeLifecycleController(deps: ControllerDeps, flags: ControllerManagerFlags): Controller {
+export function createNodeLifecycleController(
+  deps: ControllerDeps,
+  flags: ControllerManagerFlags,
+  metrics?: ControllerMetrics,
+): Controller {
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
@@ -85,6 +91,7 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
     const at = nextEvictionAt.get(zoneOf(node)) ?? 0;
     if (at > now) return at - now;
     nextEvictionAt.set(zoneOf(node), now + 1000 / perSecond);
+    metrics?.nodeEvicted(zoneLabel(zoneOf(node)));
     return 0;
   }
 
@@ -107,6 +114,10 @@ export function createNodeLifecycleController(deps: ControllerDeps, flags: Contr
       recorder.event(referenceTo(Pod, pod), "Warning", "NodeNotReady", "Node is not ready");
     }
   }
+
+  metrics?.watchZones(() =>
+    [...countZones(nodes.list())].map(([zone, { ready, notReady }]) => [zoneLabel(zone), ready + notReady, notReady]),
+  );
 
   return defineController<Node>(deps, {
     name: "node-lifecycle",

@@ -143,3 +143,6 @@ export function zoneOf(node: Node): string {
   const { labels } = node.metadata;
   return `${labels?.["topology.kubernetes.io/region"] ?? ""}:\0:${labels?.["topology.kubernetes.io/zone"] ?? ""}`;
 }
+
+/** A zone as metrics name it; the only one of a cluster without zones has no name. */
+export const zoneLabel = (zone: string): string => (zone === ":\0:" ? "" : zone.replace("\0", ""));

@@ -10,6 +10,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import type { ControllerMetrics, PodRemoval } from "../metrics/controller-metrics.ts";
 import { podsByNode } from "../node-lifecycle/index.ts";
 import { isFinished } from "../pods/pod-state.ts";
 import { byAge, timestamp } from "../time/timestamp.ts";
@@ -23,13 +24,17 @@ const endedOrNot = (pod: Pod): readonly string[] =>
   isFinished(pod) && pod.metadata.deletionTimestamp === undefined ? [ENDED] : [];
 
 /** Removes pods that nobody else will: of nodes that are gone, never started ones that were deleted, and too many finished ones. */
-export function createPodGcController(deps: ControllerDeps, terminatedThreshold: number): Controller {
+export function createPodGcController(
+  deps: ControllerDeps,
+  terminatedThreshold: number,
+  metrics?: ControllerMetrics,
+): Controller {
   const { client, informers, clock } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: { ...podsByNode, [ENDED]: endedOrNot } }).lister;
   const orphanSince = new Map<string, Instant>();
 
-  async function remove(pod: Pod, reason: string | undefined, signal: AbortSignal): Promise<void> {
+  async function remove(pod: Pod, why: PodRemoval, signal: AbortSignal, reason?: string): Promise<void> {
     const { namespace, name = "", uid } = pod.metadata;
     try {
       if (!isFinished(pod)) {
@@ -56,8 +61,11 @@ export function createPodGcController(deps: ControllerDeps, terminatedThreshold:
         );
       }
       await client.delete(Pod, { namespace, name }, { gracePeriodSeconds: 0, preconditions: { uid }, signal });
+      metrics?.podRemoved(namespace ?? "", why);
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      if (isNotFound(error)) return;
+      metrics?.podNotRemoved(namespace ?? "", why);
+      throw error;
     }
   }
 
@@ -98,8 +106,8 @@ export function createPodGcController(deps: ControllerDeps, terminatedThreshold:
       const { nodeName = "" } = pod.spec;
       const isDeleted = pod.metadata.deletionTimestamp !== undefined;
       if (nodeName === "") {
-        if (isDeleted) await remove(pod, undefined, signal);
-        else if (isFinished(pod)) for (const each of surplus()) await remove(each, undefined, signal);
+        if (isDeleted) await remove(pod, "unscheduled", signal);
+        else if (isFinished(pod)) for (const each of surplus()) await remove(each, "terminated", signal);
         return done;
       }
       const node = nodes.byKey(nodeName);
@@ -109,12 +117,12 @@ export function createPodGcController(deps: ControllerDeps, terminatedThreshold:
         const leftMs = since + QUARANTINE_MS - clock.now();
         if (leftMs > 0) return requeueAfter(leftMs);
         if (await isNodeThere(nodeName, signal)) return done;
-        await remove(pod, "PodGC: node no longer exists", signal);
+        await remove(pod, "orphaned", signal, "PodGC: node no longer exists");
         return done;
       }
       orphanSince.delete(key);
-      if (isDeleted && isOutOfService(node) && !isReadyNode(node)) await remove(pod, undefined, signal);
-      else if (isFinished(pod)) for (const each of surplus()) await remove(each, undefined, signal);
+      if (isDeleted && isOutOfService(node) && !isReadyNode(node)) await remove(pod, "out-of-service", signal);
+      else if (isFinished(pod)) for (const each of surplus()) await remove(each, "terminated", signal);
       return done;
     },
   });

@@ -1,5 +1,5 @@
 import { ConfigMap, Namespace } from "@coracle/api/core/v1";
-import { isAlreadyExists, isNotFound } from "@coracle/apimachinery";
+import { isAlreadyExists, isNotFound, StatusError } from "@coracle/apimachinery";
 import {
   defineController,
   done,
@@ -8,6 +8,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 
 const NAME = "kube-root-ca.crt";
 const DESCRIPTION_KEY = "kubernetes.io/description";
@@ -15,8 +16,8 @@ const DESCRIPTION =
   "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
 
 /** Puts the authority that signed the API server's certificate into every namespace, as ConfigMap kube-root-ca.crt. */
-export function createRootCaPublisher(deps: ControllerDeps, rootCa: string): Controller {
-  const { client, informers } = deps;
+export function createRootCaPublisher(deps: ControllerDeps, rootCa: string, metrics?: ControllerMetrics): Controller {
+  const { client, informers, clock } = deps;
   const namespaces = informers.informer(Namespace).lister;
   const scope = { fieldSelector: `metadata.name=${NAME}` };
   const maps = informers.informer(ConfigMap, scope).lister;
@@ -31,6 +32,8 @@ export function createRootCaPublisher(deps: ControllerDeps, rootCa: string): Con
       if (namespace === undefined || namespace.status?.phase !== "Active") return done;
       const present = maps.get(name, NAME);
       const data = { "ca.crt": rootCa };
+      const began = clock.monotonicMs();
+      let code = 200;
       const annotations = { ...present?.metadata.annotations, [DESCRIPTION_KEY]: DESCRIPTION };
       try {
         if (present === undefined)
@@ -46,7 +49,12 @@ export function createRootCaPublisher(deps: ControllerDeps, rootCa: string): Con
             { signal },
           );
       } catch (error) {
-        if (!isAlreadyExists(error) && !isNotFound(error) && !isNamespaceTerminating(error)) throw error;
+        if (!isAlreadyExists(error) && !isNotFound(error) && !isNamespaceTerminating(error)) {
+          code = StatusError.from(error).code;
+          throw error;
+        }
+      } finally {
+        metrics?.rootCaPublished(code, clock.monotonicMs() - began);
       }
       return done;
     },

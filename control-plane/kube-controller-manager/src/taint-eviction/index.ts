@@ -9,15 +9,18 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { podsByNode } from "../node-lifecycle/index.ts";
 import { timestamp } from "../time/timestamp.ts";
 import { msUntilEviction } from "./plan.ts";
 
 /** Deletes pods from nodes whose NoExecute taints they do not tolerate, or no longer. */
-export function createTaintEvictionController(deps: ControllerDeps): Controller {
+export function createTaintEvictionController(deps: ControllerDeps, metrics?: ControllerMetrics): Controller {
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
+  /** Pods that are to go later. */
+  const scheduled = new Set<string>();
   const drives = (node: Node | undefined): boolean =>
     (node?.spec?.taints ?? []).some((taint) => taint.effect === "NoExecute");
 
@@ -27,19 +30,32 @@ export function createTaintEvictionController(deps: ControllerDeps): Controller 
     changed: (pod) => pod.spec.nodeName !== undefined && drives(nodes.byKey(pod.spec.nodeName)),
     watches: [
       mapped(Node, (node, old) => {
-        if (!drives(node) || (old !== undefined && old.spec?.taints === node.spec?.taints)) return [];
+        const isOver = old !== undefined && drives(old) && !drives(node);
+        if ((!drives(node) && !isOver) || (old !== undefined && old.spec?.taints === node.spec?.taints)) return [];
         return pods.byIndex("node", node.metadata.name ?? "").map(cacheKeyOf);
       }),
     ],
     workers: 8,
     async reconcile(key, { signal }) {
       const pod = pods.byKey(key);
-      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return done;
+      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) {
+        scheduled.delete(key);
+        return done;
+      }
       const taints = nodes.byKey(pod.spec.nodeName ?? "")?.spec?.taints ?? [];
       const now = clock.now();
       const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now);
-      if (ms === undefined || ms > 0) return requeueAfter(ms);
       const { namespace, name = "", uid } = pod.metadata;
+      if (ms === undefined) {
+        const message = `Cancelling deletion of Pod ${namespace}/${name}`;
+        if (scheduled.delete(key)) recorder.event(referenceTo(Pod, pod), "Normal", "TaintManagerEviction", message);
+        return done;
+      }
+      if (ms > 0) {
+        scheduled.add(key);
+        return requeueAfter(ms);
+      }
+      scheduled.delete(key);
       recorder.event(
         referenceTo(Pod, pod),
         "Normal",
@@ -57,6 +73,7 @@ export function createTaintEvictionController(deps: ControllerDeps): Controller 
         const body = { metadata: { uid }, status: { conditions: [condition] } };
         await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
         await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
+        metrics?.podEvicted(clock.now() - now - ms);
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }

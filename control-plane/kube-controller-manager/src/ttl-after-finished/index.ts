@@ -1,10 +1,15 @@
 import { Job } from "@coracle/api/batch/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { msUntilExpiry } from "./plan.ts";
 
 /** Deletes Jobs, with their pods, some time after they ended, where their spec says so. */
-export function createTtlAfterFinishedController(deps: ControllerDeps, workers?: number): Controller {
+export function createTtlAfterFinishedController(
+  deps: ControllerDeps,
+  workers?: number,
+  metrics?: ControllerMetrics,
+): Controller {
   const { client, informers, clock } = deps;
   const jobs = informers.informer(Job).lister;
   return defineController<Job>(deps, {
@@ -24,6 +29,7 @@ export function createTtlAfterFinishedController(deps: ControllerDeps, workers?:
           { namespace, name },
           { propagationPolicy: "Foreground", preconditions: { uid, resourceVersion }, signal },
         );
+        metrics?.jobExpired(-leftMs);
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }

@@ -1,0 +1,189 @@
+import type { Job, JobStatus } from "@coracle/api/batch/v1";
+import { Counter, exponentialBuckets, Gauge, Histogram, type Instrument } from "@coracle/base";
+
+/** How many nodes of each zone are there, and how many are not ready. */
+export type ZoneSizes = () => Iterable<readonly [zone: string, size: number, notReady: number]>;
+
+/** Why the collector of pods removed one, in upstream's words. */
+export type PodRemoval = "terminated" | "orphaned" | "out-of-service" | "unscheduled";
+
+/** What a pass over a Job did. */
+export type JobSyncAction = "reconciling" | "tracking" | "pods_created" | "pods_deleted";
+
+const FROM_A_MILLISECOND = exponentialBuckets(0.001, 2, 15);
+const EVICTION_SECONDS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 240];
+
+/** What the controllers count and measure of themselves, under upstream's names. */
+export class ControllerMetrics {
+  readonly #instruments: Instrument[] = [];
+  #zones: ZoneSizes = () => [];
+  readonly #rootCaSyncs = this.#counter(
+    "root_ca_cert_publisher_sync_total",
+    "[ALPHA] Number of namespace syncs happened in root ca cert publisher.",
+    ["code"],
+  );
+  readonly #rootCaSeconds = this.#histogram(
+    "root_ca_cert_publisher_sync_duration_seconds",
+    "[ALPHA] Number of namespace syncs happened in root ca cert publisher.",
+    FROM_A_MILLISECOND,
+    ["code"],
+  );
+  readonly #evictedNodes = this.#counter(
+    "node_collector_evictions_total",
+    "[STABLE] Number of Node evictions that happened since current instance of NodeController started.",
+    ["zone"],
+  );
+  readonly #taintDeletions = this.#counter(
+    "taint_eviction_controller_pod_deletions_total",
+    "[ALPHA] Total number of Pods deleted by TaintEvictionController since its start.",
+  );
+  readonly #taintSeconds = this.#histogram(
+    "taint_eviction_controller_pod_deletion_duration_seconds",
+    "[ALPHA] Latency, in seconds, between the time when a taint effect has been activated for the Pod and its deletion via TaintEvictionController.",
+    EVICTION_SECONDS,
+  );
+  readonly #removedPods = this.#counter(
+    "pod_gc_collector_force_delete_pods_total",
+    "[ALPHA] Number of pods that are being forcefully deleted since the Pod GC Controller started.",
+    ["namespace", "reason"],
+  );
+  readonly #removalErrors = this.#counter(
+    "pod_gc_collector_force_delete_pod_errors_total",
+    "[ALPHA] Number of errors encountered when forcefully deleting the pods since the Pod GC Controller started.",
+    ["namespace", "reason"],
+  );
+  readonly #expirySeconds = this.#histogram(
+    "ttl_after_finished_controller_job_deletion_duration_seconds",
+    "[ALPHA] The time it took to delete the job since it became eligible for deletion",
+    exponentialBuckets(0.1, 2, 14),
+  );
+  readonly #skewSeconds = this.#histogram(
+    "cronjob_controller_job_creation_skew_duration_seconds",
+    "[STABLE] Time between when a cronjob is scheduled to be run, and when the corresponding job is created",
+    exponentialBuckets(1, 2, 10),
+  );
+  readonly #jobSyncs = this.#counter("job_controller_job_syncs_total", "[STABLE] The number of job syncs", [
+    "completion_mode",
+    "result",
+    "action",
+  ]);
+  readonly #jobSeconds = this.#histogram(
+    "job_controller_job_sync_duration_seconds",
+    "[STABLE] The time it took to sync a job",
+    exponentialBuckets(0.004, 2, 15),
+    ["completion_mode", "result", "action"],
+  );
+  readonly #jobsFinished = this.#counter("job_controller_jobs_finished_total", "[STABLE] The number of finished jobs", [
+    "completion_mode",
+    "result",
+    "reason",
+  ]);
+  readonly #jobPods = this.#counter(
+    "job_controller_job_pods_finished_total",
+    "[STABLE] The number of finished Pods that are fully tracked",
+    ["completion_mode", "result"],
+  );
+  readonly #foreignJobs = this.#counter(
+    "job_controller_jobs_by_external_controller_total",
+    "[ALPHA] The number of Jobs managed by an external controller",
+    ["controller_name"],
+  );
+
+  constructor() {
+    const zones = (name: string, help: string, value: (size: number, notReady: number) => number): void => {
+      this.#instruments.push(
+        new Gauge(`node_collector_${name}`, `[ALPHA] ${help}`, ["zone"], () =>
+          [...this.#zones()].map(([zone, size, notReady]) => [[zone], value(size, notReady)]),
+        ),
+      );
+    };
+    zones("zone_health", "Gauge measuring percentage of healthy nodes per zone.", (size, notReady) =>
+      size === 0 ? 100 : (100 * (size - notReady)) / size,
+    );
+    zones("zone_size", "Gauge measuring number of registered Nodes per zones.", (size) => size);
+    zones("unhealthy_nodes_in_zone", "Gauge measuring number of not Ready Nodes per zones.", (_size, bad) => bad);
+  }
+
+  rootCaPublished(code: number, durationMs: number): void {
+    this.#rootCaSyncs.add(1, String(code));
+    this.#rootCaSeconds.observe(durationMs / 1000, String(code));
+  }
+
+  /** Sizes of zones are looked up there. */
+  watchZones(zones: ZoneSizes): void {
+    this.#zones = zones;
+  }
+
+  /** A node's pods are driven away. */
+  nodeEvicted(zone: string): void {
+    this.#evictedNodes.add(1, zone);
+  }
+
+  /** A pod went because of a taint, so long after it had to. */
+  podEvicted(lateMs: number): void {
+    this.#taintDeletions.add(1);
+    this.#taintSeconds.observe(lateMs / 1000);
+  }
+
+  podRemoved(namespace: string, reason: PodRemoval): void {
+    this.#removedPods.add(1, namespace, reason);
+  }
+
+  podNotRemoved(namespace: string, reason: PodRemoval): void {
+    this.#removalErrors.add(1, namespace, reason);
+  }
+
+  /** A Job was deleted, so long after its time was over. */
+  jobExpired(lateMs: number): void {
+    this.#expirySeconds.observe(lateMs / 1000);
+  }
+
+  /** A Job of a CronJob was made, so long after it was due. */
+  cronJobStarted(lateMs: number): void {
+    this.#skewSeconds.observe(lateMs / 1000);
+  }
+
+  jobSynced(job: Job, isFine: boolean, action: JobSyncAction, durationMs: number): void {
+    const labels = [modeOf(job), isFine ? "success" : "error", action];
+    this.#jobSyncs.add(1, ...labels);
+    this.#jobSeconds.observe(durationMs / 1000, ...labels);
+  }
+
+  /** Somebody else manages it. */
+  foreignJob(managedBy: string): void {
+    this.#foreignJobs.add(1, managedBy);
+  }
+
+  /** The status of a Job was written. */
+  jobReported(job: Job, status: JobStatus): void {
+    const grown = (count: "succeeded" | "failed"): number =>
+      Math.max(0, (status[count] ?? 0) - (job.status?.[count] ?? 0));
+    for (const result of ["succeeded", "failed"] as const)
+      if (grown(result) > 0) this.#jobPods.add(grown(result), modeOf(job), result);
+    for (const { type, status: holds, reason = "" } of status.conditions ?? []) {
+      const was = job.status?.conditions?.some((each) => each.type === type && each.status === "True") === true;
+      if (holds !== "True" || was) continue;
+      if (type === "Complete") this.#jobsFinished.add(1, modeOf(job), "succeeded", reason);
+      if (type === "Failed") this.#jobsFinished.add(1, modeOf(job), "failed", reason);
+    }
+  }
+
+  /** All of it in Prometheus' text format. */
+  text(): string {
+    return this.#instruments.map((each) => each.text()).join("");
+  }
+
+  #counter(name: string, help: string, labels: readonly string[] = []): Counter {
+    const counter = new Counter(name, help, labels);
+    this.#instruments.push(counter);
+    return counter;
+  }
+
+  #histogram(name: string, help: string, bounds: readonly number[], labels: readonly string[] = []): Histogram {
+    const histogram = new Histogram(name, help, bounds, labels);
+    this.#instruments.push(histogram);
+    return histogram;
+  }
+}
+
+const modeOf = ({ spec }: Job): string => spec.completionMode ?? "NonIndexed";
