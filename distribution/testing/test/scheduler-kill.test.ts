@@ -1,3 +1,4 @@
+import { Lease } from "@coracle/api/coordination/v1";
 import { Node, Pod, ServiceAccount } from "@coracle/api/core/v1";
 import { quantityMilliValue } from "@coracle/apimachinery";
 import { sleep, systemClock } from "@coracle/base";
@@ -7,12 +8,18 @@ import { startOurServer } from "../src/differential/server.ts";
 import { adminOf, coracle, startScheduler } from "../src/scheduling/scheduler-process.ts";
 
 const PODS = 5_000;
+const FEWER = 1_000;
 /** Some fit fifty pods, some a hundred: a little more than is needed altogether. */
 const NODES = 80;
 const CREATING = 64;
 const WITHIN_MS = 240_000;
 const namespace = "default";
 const OURS = [process.execPath, coracle, "kube-scheduler"] as const;
+
+async function fill(admin: ApiClient): Promise<void> {
+  await admin.create(ServiceAccount, { metadata: { namespace, name: "default" } });
+  await inParallel(NODES, async (i) => addNode(admin, i));
+}
 
 async function inParallel(count: number, work: (i: number) => Promise<unknown>): Promise<void> {
   let next = 0;
@@ -70,8 +77,7 @@ it(
   async () => {
     await using server = await startOurServer(coracle);
     await using admin = adminOf(server);
-    await admin.create(ServiceAccount, { metadata: { namespace, name: "default" } });
-    await inParallel(NODES, async (i) => addNode(admin, i));
+    await fill(admin);
     let placed: ReadonlyMap<string, string> = new Map();
     const made = inParallel(PODS, async (i) => addPod(admin, i));
     for (const share of [1 / 4, 1 / 2]) {
@@ -86,17 +92,72 @@ it(
     const all = await untilPlaced(admin, PODS);
     for (const [pod, node] of placed) expect(all.get(pod)).toBe(node);
 
-    const nodes = new Map((await admin.list(Node)).items.map((node) => [node.metadata.name ?? "", node]));
-    const used = new Map<string, number>();
-    for (const pod of (await admin.list(Pod, { namespace })).items) {
-      const name = pod.spec.nodeName ?? "";
-      used.set(name, (used.get(name) ?? 0) + 1);
-      const half = pod.spec.nodeSelector?.["half"];
-      if (half !== undefined) expect(nodes.get(name)?.metadata.labels?.["half"]).toBe(half);
-    }
-    for (const [name, count] of used) {
-      const { cpu = "0" } = nodes.get(name)?.status?.allocatable ?? {};
-      expect(count * 1000).toBeLessThanOrEqual(quantityMilliValue(cpu));
-    }
+    await allFit(admin);
   },
 );
+
+it(
+  "kill -9 of the API server in the middle of binding: the scheduler finds it again, and nothing was lost",
+  {
+    timeout: 600_000,
+  },
+  async () => {
+    await using server = await startOurServer(coracle);
+    await using admin = adminOf(server);
+    await fill(admin);
+    await inParallel(FEWER, async (i) => addPod(admin, i));
+    await using scheduler = startScheduler(server, OURS);
+    await untilPlaced(admin, FEWER / 4);
+    await server.end("SIGKILL");
+    await server.startAgain();
+    await untilPlaced(admin, FEWER);
+    await allFit(admin);
+    expect(scheduler.hasEnded).toBe(false);
+  },
+);
+
+it(
+  "of two schedulers that elect a leader one works; when it is killed the other goes on",
+  {
+    timeout: 600_000,
+  },
+  async () => {
+    await using server = await startOurServer(coracle);
+    await using admin = adminOf(server);
+    await fill(admin);
+    const election = ["--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s"];
+    const electing = [...OURS, "--leader-elect=true", ...election, "--leader-elect-retry-period=500ms"] as const;
+    const leader = async (): Promise<string> => {
+      const lease = await admin.get(Lease, { namespace: "kube-system", name: "kube-scheduler" });
+      return lease.spec?.holderIdentity ?? "";
+    };
+    await using first = startScheduler(server, electing);
+    await addPod(admin, FEWER);
+    await untilPlaced(admin, 1);
+    const before = await leader();
+    await using _second = startScheduler(server, electing);
+    const made = inParallel(FEWER, async (i) => addPod(admin, i));
+    await untilPlaced(admin, FEWER / 4);
+    await first.kill("SIGKILL");
+    await made;
+    await untilPlaced(admin, FEWER + 1);
+    expect(await leader()).not.toBe(before);
+    await allFit(admin);
+  },
+);
+
+/** Each pod is where its selector wants it, and no node has more than it can take. */
+async function allFit(admin: ApiClient): Promise<void> {
+  const nodes = new Map((await admin.list(Node)).items.map((node) => [node.metadata.name ?? "", node]));
+  const used = new Map<string, number>();
+  for (const pod of (await admin.list(Pod, { namespace })).items) {
+    const name = pod.spec.nodeName ?? "";
+    used.set(name, (used.get(name) ?? 0) + 1);
+    const half = pod.spec.nodeSelector?.["half"];
+    if (half !== undefined) expect(nodes.get(name)?.metadata.labels?.["half"]).toBe(half);
+  }
+  for (const [name, count] of used) {
+    const { cpu = "0" } = nodes.get(name)?.status?.allocatable ?? {};
+    expect(count * 1000).toBeLessThanOrEqual(quantityMilliValue(cpu));
+  }
+}

@@ -14,13 +14,14 @@ export const coracle = fileURLToPath(new URL("../../../../distribution/cli/bin/c
 export interface SchedulerProcess extends AsyncDisposable {
   /** Resolves when it has ended. */
   kill(signal: NodeJS.Signals): Promise<void>;
+  readonly hasEnded: boolean;
   /** All that it wrote. */
   log(): string;
 }
 
 let started = 0;
 
-/** Starts `command` (program and first arguments) at the server, under upstream's roles; nobody else is to schedule. */
+/** Starts `command` (program and first arguments) at the server, under upstream's roles; alone unless it says otherwise. */
 export function startScheduler(
   { dir, target }: ServerUnderTest,
   [program, ...args]: readonly [string, ...string[]],
@@ -41,7 +42,8 @@ export function startScheduler(
   writeFileSync(kubeconfig, text);
   const file = join(dir, `${name}.log`);
   const log = openSync(file, "a");
-  const flags = [`--kubeconfig=${kubeconfig}`, "--leader-elect=false", "--secure-port=0"];
+  const flags = [`--kubeconfig=${kubeconfig}`, "--secure-port=0"];
+  if (!args.includes("--leader-elect=true")) flags.push("--leader-elect=false");
   const child = spawn(program, [...args, ...flags], { stdio: ["ignore", log, log], cwd: dir });
   closeSync(log);
   const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
@@ -49,7 +51,14 @@ export function startScheduler(
     child.kill(signal);
     await gone;
   };
-  return { kill, log: () => readFileSync(file, "utf8"), [Symbol.asyncDispose]: async () => await kill("SIGKILL") };
+  return {
+    kill,
+    get hasEnded() {
+      return child.exitCode !== null || child.signalCode !== null;
+    },
+    log: () => readFileSync(file, "utf8"),
+    [Symbol.asyncDispose]: async () => await kill("SIGKILL"),
+  };
 }
 
 /** A client for the server's administrator. */
