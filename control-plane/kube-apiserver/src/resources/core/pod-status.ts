@@ -30,7 +30,16 @@ export function preparePodStatus(draft: ApiDraft, old: ApiObject): void {
     status["qosClass"] = before.qosClass;
   if ((status["observedGeneration"] ?? 0) === 0 && (before?.observedGeneration ?? 0) !== 0)
     status["observedGeneration"] = before?.observedGeneration as number;
+  alignIps(status);
   keepGenerations((status["conditions"] as Draft[] | undefined) ?? [], before?.conditions ?? []);
+}
+
+/** The older field is the first of the newer one; told alone, or when they differ, the older one counts. */
+function alignIps(status: Draft): void {
+  const { podIP, podIPs } = status as Status;
+  const first = text(podIPs?.[0]?.ip);
+  if (text(podIP) === "" && first !== "") status["podIP"] = first;
+  else if (text(podIP) !== "" && first !== podIP) status["podIPs"] = [{ ip: text(podIP) }];
 }
 
 /** Conditions of one type keep their generations in order: there may be several. */
