@@ -27,6 +27,7 @@ const FLAG_FILES: Readonly<Record<string, string>> = {
   "kube-apiserver": "control-plane/kube-apiserver/src/flags.ts",
   "kube-controller-manager": "control-plane/kube-controller-manager/src/flags.ts",
   "kube-scheduler": "control-plane/kube-scheduler/src/flags.ts",
+  "cloud-controller-manager": "control-plane/cloud-controller-manager/src/flags.ts",
   etcd: "control-plane/etcd/src/server/flags.ts",
   kubelet: "node/kubelet/src/flags.ts",
   "kube-proxy": "node/kube-proxy/src/flags.ts",

@@ -49,7 +49,7 @@ export const RESOURCE_NOTES: Readonly<Record<string, ResourceNote>> = {
   "v1/services": {
     state: "works",
     by: ["endpointslice-controller", "kube-proxy", "cluster-dns"],
-    note: "LoadBalancer gets no address (no cloud controller); IPv4 only in the node",
+    note: "LoadBalancer gets an address where there is a cloud (`--cloud-provider`); IPv4 only in the node",
   },
   "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": { state: "works", by: ["kube-apiserver"] },
   "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": { state: "works", by: ["kube-apiserver"] },

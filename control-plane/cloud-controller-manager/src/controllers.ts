@@ -1,5 +1,5 @@
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
-import type { CloudControllerManagerFlags } from "./flags.ts";
+import { CONTROLLERS, type CloudControllerManagerFlags } from "./flags.ts";
 import { createCloudNodeLifecycleController } from "./node-lifecycle/index.ts";
 import { createCloudNodeController } from "./node/index.ts";
 import type { CloudProvider } from "./provider/cloud-provider.ts";
@@ -10,8 +10,6 @@ import { createServiceController } from "./service/index.ts";
 interface ControllerEntry {
   /** As `--controllers` names it. */
   readonly name: string;
-  /** Its former name, which `--controllers` takes, too. */
-  readonly alias: string;
   /** Its service account in kube-system. */
   readonly identity: string;
   /** Where its events come from. */
@@ -24,7 +22,6 @@ interface ControllerEntry {
 export const controllers: readonly ControllerEntry[] = [
   {
     name: "cloud-node-controller",
-    alias: "cloud-node",
     identity: "node-controller",
     eventSource: "cloud-node-controller",
     create: (deps, cloud, flags) =>
@@ -32,7 +29,6 @@ export const controllers: readonly ControllerEntry[] = [
   },
   {
     name: "cloud-node-lifecycle-controller",
-    alias: "cloud-node-lifecycle",
     identity: "node-controller",
     eventSource: "cloud-node-lifecycle-controller",
     create: (deps, cloud, flags) =>
@@ -42,7 +38,6 @@ export const controllers: readonly ControllerEntry[] = [
   },
   {
     name: "service-lb-controller",
-    alias: "service",
     identity: "service-controller",
     eventSource: "service-controller",
     create: (deps, cloud, flags) =>
@@ -50,7 +45,6 @@ export const controllers: readonly ControllerEntry[] = [
   },
   {
     name: "node-route-controller",
-    alias: "route",
     identity: "route-controller",
     eventSource: "route_controller",
     create(deps, cloud, flags) {
@@ -62,10 +56,8 @@ export const controllers: readonly ControllerEntry[] = [
 ];
 
 /** True when `--controllers` asks for the controller, by its name or its former one. */
-export function isEnabled(
-  { name, alias }: Pick<ControllerEntry, "name" | "alias">,
-  selection: readonly string[],
-): boolean {
-  if (selection.includes(`-${name}`) || selection.includes(`-${alias}`)) return false;
-  return selection.includes(name) || selection.includes(alias) || selection.includes("*");
+export function isEnabled(name: string, selection: readonly string[]): boolean {
+  const names = [name, CONTROLLERS[name] ?? name];
+  if (names.some((each) => selection.includes(`-${each}`))) return false;
+  return selection.includes("*") || names.some((each) => selection.includes(each));
 }

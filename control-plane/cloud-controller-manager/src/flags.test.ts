@@ -6,6 +6,11 @@ describe("the command line", () => {
   it("must name a provider", () => {
     expect(() => parseCloudControllerManagerFlags([])).toThrow("--cloud-provider cannot be empty");
   });
+  it("refuses controllers that nobody knows", () => {
+    expect(() => parseCloudControllerManagerFlags(["--cloud-provider=local", "--controllers=*,-nonsense"])).toThrow(
+      '"nonsense" is not in the list of known controllers',
+    );
+  });
   it("has upstream's defaults", () => {
     expect(parseCloudControllerManagerFlags(["--cloud-provider=local"])).toMatchObject({
       configureCloudRoutes: true,
@@ -19,7 +24,7 @@ describe("the command line", () => {
   });
   it("selects controllers by their names, and by the former ones", () => {
     const chosen = (selection: string) =>
-      controllers.filter((each) => isEnabled(each, selection.split(","))).map(({ name }) => name);
+      controllers.filter((each) => isEnabled(each.name, selection.split(","))).map(({ name }) => name);
     expect(chosen("*,-route")).toEqual([
       "cloud-node-controller",
       "cloud-node-lifecycle-controller",

@@ -6,6 +6,14 @@ const file = (name: string): Flag<string | undefined> => ({
   parse: (text) => (text === "" ? undefined : text),
 });
 
+/** Names of the controllers, and those that they had. */
+export const CONTROLLERS: Readonly<Record<string, string>> = {
+  "cloud-node-controller": "cloud-node",
+  "cloud-node-lifecycle-controller": "cloud-node-lifecycle",
+  "service-lb-controller": "service",
+  "node-route-controller": "route",
+};
+
 const FLAGS = {
   kubeconfig: file("kubeconfig"),
   leaderElect: flag.boolean("leader-elect", true),
@@ -52,5 +60,10 @@ export const defaultFlags: CloudControllerManagerFlags = parseFlags(FLAGS, []);
 export function parseCloudControllerManagerFlags(argv: readonly string[]): CloudControllerManagerFlags {
   const flags = parseFlags(FLAGS, argv);
   if (flags.cloudProvider === "") throw new UsageError("--cloud-provider cannot be empty");
+  for (const selected of flags.controllers) {
+    const name = selected.replace(/^-/, "");
+    if (selected !== "*" && !(name in CONTROLLERS) && !Object.values(CONTROLLERS).includes(name))
+      throw new UsageError(`"${name}" is not in the list of known controllers`);
+  }
   return flags;
 }

@@ -84,7 +84,7 @@ async function runControllers(
     );
   await using scope = new TaskScope(signal);
   for (const entry of controllers) {
-    if (!isEnabled(entry, flags.controllers)) continue;
+    if (!isEnabled(entry.name, flags.controllers)) continue;
     const own = clientFor(entry.identity);
     const recorder = cleanup.use(createEventRecorder({ client: own, component: entry.eventSource, clock, logger }));
     const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, cloud, flags);
