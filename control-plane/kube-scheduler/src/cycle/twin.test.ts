@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import { createSeededRandom, type Random } from "@coracle/base";
+import type { PostFilterResult } from "../framework/plugin.ts";
 import { planPreemption } from "../preemption/plan.ts";
 import { defaultPlugins, type PluginEntry } from "../plugins/index.ts";
 import { ClusterState } from "../state/cluster-state.ts";
@@ -293,12 +294,19 @@ type Refused = Extract<Decision, { type: "unfit" }>;
 /** Where room could be made, out of what is kept. */
 function room(pod: Pod, { unfit }: Refused, state: ClusterState, plugins: readonly PluginEntry[]) {
   const preemption = plugins.find(({ plugin }) => plugin.name === "DefaultPreemption")?.plugin;
-  return preemption?.postFilter?.(pod, unfit, state);
+  return chosenOf(preemption?.postFilter?.(pod, unfit, state));
 }
 
 function plainRoom(pod: Pod, { unfit }: Refused, state: ClusterState, plugins: readonly PluginEntry[]) {
   const result = planPreemption(pod, unfit, state, plugins, BUDGETS);
-  return result.type === "none" ? { ...result, message: `preemption: ${result.message}` } : result;
+  return result.type === "none" ? { ...result, message: `preemption: ${result.message}` } : chosenOf(result);
+}
+
+/** Who else could leave is told where it was looked up anew: only extenders ask for it. */
+function chosenOf(result: PostFilterResult | undefined): object | undefined {
+  if (result?.type !== "nominated") return result;
+  const { nodeName, victims } = result;
+  return { nodeName, victims };
 }
 
 function compare(dice: Dice, pod: Pod, state: ClusterState, plugins: readonly PluginEntry[]): string | undefined {
