@@ -1,4 +1,4 @@
-import type { MovingPart, NodePart } from "../columns/column-plugin.ts";
+import type { ColumnPlugin, MovingPart, NodePart } from "../columns/column-plugin.ts";
 import type { Plugin, Unfit } from "../framework/plugin.ts";
 import type { Count } from "@coracle/base";
 import type { SchedulerMetrics } from "./scheduler-metrics.ts";
@@ -104,32 +104,27 @@ export function measurePlugin(inner: Plugin, profile: string, metrics: Scheduler
   if (inner.bind)
     measured.bind = time("Bind", POD_SHARE, inner.bind.bind(inner), (isBound) => (isBound ? "Success" : "Skip"));
   if (inner.postBind) measured.postBind = time("PostBind", POD_SHARE, inner.postBind.bind(inner));
-  if (inner.columns !== undefined) {
-    const { nodePart, movingPart } = inner.columns;
-    measured.columns = {
-      ...inner.columns,
-      ...(nodePart === undefined
-        ? {}
-        : {
-            nodePart(pod, state) {
-              const part = nodePart.call(inner.columns, pod, state);
-              return part === undefined ? undefined : measureNodePart(part, count);
-            },
-          }),
-      ...(movingPart === undefined
-        ? {}
-        : {
-            movingPart(pod, state) {
-              const part = movingPart.call(inner.columns, pod, state);
-              return part === undefined ? undefined : measureMovingPart(part, count);
-            },
-          }),
-    };
-  }
+  const { columns } = inner;
+  if (columns !== undefined) measured.columns = measureColumns(columns, count);
   return measured;
 }
 
 type Counts = (point: "PreFilter" | "Filter" | "PreScore" | "Score") => Count;
+
+function measureColumns(columns: ColumnPlugin, count: Counts): ColumnPlugin {
+  const measured: { -readonly [K in keyof ColumnPlugin]: ColumnPlugin[K] } = { ...columns };
+  if (columns.nodePart)
+    measured.nodePart = (pod, state) => {
+      const part = columns.nodePart?.(pod, state);
+      return part === undefined ? undefined : measureNodePart(part, count);
+    };
+  if (columns.movingPart)
+    measured.movingPart = (pod, state) => {
+      const part = columns.movingPart?.(pod, state);
+      return part === undefined ? undefined : measureMovingPart(part, count);
+    };
+  return measured;
+}
 
 function measureNodePart(part: NodePart, count: Counts): NodePart {
   const measured: { -readonly [K in keyof NodePart]: NodePart[K] } = { ...part };
