@@ -5,6 +5,7 @@ import { cacheKeyOf, referenceTo } from "@coracle/client";
 import { defineController, mapped, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import { podsByNode } from "../node-lifecycle/index.ts";
 import { claimKeysOf, podsByClaim } from "../pods/pod-claims.ts";
+import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import {
   attachableOf,
   attachablesOf,
@@ -23,7 +24,7 @@ const ATTACH_TIMEOUT_MS = 120_000;
 /** Has volumes attached to the nodes whose pods use them, and detached where nobody does any more. */
 export function createAttachDetachController(
   deps: ControllerDeps,
-  options: { readonly forcesOnTimeout: boolean },
+  options: { readonly forcesOnTimeout: boolean; readonly monitor: StorageMonitor },
 ): Controller {
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
@@ -130,12 +131,13 @@ export function createAttachDetachController(
   }
 
   async function detach(
-    { name, unique, nodeName, asks }: NodePlan["detach"][number],
+    { name, unique, nodeName, force }: NodePlan["detach"][number],
     signal: AbortSignal,
   ): Promise<void> {
-    if (asks && (await isInUse(nodeName, unique, signal))) return; // the node says when it is done
+    if (force === undefined && (await isInUse(nodeName, unique, signal))) return; // the node says when it is done
     try {
       await client.delete(VolumeAttachment, { name }, { signal });
+      if (force !== undefined) options.monitor.forcedDetach(force);
     } catch (error) {
       if (!isNotFound(error)) throw error;
       attachments.remove(name);

@@ -48,8 +48,16 @@ describe("a volume that a pod of the node wants", () => {
     ["is attached", "attach a", { wanted: [wants(A)] }],
     ["is attached once", "", { wanted: [wants(A)], attachments: [attachmentOf(A)] }],
     ["is not attached while another node has it", "blocked a", { wanted: [wants(A)], nodesWith: () => ["m"] }],
-    ["is attached to many when its modes allow it", "attach shared", { wanted: [wants(SHARED)], nodesWith: () => ["m"] }],
-    ["is attached to many when it has no modes", "attach x", { wanted: [wants(disk("x", []))], nodesWith: () => ["m"] }],
+    [
+      "is attached to many when its modes allow it",
+      "attach shared",
+      { wanted: [wants(SHARED)], nodesWith: () => ["m"] },
+    ],
+    [
+      "is attached to many when it has no modes",
+      "attach x",
+      { wanted: [wants(disk("x", []))], nodesWith: () => ["m"] },
+    ],
   ])("%s", (_rule, expected, more) => {
     const { attach, blocked, detach } = planNode(view(more));
     expect(detach).toEqual([]);
@@ -79,29 +87,62 @@ describe("a volume that nobody on the node wants", () => {
     ["stays while the node uses it", "wait undefined", { inUse }],
     ["stays while a ready node uses it, however long", "wait undefined", { inUse, unwantedSince: () => longAgo }],
     ["stays six minutes with a node that is not ready", "wait 360001", { inUse, node: node("Unknown") }],
-    ["goes after six minutes from a node that is not ready", "detach", { inUse, node: node("Unknown"), unwantedSince: () => longAgo }],
-    ["goes after six minutes from a node that is gone", "detach", { inUse, node: undefined, unwantedSince: () => longAgo }],
-    ["stays for ever with --disable-force-detach-on-timeout", "wait undefined", { inUse, node: node("False"), unwantedSince: () => longAgo, forcesOnTimeout: false }],
-    ["goes at once from a node that is out of service", "detach", { inUse, node: node("False", ["node.kubernetes.io/out-of-service"]) }],
+    [
+      "goes after six minutes from a node that is not ready",
+      "detach timeout",
+      { inUse, node: node("Unknown"), unwantedSince: () => longAgo },
+    ],
+    [
+      "goes after six minutes from a node that is gone",
+      "detach timeout",
+      { inUse, node: undefined, unwantedSince: () => longAgo },
+    ],
+    [
+      "stays for ever with --disable-force-detach-on-timeout",
+      "wait undefined",
+      { inUse, node: node("False"), unwantedSince: () => longAgo, forcesOnTimeout: false },
+    ],
+    [
+      "goes at once from a node that is out of service",
+      "detach out-of-service",
+      { inUse, node: node("False", ["node.kubernetes.io/out-of-service"]) },
+    ],
     ["goes but once", "wait undefined", { seen: () => seenAs(true, "2026-01-01T00:00:00Z") }],
   ])("%s", (_rule, expected, more) => {
     const { detach, againMs } = planNode(view({ attachments: [attachmentOf(A)], ...more }));
-    expect(detach.length === 0 ? `wait ${againMs}` : detach[0]?.asks === true ? "detach asks" : "detach").toBe(expected);
+    expect(detach.length === 0 ? `wait ${againMs}` : detach[0]?.force === undefined ? "detach asks" : `detach ${detach[0].force}`).toBe(
+      expected,
+    );
   });
 });
 
 describe("why a volume is not attached", () => {
   const start = 'Multi-Attach error for volume "pv"';
   it.each<[string, string, Pod[]]>([
-    ["nobody seems to use it", "Volume is already exclusively attached to one node and can't be attached to another", []],
+    [
+      "nobody seems to use it",
+      "Volume is already exclusively attached to one node and can't be attached to another",
+      [],
+    ],
     ["pods nearby use it", "Volume is already used by pod(s) a, b", [pod("ns", "a"), pod("ns", "b")]],
-    ["pods nearby and elsewhere use it", "Volume is already used by pod(s) a and 1 pod(s) in different namespaces", [pod("ns", "a"), pod("x", "b")]],
-    ["pods elsewhere use it, whose names are not told", "Volume is already used by 2 pod(s) in different namespaces", [pod("x", "a"), pod("x", "b")]],
+    [
+      "pods nearby and elsewhere use it",
+      "Volume is already used by pod(s) a and 1 pod(s) in different namespaces",
+      [pod("ns", "a"), pod("x", "b")],
+    ],
+    [
+      "pods elsewhere use it, whose names are not told",
+      "Volume is already used by 2 pod(s) in different namespaces",
+      [pod("x", "a"), pod("x", "b")],
+    ],
   ])("%s", (_when, expected, users) => expect(whyBlocked(pod("ns", "me"), "pv", users)).toBe(`${start} ${expected}`));
 });
 
 describe("a pod uses its volumes", () => {
-  const status = (state: object): Pod["status"] => ({ phase: "Running", containerStatuses: [{ name: "c", state } as never] });
+  const status = (state: object): Pod["status"] => ({
+    phase: "Running",
+    containerStatuses: [{ name: "c", state } as never],
+  });
   const leaving = (of: Pod["status"]): Pod => ({
     metadata: { name: "p", deletionTimestamp: "2026-01-01T00:00:00Z" },
     spec: { containers: [] },

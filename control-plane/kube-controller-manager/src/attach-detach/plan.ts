@@ -41,13 +41,16 @@ export interface NodeView {
   readonly forcesOnTimeout: boolean;
 }
 
+/** Why a volume is taken from a node that may still use it; undefined: it is only if the node does not. */
+export type Force = "timeout" | "out-of-service" | undefined;
+
 /** What to do about the volumes of a node. */
 export interface NodePlan {
   readonly attach: readonly Wanted[];
   /** Another node has these, alone. */
   readonly blocked: readonly (Wanted & { readonly nodes: readonly string[] })[];
-  /** Not to be told as attached any more, then to be detached. `asks`: only if the node does not use it. */
-  readonly detach: readonly (Attachment & { readonly asks: boolean })[];
+  /** Not to be told as attached any more, then to be detached. */
+  readonly detach: readonly (Attachment & { readonly force: Force })[];
   /** Unique names that the node is told of. */
   readonly attached: readonly string[];
   /** When to look again though nothing changes. */
@@ -61,12 +64,12 @@ export const isManaged = (node: Node): boolean => node.metadata.annotations?.[MA
 export function planNode(view: NodeView): NodePlan {
   const wantedNames = new Set(view.wanted.map(({ attachable }) => uniqueName(attachable)));
   const had = new Set(view.attachments.map(({ name }) => name));
-  const detach: (Attachment & { asks: boolean })[] = [];
+  const detach: (Attachment & { force: Force })[] = [];
   const waits: number[] = [];
   for (const attachment of view.attachments) {
     if (wantedNames.has(attachment.unique)) continue;
     const decision = planDetach(view, attachment);
-    if (decision.action === "detach") detach.push({ ...attachment, asks: decision.asks });
+    if (decision.action === "detach") detach.push({ ...attachment, force: decision.force });
     else if (decision.againMs !== undefined) waits.push(decision.againMs);
   }
   const leaving = new Set(detach.map(({ name }) => name));
@@ -93,7 +96,7 @@ export const isAttached = (attachment: VolumeAttachment | undefined): boolean =>
   attachment?.status?.attached === true && attachment.metadata.deletionTimestamp === undefined;
 
 type DetachDecision =
-  | { readonly action: "detach"; readonly asks: boolean }
+  | { readonly action: "detach"; readonly force: Force }
   | { readonly action: "wait"; readonly againMs: number | undefined };
 
 function planDetach(view: NodeView, attachment: Attachment): DetachDecision {
@@ -107,7 +110,7 @@ function planDetach(view: NodeView, attachment: Attachment): DetachDecision {
     const isHopeless = isHealthy || !view.forcesOnTimeout;
     return { action: "wait", againMs: isHopeless ? undefined : leftMs + 1 };
   }
-  return { action: "detach", asks: !mayForce && !isOut };
+  return { action: "detach", force: mayForce ? "timeout" : isOut ? "out-of-service" : undefined };
 }
 
 /** Why a volume cannot be attached while other nodes have it, in words for one of the pods that want it. */

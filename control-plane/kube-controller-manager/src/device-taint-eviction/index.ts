@@ -13,6 +13,7 @@ import {
 } from "@coracle/controller-kit";
 import { isActive } from "../pods/pod-state.ts";
 import { podsByResourceClaim } from "../resource-claim/claim-indexes.ts";
+import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import { timestamp } from "../time/timestamp.ts";
 import { evictionTime, type DeviceView } from "./plan.ts";
 
@@ -26,7 +27,7 @@ const slicesByPool = { pool: ({ spec }: ResourceSlice): readonly string[] => [po
 /** Deletes pods whose devices have taints that their claims do not tolerate, or no longer. */
 export function createDeviceTaintEvictionController(
   deps: ControllerDeps,
-  options: { readonly workers: number; readonly watchesRules: boolean },
+  options: { readonly workers: number; readonly watchesRules: boolean; readonly monitor: StorageMonitor },
 ): Controller {
   const { client, informers, clock, recorder } = deps;
   const pods = informers.informer(Pod, { indexes: podsByResourceClaim }).lister;
@@ -44,7 +45,7 @@ export function createDeviceTaintEvictionController(
   const usersOf = (claim: ResourceClaim): readonly string[] =>
     pods.byIndex("resourceClaim", cacheKeyOf(claim)).map(cacheKeyOf);
 
-  async function evict(pod: Pod, signal: AbortSignal): Promise<void> {
+  async function evict(pod: Pod, lateMs: number, signal: AbortSignal): Promise<void> {
     const { namespace, name = "", uid } = pod.metadata;
     tell(pod, "Marking for deletion");
     const condition = {
@@ -58,6 +59,7 @@ export function createDeviceTaintEvictionController(
       const body = { metadata: { uid }, status: { conditions: [condition] } };
       await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
       await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
+      options.monitor.evicted(lateMs);
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
@@ -91,7 +93,7 @@ export function createDeviceTaintEvictionController(
       }
       const leftMs = time - clock.now();
       if (leftMs <= 0) {
-        await evict(pod, signal);
+        await evict(pod, -leftMs, signal);
         condemned.delete(key);
         return done;
       }

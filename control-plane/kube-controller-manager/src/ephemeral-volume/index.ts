@@ -10,6 +10,7 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { podsByClaim } from "../pods/pod-claims.ts";
+import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import { claimsToMake } from "./plan.ts";
 
 const hasOwnVolumes = (pod: Pod): boolean =>
@@ -17,7 +18,7 @@ const hasOwnVolumes = (pod: Pod): boolean =>
   (pod.spec.volumes ?? []).some(({ ephemeral }) => ephemeral !== undefined);
 
 /** Makes the claims for volumes that live and die with their pod. */
-export function createEphemeralVolumeController(deps: ControllerDeps, workers: number): Controller {
+export function createEphemeralVolumeController(deps: ControllerDeps, workers: number, monitor: StorageMonitor): Controller {
   const { client, informers, recorder } = deps;
   const pods = informers.informer(Pod, { indexes: podsByClaim }).lister;
   const claims = informers.informer(PersistentVolumeClaim).lister;
@@ -56,7 +57,7 @@ export function createEphemeralVolumeController(deps: ControllerDeps, workers: n
 
   async function make(claim: PersistentVolumeClaim, signal: AbortSignal): Promise<void> {
     try {
-      await client.create(PersistentVolumeClaim, claim, { signal });
+      await monitor.ephemeralClaimMade(client.create(PersistentVolumeClaim, claim, { signal }));
     } catch (error) {
       if (isNamespaceTerminating(error)) throw error;
       throw new Error(`create PVC ${claim.metadata.name}: ${(error as Error).message}`, { cause: error });

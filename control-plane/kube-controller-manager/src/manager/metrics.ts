@@ -2,6 +2,7 @@ import { systemClock, type Clock } from "@coracle/base";
 import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 import { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
+import { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 
 /** Upstream's names of queues, where they are not the controller's. */
 const QUEUE_NAMES: Readonly<Record<string, string>> = {
@@ -41,6 +42,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
 /** What the controllers of one process count and measure of themselves, under upstream's names. */
 export class ControllerManagerMetrics extends ControllerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
+  readonly storage = new StorageMonitor();
   readonly #queues: WorkQueueMetrics;
 
   constructor(clock: Clock = systemClock) {
@@ -55,6 +57,6 @@ export class ControllerManagerMetrics extends ControllerMetrics {
 
   /** All of it in Prometheus' text format. */
   override text(): string {
-    return super.text() + this.autoscaling.text() + this.#queues.text();
+    return super.text() + this.autoscaling.text() + this.storage.text() + this.#queues.text();
   }
 }

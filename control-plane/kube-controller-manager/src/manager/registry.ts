@@ -240,19 +240,20 @@ export const controllers: readonly ControllerEntry[] = [
     name: "persistentvolume-binder-controller",
     identity: "persistent-volume-binder",
     component: "persistentvolume-controller",
-    create: (deps, flags) =>
+    create: (deps, flags, metrics) =>
       createPvBinder(deps, {
         syncPeriodMs: flags.pvClaimBinderSyncPeriodMs,
         provisions: flags.enableDynamicProvisioning,
         recyclers: readRecyclers(flags),
+        monitor: metrics.storage,
         removeTree: (path) => rm(path, { recursive: true, force: true }),
       }),
   },
   {
     name: "persistentvolume-attach-detach-controller",
     identity: "attachdetach-controller",
-    create: (deps, flags) =>
-      createAttachDetachController(deps, { forcesOnTimeout: !flags.disableForceDetachOnTimeout }),
+    create: (deps, flags, metrics) =>
+      createAttachDetachController(deps, { forcesOnTimeout: !flags.disableForceDetachOnTimeout, monitor: metrics.storage }),
   },
   {
     name: "persistentvolume-expander-controller",
@@ -264,15 +265,16 @@ export const controllers: readonly ControllerEntry[] = [
     name: "ephemeral-volume-controller",
     identity: "ephemeral-volume-controller",
     component: "ephemeral_volume",
-    create: (deps, flags) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs),
+    create: (deps, flags, metrics) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs, metrics.storage),
   },
   {
     name: "device-taint-eviction-controller",
     identity: "device-taint-eviction-controller",
     gates: ["DRADeviceTaints"],
-    create: (deps, flags) =>
+    create: (deps, flags, metrics) =>
       createDeviceTaintEvictionController(deps, {
         workers: flags.concurrentDeviceTaintEvictionSyncs,
+        monitor: metrics.storage,
         watchesRules: isGateOn("DRADeviceTaintRules", flags.featureGates),
       }),
   },
@@ -280,7 +282,7 @@ export const controllers: readonly ControllerEntry[] = [
     name: "resourceclaim-controller",
     identity: "resource-claim-controller",
     component: "resource_claim",
-    create: (deps, flags) => createResourceClaimController(deps, flags.concurrentResourceClaimSyncs),
+    create: (deps, flags, metrics) => createResourceClaimController(deps, flags.concurrentResourceClaimSyncs, metrics.storage),
   },
   {
     name: "persistentvolumeclaim-protection-controller",

@@ -14,6 +14,7 @@ import {
 import { podsByClaim } from "../pods/pod-claims.ts";
 import { isFinished } from "../pods/pod-state.ts";
 import { annealedClaim, claimFor, unboundStatus } from "./bindings.ts";
+import type { PvBinderOptions } from "./index.ts";
 import type { LatestObjects } from "./latest-objects.ts";
 import { planClaim, type ClaimPlan, type ClaimView } from "./plan-claim.ts";
 import type { StorageWriter } from "./storage-writer.ts";
@@ -36,7 +37,7 @@ export interface ClaimController {
 export function createClaimController(
   deps: ControllerDeps,
   { volumes, claims, classes, writer }: Storage,
-  options: { readonly syncPeriodMs: number; readonly provisions: boolean },
+  options: Pick<PvBinderOptions, "syncPeriodMs" | "provisions" | "monitor">,
 ): ClaimController {
   const pods = deps.informers.informer(Pod, { indexes: podsByClaim }).lister;
   const unbound = deps.informers.informer(PersistentVolumeClaim).lister;
@@ -91,7 +92,7 @@ export function createClaimController(
         return done;
       case "give-class": {
         const spec = { ...claim.spec, storageClassName: plan.className };
-        await writer.saveClaim({ ...claim, spec }, claim, signal);
+        await options.monitor.classGiven(writer.saveClaim({ ...claim, spec }, claim, signal));
         return done;
       }
       case "provision":

@@ -3,6 +3,7 @@ import { StorageClass } from "@coracle/api/storage/v1";
 import { TaskScope } from "@coracle/base";
 import { BIND_COMPLETED, classOfClaim, classOfVolume } from "@coracle/apimachinery/storage";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import { createClaimController } from "./claim-controller.ts";
 import { LatestObjects } from "./latest-objects.ts";
 import type { RecyclerLimits } from "./plan-volume.ts";
@@ -15,6 +16,7 @@ export interface PvBinderOptions {
   /** Whether provisioners are asked. */
   readonly provisions: boolean;
   readonly recyclers: { readonly hostPath: Recycler; readonly nfs: Recycler };
+  readonly monitor: StorageMonitor;
   /** Deletes what a volume of the host stood for. */
   removeTree(path: string): Promise<void>;
 }
@@ -57,6 +59,10 @@ export function createPvBinder(deps: ControllerDeps, options: PvBinderOptions): 
     classes: informers.informer(StorageClass).lister,
     writer: new StorageWriter(deps, volumes, claims),
   };
+  options.monitor.watchVolumes(
+    informers.informer(PersistentVolume).lister,
+    informers.informer(PersistentVolumeClaim).lister,
+  );
   const claimController = createClaimController(deps, storage, options);
   const volumeController = createVolumeController(deps, storage, options, claimController.wake);
   return {

@@ -17,15 +17,40 @@ const made = { "pv.kubernetes.io/provisioned-by": "disks.example.com" };
 
 describe("a volume", () => {
   it.each<[string, object, PersistentVolume, PersistentVolumeClaim | undefined]>([
-    ["that nobody claims is free", { action: "report", phase: "Available" }, volume({ claimRef: undefined }), undefined],
-    ["that is reserved is free", { action: "report", phase: "Available" }, volume({ claimRef: { namespace: "ns", name: "data" } }), claim()],
+    [
+      "that nobody claims is free",
+      { action: "report", phase: "Available" },
+      volume({ claimRef: undefined }),
+      undefined,
+    ],
+    [
+      "that is reserved is free",
+      { action: "report", phase: "Available" },
+      volume({ claimRef: { namespace: "ns", name: "data" } }),
+      claim(),
+    ],
     ["whose claim is bound to it is bound", { action: "report", phase: "Bound" }, volume(), claim({ volumeName: "a" })],
     ["whose claim is not bound wakes it", { action: "wake-claim" }, volume(), claim()],
-    ["that is a device is not for a claim that is none", { action: "mismatch" }, volume({ volumeMode: "Block" }), claim()],
+    [
+      "that is a device is not for a claim that is none",
+      { action: "mismatch" },
+      volume({ volumeMode: "Block" }),
+      claim(),
+    ],
     ["whose claim is gone is taken back", { action: "reclaim" }, volume(), undefined],
     ["whose claim is bound elsewhere is free again", { action: "unbind" }, volume(), claim({ volumeName: "b" })],
-    ["made for a claim that is bound elsewhere goes", { action: "reclaim" }, volume({ persistentVolumeReclaimPolicy: "Delete" }, made), claim({ volumeName: "b" })],
-    ["made for a claim that is bound elsewhere, and to be kept, is free", { action: "unbind" }, volume({ persistentVolumeReclaimPolicy: "Retain" }, made), claim({ volumeName: "b" })],
+    [
+      "made for a claim that is bound elsewhere goes",
+      { action: "reclaim" },
+      volume({ persistentVolumeReclaimPolicy: "Delete" }, made),
+      claim({ volumeName: "b" }),
+    ],
+    [
+      "made for a claim that is bound elsewhere, and to be kept, is free",
+      { action: "unbind" },
+      volume({ persistentVolumeReclaimPolicy: "Retain" }, made),
+      claim({ volumeName: "b" }),
+    ],
   ])("%s", (_rule, expected, found, of) => expect(planVolume(found, of)).toEqual(expected));
 });
 
@@ -37,22 +62,74 @@ describe("a volume that is taken back", () => {
     ["is kept", leave, "Retain", {}, {}],
     ["is its driver's to delete", leave, "Delete", { csi: { driver: "d", volumeHandle: "h" } }, {}],
     ["is its maker's to delete", leave, "Delete", { hostPath: { path: "/x" } }, made],
-    ["is the driver's that took over", leave, "Recycle", { nfs: { server: "s", path: "/" } }, { "pv.kubernetes.io/migrated-to": "d" }],
-    ["is deleted below /tmp", { action: "delete-path", path: "/tmp/x" }, "Delete", { hostPath: { path: "/tmp/x" } }, {}],
-    ["is not deleted elsewhere", failed("host_path deleter only supports /tmp/.+ but received provided /x"), "Delete", { hostPath: { path: "/x" } }, {}],
-    ["is not deleted by a way out of /tmp", failed("host_path deleter only supports /tmp/.+ but received provided /tmp/../x"), "Delete", { hostPath: { path: "/tmp/../x" } }, {}],
-    ["is of a kind that deletes nothing", failed(`${none} no deletable volume plugin matched`), "Delete", { nfs: { server: "s", path: "/" } }, {}],
-    ["is of a kind that nobody knows", failed(`${none} no volume plugin matched`), "Delete", { local: { path: "/x" } }, {}],
+    [
+      "is the driver's that took over",
+      leave,
+      "Recycle",
+      { nfs: { server: "s", path: "/" } },
+      { "pv.kubernetes.io/migrated-to": "d" },
+    ],
+    [
+      "is deleted below /tmp",
+      { action: "delete-path", path: "/tmp/x" },
+      "Delete",
+      { hostPath: { path: "/tmp/x" } },
+      {},
+    ],
+    [
+      "is not deleted elsewhere",
+      failed("host_path deleter only supports /tmp/.+ but received provided /x"),
+      "Delete",
+      { hostPath: { path: "/x" } },
+      {},
+    ],
+    [
+      "is not deleted by a way out of /tmp",
+      failed("host_path deleter only supports /tmp/.+ but received provided /tmp/../x"),
+      "Delete",
+      { hostPath: { path: "/tmp/../x" } },
+      {},
+    ],
+    [
+      "is of a kind that deletes nothing",
+      failed(`${none} no deletable volume plugin matched`),
+      "Delete",
+      { nfs: { server: "s", path: "/" } },
+      {},
+    ],
+    [
+      "is of a kind that nobody knows",
+      failed(`${none} no volume plugin matched`),
+      "Delete",
+      { local: { path: "/x" } },
+      {},
+    ],
     ["is emptied", { action: "recycle" }, "Recycle", { nfs: { server: "s", path: "/" } }, {}],
-    ["cannot be emptied", failed("No recycler plugin found for the volume!", "VolumeFailedRecycle"), "Recycle", { local: { path: "/x" } }, {}],
-    ["has a policy that nobody knows", failed("Volume has unrecognized PersistentVolumeReclaimPolicy", "VolumeUnknownReclaimPolicy"), "Burn", {}, {}],
+    [
+      "cannot be emptied",
+      failed("No recycler plugin found for the volume!", "VolumeFailedRecycle"),
+      "Recycle",
+      { local: { path: "/x" } },
+      {},
+    ],
+    [
+      "has a policy that nobody knows",
+      failed("Volume has unrecognized PersistentVolumeReclaimPolicy", "VolumeUnknownReclaimPolicy"),
+      "Burn",
+      {},
+      {},
+    ],
   ])("%s", (_rule, expected, persistentVolumeReclaimPolicy, spec, annotations) =>
     expect(planReclaim(volume({ persistentVolumeReclaimPolicy, ...spec }, annotations))).toEqual(expected),
   );
 
   it("is emptied by a pod that has time by its size", () => {
     const limits = { minimumSeconds: 60, secondsPerGi: 30 };
-    const small = recyclerPod(volume({ capacity: { storage: "1Gi" }, hostPath: { path: "/x" } }), defaultRecycler, limits);
+    const small = recyclerPod(
+      volume({ capacity: { storage: "1Gi" }, hostPath: { path: "/x" } }),
+      defaultRecycler,
+      limits,
+    );
     expect(small.metadata).toEqual({ namespace: "default", name: "recycler-for-a" });
     expect(small.spec.activeDeadlineSeconds).toBe(60);
     expect(small.spec.volumes).toEqual([{ name: "vol", hostPath: { path: "/x" } }]);
@@ -81,7 +158,10 @@ describe("a binding", () => {
   });
 
   it("shows the volume's size and modes, and the size of the file system while that is smaller", () => {
-    const bound = boundStatus({ ...claim(), status: { phase: "Pending" } }, volume({ volumeAttributesClassName: "gold" }));
+    const bound = boundStatus(
+      { ...claim(), status: { phase: "Pending" } },
+      volume({ volumeAttributesClassName: "gold" }),
+    );
     expect(bound.status).toEqual({
       phase: "Bound",
       accessModes: ["ReadWriteOnce"],
@@ -119,7 +199,10 @@ describe("what was built in once", () => {
     ["lets go of one that is kept", "Retain", ["kubernetes.io/pv-controller", "x"], ["x"]],
     ["is no external one", "Retain", ["external-provisioner.volume.kubernetes.io/finalizer"], []],
   ])("%s", (_rule, persistentVolumeReclaimPolicy, finalizers, expected) => {
-    const found = volume({ persistentVolumeReclaimPolicy }, { "pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path" });
+    const found = volume(
+      { persistentVolumeReclaimPolicy },
+      { "pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path" },
+    );
     const mended = annealedVolume({ ...found, metadata: { ...found.metadata, finalizers } });
     expect(mended.metadata.finalizers ?? []).toEqual(expected);
   });

@@ -28,13 +28,33 @@ describe("a pod's claims", () => {
   it.each<[string, boolean, Pod, ResourceClaim | undefined]>([
     ["are made by template", true, pod(byTemplate), undefined],
     ["are not made for a pod that has ended", false, pod(byTemplate, { phase: "Succeeded" }), undefined],
-    ["that are not needed are not made", false, pod(byTemplate, { resourceClaimStatuses: [{ name: "gpu" }] }), undefined],
+    [
+      "that are not needed are not made",
+      false,
+      pod(byTemplate, { resourceClaimStatuses: [{ name: "gpu" }] }),
+      undefined,
+    ],
     ["that are there are not made again", false, pod(byTemplate, named), claim("u1")],
     ["that are gone are made again", true, pod(byTemplate, named), undefined],
     ["that are another's stay so", false, pod(byTemplate, named), claim("u2")],
-    ["that users make are waited for", false, pod({ resourceClaims: [{ name: "gpu", resourceClaimName: "mine" }] }), undefined],
-    ["that are allocated are the scheduler's to reserve", false, pod(byTemplate, named), claim("u1", { allocation: ALLOCATION })],
-    ["are reserved when something else placed the pod", true, pod({ ...byTemplate, nodeName: "n" }, named), claim("u1", { allocation: ALLOCATION })],
+    [
+      "that users make are waited for",
+      false,
+      pod({ resourceClaims: [{ name: "gpu", resourceClaimName: "mine" }] }),
+      undefined,
+    ],
+    [
+      "that are allocated are the scheduler's to reserve",
+      false,
+      pod(byTemplate, named),
+      claim("u1", { allocation: ALLOCATION }),
+    ],
+    [
+      "are reserved when something else placed the pod",
+      true,
+      pod({ ...byTemplate, nodeName: "n" }, named),
+      claim("u1", { allocation: ALLOCATION }),
+    ],
     ["are not reserved before they are allocated", false, pod({ ...byTemplate, nodeName: "n" }, named), claim("u1")],
   ])("%s", (_rule, expected, of, found) => expect(needsWork(of, () => found)).toBe(expected));
 

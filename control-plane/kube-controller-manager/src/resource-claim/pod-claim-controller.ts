@@ -9,6 +9,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
+import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import { claimsByOwner, podsByResourceClaim } from "./claim-indexes.ts";
 import {
   claimFrom,
@@ -25,10 +26,11 @@ import {
 const FIELD_MANAGER = "ResourceClaimController";
 
 /** The half that looks at pods: makes their claims, tells them the names, and notes those that others placed as users. */
-export function createPodClaimController(deps: ControllerDeps, workers: number): Controller {
+export function createPodClaimController(deps: ControllerDeps, workers: number, monitor: StorageMonitor): Controller {
   const { client, informers, recorder } = deps;
   const pods = informers.informer(Pod, { indexes: podsByResourceClaim }).lister;
   const claims = informers.informer(ResourceClaim, { indexes: claimsByOwner }).lister;
+  monitor.watchResourceClaims(claims);
   const templates = informers.informer(ResourceClaimTemplate).lister;
   /** By key of the pod, what was made for it and may not be in the cache yet. */
   const made = new Map<string, ResourceClaim[]>();
@@ -55,7 +57,8 @@ export function createPodClaimController(deps: ControllerDeps, workers: number):
         `resource claim template "${templateName}": resourceclaimtemplate.resource.k8s.io "${templateName}" not found`,
       );
     try {
-      const claim = await client.create(ResourceClaim, claimFrom(template, pod, each.name), { signal });
+      const wanted = claimFrom(template, pod, each.name);
+      const claim = await monitor.resourceClaimMade(wanted, client.create(ResourceClaim, wanted, { signal }));
       made.set(key, [...(made.get(key) ?? []), claim]);
       return claim.metadata.name ?? "";
     } catch (error) {
