@@ -45,13 +45,13 @@ describe("what holds a namespace that is being deleted", () => {
   });
   it("kinds that could not be listed or deleted", () => {
     const result = emptying({
-      discoveryFailures: ["metrics.k8s.io/v1beta1: down"],
+      discoveryFailures: ["metrics.k8s.io/v1beta1"],
       deletionFailures: ["b: no", "a: no"],
     });
     expect(isEmptied(result)).toBe(false);
     expect(told(result)).toMatchObject({
       NamespaceDeletionDiscoveryFailure:
-        "DiscoveryFailed: Discovery failed for some groups, 1 failing: metrics.k8s.io/v1beta1: down",
+        "DiscoveryFailed: Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1",
       NamespaceDeletionContentFailure:
         "ContentDeletionFailed: Failed to delete all resource types, 2 remaining: a: no, b: no",
     });

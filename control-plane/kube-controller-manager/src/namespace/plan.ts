@@ -27,7 +27,7 @@ export function namespaceConditions(
       "NamespaceDeletionDiscoveryFailure",
       discoveryFailures.length > 0 && {
         reason: "DiscoveryFailed",
-        message: `Discovery failed for some groups, ${discoveryFailures.length} failing: ${discoveryFailures.join(", ")}`,
+        message: `Discovery failed for some groups, ${discoveryFailures.length} failing: unable to retrieve the complete list of server APIs: ${discoveryFailures.map((each) => `${each}: stale GroupVersion discovery: ${each}`).join(", ")}`,
       },
       { reason: "ResourcesDiscovered", message: "All resources successfully discovered" },
     ),
