@@ -37,7 +37,7 @@ export type ClaimPlan =
   /** For good: what it was bound to is not its own any more. */
   | { readonly action: "lose"; readonly told: Told }
   | { readonly action: "give-class"; readonly className: string }
-  /** Somebody else makes a volume for it. */
+  /** Its provisioner is told in the claim, and makes a volume or does not. */
   | { readonly action: "provision"; readonly provisioner: string; readonly told: Told }
   /** No volume can be made for it. */
   | { readonly action: "complain"; readonly told: Told };
@@ -177,8 +177,10 @@ function planProvisioning(claim: PersistentVolumeClaim, storageClass: StorageCla
       `administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`;
     return { action: "provision", provisioner: external, told: normal("ExternalProvisioning", message) };
   }
-  if (provisioner === HOST_PATH)
-    return failed(`Failed to create provisioner: provisioning in volume plugin "${HOST_PATH}" is disabled`);
+  if (provisioner === HOST_PATH) {
+    const message = `Failed to create provisioner: provisioning in volume plugin "${HOST_PATH}" is disabled`;
+    return { action: "provision", provisioner, told: warning("ProvisioningFailed", message) };
+  }
   if (MAKE_NONE.includes(provisioner)) return failed("no provisionable volume plugin matched");
   return failed(`no volume plugin matched name: ${provisioner}`);
 }

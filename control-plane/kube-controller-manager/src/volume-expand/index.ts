@@ -22,7 +22,8 @@ export function createVolumeExpandController(deps: ControllerDeps): Controller {
       recorder.event(referenceTo(PersistentVolumeClaim, claim), "Normal", "ExternalExpanding", plan.message);
       if (plan.resizer === undefined || annotations?.[RESIZER] === plan.resizer) return done;
       const body = { metadata: { annotations: { [RESIZER]: plan.resizer } } };
-      await client.patch(PersistentVolumeClaim, { namespace, name }, "merge", body, { signal });
+      const options = { subresource: "status", signal }; // all that expanders may write
+      await client.patch(PersistentVolumeClaim, { namespace, name }, "merge", body, options);
       return done;
     },
   });

@@ -19,8 +19,21 @@ describe("a claim that asks for more", () => {
     ["has enough", undefined, claim("1Gi", "1024Mi"), volume()],
     ["waits for its driver", WAITS, claim("2Gi", "1Gi"), volume({ csi: { driver: "d", volumeHandle: "h" } })],
     ["waits though nobody will come", WAITS, claim("2Gi", "1Gi"), volume({ hostPath: { path: "/x" } })],
-    ["has enough, but its file system is smaller", WAITS, claim("1Gi", "1Gi"), volume({}, { "volume.alpha.kubernetes.io/pre-resize-capacity": "1Gi" })],
-    ["waits for the driver that took over", { message: "CSI migration enabled for kubernetes.io/aws-ebs; waiting for external resizer to expand the pvc", resizer: "ebs.csi.aws.com" }, claim("2Gi", "1Gi"), volume(disk)],
+    [
+      "has enough, but its file system is smaller",
+      WAITS,
+      claim("1Gi", "1Gi"),
+      volume({}, { "volume.alpha.kubernetes.io/pre-resize-capacity": "1Gi" }),
+    ],
+    [
+      "waits for the driver that took over",
+      {
+        message: "CSI migration enabled for kubernetes.io/aws-ebs; waiting for external resizer to expand the pvc",
+        resizer: "ebs.csi.aws.com",
+      },
+      claim("2Gi", "1Gi"),
+      volume(disk),
+    ],
   ])("%s", (_rule, expected, of, on) => expect(planExpansion(of, on)).toEqual(expected));
 
   it("is looked at again when the volume is not its own yet", () => {

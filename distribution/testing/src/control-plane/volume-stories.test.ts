@@ -288,4 +288,22 @@ describe("a claim that asks for more", () => {
     expect(told.message).toBe("waiting for an external controller to expand this PVC");
     expect(told.source?.component).toBe("volume_expand");
   });
+
+  it("of a kind that was built in once says which driver that is", async () => {
+    await makeClass("growing", "kubernetes.io/aws-ebs", { allowVolumeExpansion: true });
+    await makeVolume("pv", {
+      storageClassName: "growing",
+      hostPath: undefined,
+      awsElasticBlockStore: { volumeID: "vol-1" },
+    });
+    await makeClaim("data", { storageClassName: "growing" });
+    await isIn("Bound", () => claim("data"));
+    const more = { spec: { resources: { requests: { storage: "2Gi" } } } };
+    await plane.admin.patch(PersistentVolumeClaim, { namespace, name: "data" }, "merge", more);
+    const resizer = await plane.until(
+      "resizer",
+      async () => (await claim("data")).metadata.annotations?.["volume.kubernetes.io/storage-resizer"],
+    );
+    expect(resizer).toBe("ebs.csi.aws.com");
+  });
 });
