@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ipBatch, run } from "@coracle/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   busyboxImage,
@@ -172,5 +173,56 @@ describe("a cluster of two nodes whose cloud is this machine", () => {
   it("down leaves nothing behind", async () => {
     await cluster.down();
     expect(await hostLeftovers(host, before)).toEqual([]);
+  });
+});
+
+describe("a cluster of one node on a network with free addresses", () => {
+  let host: TestHost;
+  let before: HostSnapshot;
+  let cluster: TestCluster;
+  let neighbour = "";
+  const free = (last: number): string => host.address.replace(/\.\d+$/, `.${last}`);
+
+  beforeAll(async () => {
+    host = await createTestHost();
+    // Another machine of the same network.
+    neighbour = `${host.name}-out`;
+    await run("ip", ["netns", "add", neighbour]);
+    await ipBatch([`link set outside netns ${neighbour}`], { netns: host.netns });
+    await ipBatch([`addr add ${free(77)}/24 dev outside`, "link set outside up"], { netns: `/run/netns/${neighbour}` });
+    before = await snapshotHost(host);
+    cluster = await startCluster(host, { flags: ["--load-balancer-pool", `${free(80)}-${free(81)}`] });
+    const archive = join(host.dir, "bb.tar");
+    writeFileSync(archive, imageArchive({ "localhost/bb:1": busyboxImage() }));
+    await cluster.coracle("image", "load", archive);
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+    await run("ip", ["netns", "del", neighbour], { allowFailure: true });
+    await host?.[Symbol.asyncDispose]();
+  });
+
+  it("a LoadBalancer gets one of them, which answers other machines; down takes it back", async () => {
+    await cluster.kubectlWith(JSON.stringify(web(1)), "apply", "-f", "-");
+    await cluster.kubectlWith(JSON.stringify(balancer()), "apply", "-f", "-");
+    const where = ["get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}"];
+    await eventually("an address", async () => (await cluster.kubectl(...where)) === free(80), 60_000);
+    const ask = ["-T3", "-", `TCP4:${free(80)}:80,connect-timeout=2`];
+    await eventually(
+      "an answer",
+      async () => {
+        const { stdout } = await run("nsenter", [`--net=/run/netns/${neighbour}`, "socat", ...ask], {
+          allowFailure: true,
+          input: "GET /cgi-bin/who HTTP/1.0\r\n\r\n",
+        });
+        return /web-\S+ heard /.test(stdout);
+      },
+      60_000,
+    );
+    const { stdout } = await host.run("ip", ["-o", "addr", "show", "dev", "eth0"]);
+    expect(stdout).toContain(`inet ${free(80)}/32 scope global eth0:lb`);
+    await cluster.down();
+    expect(await hostLeftovers(host, before)).toEqual([]);
+    expect((await host.run("ip", ["-o", "addr", "show", "dev", "eth0"])).stdout).not.toContain(free(80));
   });
 });
