@@ -76,6 +76,27 @@ describe("the scheduling queue", () => {
     queue.notify("pod-changed");
     expect([popName(), queue.counts().gated]).toEqual([undefined, 1]);
   });
+  it("where no plugin that rejected somebody is told of such changes, nobody is looked at", () => {
+    let looked = 0;
+    const queue = new SchedulingQueue({
+      clock: createFakeClock(),
+      compare: () => 0,
+      preEnqueue: () => undefined,
+      isRegistered: (plugin, event) => plugin === "Fit" && event === "assigned-pod-deleted",
+      isHelpful: () => ++looked > 1,
+    });
+    for (const name of ["p", "q"]) {
+      queue.set(pod(name));
+      queue.failed(queue.pop()!, new Set([name === "p" ? "Fit" : "Ports"]), pod(name));
+    }
+    queue.notify("assigned-pod-added");
+    expect(looked).toBe(0);
+    queue.notify("assigned-pod-deleted");
+    expect(looked).toBe(2);
+    queue.delete(pod("p"));
+    queue.notify("assigned-pod-deleted");
+    expect(looked).toBe(2);
+  });
   it("after errors a pod backs off: 1 s, doubling, at most 10 s, whoever is ready", async () => {
     const { clock, queue } = setUp();
     queue.set(pod("p"));

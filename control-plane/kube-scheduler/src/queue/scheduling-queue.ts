@@ -5,6 +5,7 @@ import { uidOf } from "../state/node-state.ts";
 import { eventLabel } from "./event-label.ts";
 import { EventLog } from "./event-log.ts";
 import { PodHeap } from "./pod-heap.ts";
+import { PodsAside } from "./pods-aside.ts";
 
 /** Where a pod waits: upstream's names, as its metrics have them. */
 export type QueueName = "active" | "backoff" | "unschedulable" | "gated";
@@ -21,6 +22,8 @@ export interface SchedulingQueueOptions {
   readonly compare: (a: QueuedPod, b: QueuedPod) => number;
   /** Who keeps the pod waiting outside; undefined lets it in. */
   readonly preEnqueue: (pod: Pod) => Gate | undefined;
+  /** Whether a plugin, of whichever profile, asks to be told of such changes at all; absent: it does. */
+  readonly isRegistered?: (plugin: string, event: ClusterEvent) => boolean;
   /** Whether a change may help a pod that this plugin rejected. Must not throw. */
   readonly isHelpful: (plugin: string, change: ClusterChange, pod: Pod) => boolean;
   readonly initialBackoffMs?: number;
@@ -54,8 +57,8 @@ export class SchedulingQueue {
   /** After an error: waits out its time. */
   readonly #errorBackoff = new PodHeap<Waiting>((a, b) => a.notBefore < b.notBefore);
   /** In the order in which they were rejected. */
-  readonly #unschedulable = new Map<string, Waiting>();
-  readonly #gated = new Map<string, QueuedPod>();
+  readonly #unschedulable = new PodsAside<Waiting>();
+  readonly #gated = new PodsAside<QueuedPod>();
   readonly #log = new EventLog();
   #lastSince = 0;
   #timer: { readonly due: number; readonly timer: Timer } | undefined;
@@ -183,14 +186,15 @@ export class SchedulingQueue {
     const what: ClusterChange = typeof change === "string" ? { event: change } : change;
     this.#log.add(what);
     if (this.#unschedulable.size === 0 && this.#gated.size === 0) return;
+    const { isRegistered = () => true } = this.#options;
+    const concerns = (plugin: string): boolean => isRegistered(plugin, what.event);
     const label = eventLabel(what);
-    for (const [uid, waiting] of this.#unschedulable) {
+    for (const [uid, waiting] of this.#unschedulable.someRejectedBy(concerns) ? this.#unschedulable.entries() : []) {
       if (!this.#mayHelp(waiting, what)) continue;
       this.#unschedulable.delete(uid);
       this.#admit(waiting, label, waiting.notBefore);
     }
-    // Who stays outside comes in here again: only those that are here now are looked at.
-    for (const [uid, gated] of Array.from(this.#gated)) {
+    for (const [uid, gated] of this.#gated.someRejectedBy(concerns) ? this.#gated.entries() : []) {
       if (!this.#mayHelp(gated, what)) continue;
       this.#gated.delete(uid);
       this.#admit(gated, label);
@@ -307,9 +311,9 @@ export class SchedulingQueue {
         this.#admit(next, "BackoffComplete");
       }
     }
-    for (const [uid, waiting] of this.#unschedulable) {
+    for (const waiting of this.#unschedulable.values()) {
       if (waiting.rejectedAt + this.#maxUnschedulableMs > now) break; // the others came later
-      this.#unschedulable.delete(uid);
+      this.#unschedulable.delete(uidOf(waiting.pod));
       this.#admit(waiting, "UnschedulableTimeout", waiting.notBefore);
     }
   }

@@ -1,6 +1,6 @@
 import type { Pod } from "@coracle/api/core/v1";
 import type { Clock, Logger } from "@coracle/base";
-import type { Plugin } from "../framework/plugin.ts";
+import type { ClusterEvent, Plugin } from "../framework/plugin.ts";
 import type { Profile } from "../framework/profile.ts";
 import type { SchedulerMetrics } from "../metrics/scheduler-metrics.ts";
 import { eventLabel } from "../queue/event-label.ts";
@@ -17,6 +17,7 @@ export function createQueue(
   const byName = new Map<string, ReadonlyMap<string, Plugin>>();
   for (const [name, { plugins }] of profiles)
     byName.set(name, new Map(plugins.map(({ plugin }) => [plugin.name, plugin])));
+  const registered = eventsByPlugin(profiles.values());
   const [first] = profiles.values();
   const sorter = first?.plugins.find(({ plugin }) => plugin.queueSort !== undefined)?.plugin;
   const gateOf = (plugin: Plugin, pod: Pod): Gate | undefined => {
@@ -45,6 +46,7 @@ export function createQueue(
       }
       return undefined;
     },
+    isRegistered: (name, event) => registered.get(name)?.has(event) !== false,
     isHelpful(name, change, pod) {
       const plugin = byName.get(pod.spec.schedulerName ?? "")?.get(name);
       if (plugin === undefined) return true;
@@ -61,4 +63,17 @@ export function createQueue(
     },
     onIncoming: (queue, event) => metrics.incoming(queue, event),
   });
+}
+
+/** Plugin → the events that it registers in any profile; those that register all are not here. */
+function eventsByPlugin(profiles: Iterable<Profile>): ReadonlyMap<string, ReadonlySet<ClusterEvent>> {
+  const registered = new Map<string, Set<ClusterEvent>>();
+  const unlimited = new Set<string>();
+  for (const { plugins } of profiles)
+    for (const { plugin } of plugins) {
+      if (plugin.events === undefined) unlimited.add(plugin.name);
+      registered.set(plugin.name, new Set([...(registered.get(plugin.name) ?? []), ...(plugin.events ?? [])]));
+    }
+  for (const name of unlimited) registered.delete(name);
+  return registered;
 }
