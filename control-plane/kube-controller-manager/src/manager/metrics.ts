@@ -29,6 +29,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   "resource-claim-reservations": "resource_claim",
   resourcequota: "resourcequota_primary",
   "root-ca-certificate-publisher": "root_ca_cert_publisher",
+  "selinux-warning": "selinux_warning",
   "serviceaccount-token": "serviceaccount_tokens_service",
   "storageversion-garbage-collector": "storage_version_garbage_collector_storageversions",
   "taint-eviction": "noexec_taint_pod",

@@ -39,6 +39,7 @@ import { createReplicationControllerController } from "../replicationcontroller/
 import { createResourceQuotaController } from "../resourcequota/index.ts";
 import { createRootCaPublisher } from "../rootca/index.ts";
 import { createServiceAccountController } from "../serviceaccount/index.ts";
+import { createSELinuxWarningController } from "../selinux-warning/index.ts";
 import { createServiceCidrController } from "../service-cidr/index.ts";
 import { createServiceAccountTokenController } from "../service-account-tokens/index.ts";
 import { createStatefulSetController } from "../statefulset/index.ts";
@@ -253,7 +254,10 @@ export const controllers: readonly ControllerEntry[] = [
     name: "persistentvolume-attach-detach-controller",
     identity: "attachdetach-controller",
     create: (deps, flags, metrics) =>
-      createAttachDetachController(deps, { forcesOnTimeout: !flags.disableForceDetachOnTimeout, monitor: metrics.storage }),
+      createAttachDetachController(deps, {
+        forcesOnTimeout: !flags.disableForceDetachOnTimeout,
+        monitor: metrics.storage,
+      }),
   },
   {
     name: "persistentvolume-expander-controller",
@@ -265,7 +269,8 @@ export const controllers: readonly ControllerEntry[] = [
     name: "ephemeral-volume-controller",
     identity: "ephemeral-volume-controller",
     component: "ephemeral_volume",
-    create: (deps, flags, metrics) => createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs, metrics.storage),
+    create: (deps, flags, metrics) =>
+      createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs, metrics.storage),
   },
   {
     name: "device-taint-eviction-controller",
@@ -282,7 +287,8 @@ export const controllers: readonly ControllerEntry[] = [
     name: "resourceclaim-controller",
     identity: "resource-claim-controller",
     component: "resource_claim",
-    create: (deps, flags, metrics) => createResourceClaimController(deps, flags.concurrentResourceClaimSyncs, metrics.storage),
+    create: (deps, flags, metrics) =>
+      createResourceClaimController(deps, flags.concurrentResourceClaimSyncs, metrics.storage),
   },
   {
     name: "persistentvolumeclaim-protection-controller",
@@ -298,6 +304,13 @@ export const controllers: readonly ControllerEntry[] = [
     name: "volumeattributesclass-protection-controller",
     identity: "volumeattributesclass-protection-controller",
     create: (deps) => createVacProtectionController(deps),
+  },
+  {
+    name: "selinux-warning-controller",
+    identity: "selinux-warning-controller",
+    component: "selinux_warning",
+    gates: ["SELinuxChangePolicy"],
+    create: (deps, _flags, metrics) => createSELinuxWarningController(deps, metrics),
   },
   {
     name: "service-cidr-controller",

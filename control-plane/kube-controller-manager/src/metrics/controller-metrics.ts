@@ -4,6 +4,15 @@ import { Counter, exponentialBuckets, Gauge, Histogram, type Instrument } from "
 /** How many nodes of each zone are there, and how many are not ready. */
 export type ZoneSizes = () => Iterable<readonly [zone: string, size: number, notReady: number]>;
 
+/** Pods that want a volume labelled differently. */
+export type LabelConflicts = () => Iterable<{
+  readonly property: string;
+  readonly pod: string;
+  readonly value: string;
+  readonly otherPod: string;
+  readonly otherValue: string;
+}>;
+
 /** Why the collector of pods removed one, in upstream's words. */
 export type PodRemoval = "terminated" | "orphaned" | "out-of-service" | "unscheduled";
 
@@ -17,6 +26,7 @@ const EVICTION_SECONDS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 
 export class ControllerMetrics {
   readonly #instruments: Instrument[] = [];
   #zones: ZoneSizes = () => [];
+  #labelConflicts: LabelConflicts = () => [];
   readonly #rootCaSyncs = this.#counter(
     "root_ca_cert_publisher_sync_total",
     "[ALPHA] Number of namespace syncs happened in root ca cert publisher.",
@@ -102,6 +112,19 @@ export class ControllerMetrics {
     );
     zones("zone_size", "Gauge measuring number of registered Nodes per zones.", (size) => size);
     zones("unhealthy_nodes_in_zone", "Gauge measuring number of not Ready Nodes per zones.", (_size, bad) => bad);
+    this.#instruments.push(
+      new Gauge(
+        "selinux_warning_controller_selinux_volume_conflict",
+        "[ALPHA] Conflict between two Pods using the same volume",
+        ["property", "pod1_namespace", "pod1_name", "pod1_value", "pod2_namespace", "pod2_name", "pod2_value"],
+        () =>
+          [...this.#labelConflicts()].map(({ property, pod, value, otherPod, otherValue }) => {
+            const [namespace = "", name = ""] = pod.split("/");
+            const [otherNamespace = "", otherName = ""] = otherPod.split("/");
+            return [[property, namespace, name, value, otherNamespace, otherName, otherValue], 1];
+          }),
+      ),
+    );
   }
 
   rootCaPublished(code: number, durationMs: number): void {
@@ -112,6 +135,11 @@ export class ControllerMetrics {
   /** Sizes of zones are looked up there. */
   watchZones(zones: ZoneSizes): void {
     this.#zones = zones;
+  }
+
+  /** Conflicts of labels are looked up there. */
+  watchLabelConflicts(conflicts: LabelConflicts): void {
+    this.#labelConflicts = conflicts;
   }
 
   /** A node's pods are driven away. */
