@@ -13,8 +13,8 @@ import { PassPace } from "../services/pass-pace.ts";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
 import { planEndpoints } from "./plan.ts";
 
-/** Four passes a second over 5,000 pods: every reader is told the whole object again. */
-const PODS_PER_MS = 20;
+/** One pass a second over 5,000 pods: every reader is told the whole object again. */
+const PODS_PER_MS = 5;
 
 /** Keeps the older form of a service's endpoints, one object per service, for those who still read it. */
 export function createEndpointsController(deps: ControllerDeps, workers?: number): Controller {

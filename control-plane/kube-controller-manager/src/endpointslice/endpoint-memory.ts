@@ -1,12 +1,15 @@
 import type { Pod, Service } from "@coracle/api/core/v1";
 import type { Endpoint } from "@coracle/api/discovery/v1";
 import { equalJson } from "@coracle/apimachinery";
+import { targetPortsIn } from "../services/service-pods.ts";
 import { withoutHints } from "./hints.ts";
 
+/** A pod's endpoint in a service. */
 interface Kept {
-  readonly address: string;
-  readonly zone: string | undefined;
   readonly endpoint: Endpoint;
+  /** What the service's ports are in the pod, and the same as text. */
+  readonly numbers: readonly (number | undefined)[];
+  readonly portsKey: string;
 }
 
 /**
@@ -14,25 +17,46 @@ interface Kept {
  * Objects of the caches never change: a pod that did is another object. Nothing is kept longer than what it is about.
  */
 export class EndpointMemory {
-  readonly #made = new WeakMap<Service, WeakMap<Pod, Kept>>();
+  /** By service, then by family of addresses, then by pod. */
+  readonly #made = new WeakMap<Service, Map<string, WeakMap<Pod, Kept>>>();
   /** What was seen in a slice → what was wanted, and is the same. */
   readonly #equal = new WeakMap<Endpoint, Endpoint>();
 
-  /** The pod's endpoint in the service as it was made before, or as `make` makes it now. */
-  endpoint(service: Service, pod: Pod, address: string, zone: string | undefined, make: () => Endpoint): Endpoint {
-    let ofService = this.#made.get(service);
-    if (ofService === undefined) this.#made.set(service, (ofService = new WeakMap<Pod, Kept>()));
-    const kept = ofService.get(pod);
-    if (kept?.zone === zone && kept?.address === address) return kept.endpoint;
-    const endpoint = make();
-    ofService.set(pod, { address, zone, endpoint });
-    return endpoint;
+  /** The endpoints of the service's pods in one family, as they were made before. */
+  of(service: Service, addressType: string): WeakMap<Pod, Kept> {
+    let families = this.#made.get(service);
+    if (families === undefined) this.#made.set(service, (families = new Map()));
+    let known = families.get(addressType);
+    if (known === undefined) families.set(addressType, (known = new WeakMap()));
+    return known;
+  }
+
+  /** What was wanted when `seen` was found to be the same, whether or not it is wanted still. */
+  sameAs(seen: Endpoint): Endpoint | undefined {
+    return this.#equal.get(seen);
   }
 
   isSame(seen: Endpoint, wanted: Endpoint): boolean {
-    if (seen === wanted || this.#equal.get(seen) === wanted) return true;
+    if (this.#equal.get(seen) === wanted) return true;
     if (!equalJson(withoutHints(seen), wanted)) return false; // hints are added later
     this.#equal.set(seen, wanted);
     return true;
   }
+}
+
+/** The pod's endpoint as it was made before if that is right still, else made and kept now. */
+export function keptEndpoint(
+  known: WeakMap<Pod, Kept>,
+  service: Service,
+  pod: Pod,
+  address: string,
+  zone: string | undefined,
+  make: (service: Service, pod: Pod, address: string, zone: string | undefined) => Endpoint,
+): Kept {
+  const before = known.get(pod);
+  if (before !== undefined && before.endpoint.zone === zone && before.endpoint.addresses[0] === address) return before;
+  const numbers = targetPortsIn(pod, service);
+  const kept = { endpoint: make(service, pod, address, zone), numbers, portsKey: numbers.join() };
+  known.set(pod, kept);
+  return kept;
 }

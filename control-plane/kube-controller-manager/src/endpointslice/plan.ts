@@ -4,9 +4,9 @@ import type { Endpoint, EndpointPort, EndpointSlice } from "@coracle/api/discove
 import { equalJson } from "@coracle/apimachinery";
 import { controllerReference } from "@coracle/controller-kit";
 import { isFinished, isReady } from "../pods/pod-state.ts";
-import { HEADLESS_LABEL, hostnameIn, isHeadless, targetPortsIn, TRIGGER_TIME } from "../services/service-pods.ts";
+import { HEADLESS_LABEL, hostnameIn, isHeadless, TRIGGER_TIME } from "../services/service-pods.ts";
 import { canonicalJson } from "../templates/hash.ts";
-import { EndpointMemory } from "./endpoint-memory.ts";
+import { EndpointMemory, keptEndpoint } from "./endpoint-memory.ts";
 
 export const MANAGED_BY = "endpointslice.kubernetes.io/managed-by";
 export const MANAGER = "endpointslice-controller.k8s.io";
@@ -21,8 +21,7 @@ export interface SlicePlan {
 interface Group {
   readonly addressType: string;
   readonly ports: readonly EndpointPort[];
-  /** By what makes an endpoint the same one: its address and pod. */
-  readonly endpoints: Map<string, Endpoint>;
+  readonly endpoints: Endpoint[];
 }
 
 /**
@@ -51,25 +50,8 @@ export function planSlices(
         isOwnedBy(slice, service) &&
         canonicalJson(portsOf(slice)) === portsKey,
     );
-    const missing = new Map(group.endpoints);
-    const kept = new Map<EndpointSlice, Endpoint[]>();
-    for (const slice of slices) {
-      const endpoints: Endpoint[] = [];
-      for (const endpoint of slice.endpoints ?? []) {
-        const id = identityOf(endpoint);
-        const wanted = missing.get(id);
-        if (wanted === undefined) continue;
-        endpoints.push(wanted);
-        missing.delete(id);
-      }
-      kept.set(slice, endpoints);
-    }
-    const rest = [...missing.values()];
-    const dirty = new Set(
-      slices.filter(
-        (slice) => !sameEndpoints(slice.endpoints ?? [], kept.get(slice) ?? [], memory) || !sameLabels(service, slice),
-      ),
-    );
+    const { kept, changed, missing: rest } = keepEndpoints(slices, group.endpoints, memory);
+    const dirty = new Set(slices.filter((slice) => changed.has(slice) || !sameLabels(service, slice)));
     // Slices that are written anyway first, and of the others the fullest that has room for all.
     const byLength = slices.toSorted((a, b) => (kept.get(b)?.length ?? 0) - (kept.get(a)?.length ?? 0));
     for (const slice of [
@@ -77,7 +59,7 @@ export function planSlices(
       ...byLength.filter((each) => !dirty.has(each)),
     ]) {
       const endpoints = kept.get(slice) ?? [];
-      const isPlaceholder = group.endpoints.size === 0 && slice === slices[0];
+      const isPlaceholder = group.endpoints.length === 0 && slice === slices[0];
       if (endpoints.length === 0 && rest.length === 0 && !isPlaceholder) continue; // left unused: deleted below
       const room = maxPerSlice - endpoints.length;
       if (rest.length > 0 && room > 0 && (dirty.has(slice) || room >= rest.length)) {
@@ -89,7 +71,7 @@ export function planSlices(
     }
     while (rest.length > 0) create.push(newSlice(service, group, rest.splice(0, maxPerSlice), changedAt));
     // A service without pods still shows one empty slice, so that readers can tell it from one not seen yet.
-    if (group.endpoints.size === 0 && slices.length === 0) create.push(newSlice(service, group, [], changedAt));
+    if (group.endpoints.length === 0 && slices.length === 0) create.push(newSlice(service, group, [], changedAt));
   }
   return reuse({ create, update, delete: [...unused] }, service);
 }
@@ -128,11 +110,48 @@ export function podsOfUnknownNodes(
   );
 }
 
-function sameEndpoints(seen: readonly Endpoint[], wanted: readonly Endpoint[], memory: EndpointMemory): boolean {
-  return seen.length === wanted.length && seen.every((each, i) => memory.isSame(each, wanted[i] as Endpoint));
+interface Kept {
+  /** What stays in each slice, as it should be now. */
+  readonly kept: ReadonlyMap<EndpointSlice, Endpoint[]>;
+  /** Slices in which something is not as it should be. */
+  readonly changed: ReadonlySet<EndpointSlice>;
+  /** What is in no slice yet. */
+  readonly missing: Endpoint[];
+}
+
+/** Finds the wanted endpoints in the slices: those seen to be the same before at once, the others by their identity. */
+function keepEndpoints(slices: readonly EndpointSlice[], wanted: readonly Endpoint[], memory: EndpointMemory): Kept {
+  const missing = new Set(wanted);
+  const found = new Map<Endpoint, Endpoint>();
+  let isAllKnown = true;
+  for (const slice of slices)
+    for (const seen of slice.endpoints ?? []) {
+      const same = memory.sameAs(seen);
+      if (same !== undefined && missing.delete(same)) found.set(seen, same);
+      else isAllKnown = false;
+    }
+  const byIdentity = new Map(isAllKnown ? [] : [...missing].map((each) => [identityOf(each), each]));
+  const kept = new Map<EndpointSlice, Endpoint[]>();
+  const changed = new Set<EndpointSlice>();
+  for (const slice of slices) {
+    const endpoints: Endpoint[] = [];
+    for (const seen of slice.endpoints ?? []) {
+      let endpoint = found.get(seen);
+      if (endpoint === undefined) {
+        endpoint = byIdentity.get(identityOf(seen));
+        const isThere = endpoint !== undefined && missing.delete(endpoint);
+        if (endpoint === undefined || !isThere || !memory.isSame(seen, endpoint)) changed.add(slice);
+        if (endpoint === undefined || !isThere) continue;
+      }
+      endpoints.push(endpoint);
+    }
+    kept.set(slice, endpoints);
+  }
+  return { kept, changed, missing: [...missing] };
 }
 
 const portsOf = (slice: EndpointSlice): readonly EndpointPort[] => slice.ports ?? [];
+/** What makes an endpoint the same one: its address and pod. */
 const identityOf = (endpoint: Endpoint): string => `${endpoint.addresses[0]} ${endpoint.targetRef?.uid ?? ""}`;
 
 function desiredGroups(
@@ -142,42 +161,37 @@ function desiredGroups(
   memory: EndpointMemory,
 ): readonly Group[] {
   const families = service.spec?.ipFamilies ?? ["IPv4"];
-  const hidden = new Set(podsOfUnknownNodes(service, pods, nodeOf));
+  const showsAll = service.spec?.publishNotReadyAddresses === true;
   const all: Group[] = [];
   for (const addressType of families) {
     const groups = new Map<string, Group>();
+    const known = memory.of(service, addressType);
     for (const pod of pods) {
-      if (isFinished(pod) || hidden.has(pod)) continue;
+      const { nodeName } = pod.spec;
+      const node = nodeName === undefined ? undefined : nodeOf(nodeName);
+      if (isFinished(pod) || (nodeName !== undefined && node === undefined && !showsAll)) continue;
       const address = addressOf(pod, addressType);
       if (address === undefined) continue;
-      const numbers = targetPortsIn(pod, service);
-      const key = numbers.join();
-      let group = groups.get(key);
+      const zone = node?.metadata.labels?.["topology.kubernetes.io/zone"];
+      const { endpoint, numbers, portsKey } = keptEndpoint(known, service, pod, address, zone, endpointOf);
+      let group = groups.get(portsKey);
       if (group === undefined)
-        groups.set(key, (group = { addressType, ports: portsIn(service, numbers), endpoints: new Map() }));
-      const zone = zoneOf(pod, nodeOf);
-      const make = (): Endpoint => endpointOf(service, pod, address, zone);
-      const endpoint = memory.endpoint(service, pod, address, zone, make);
-      group.endpoints.set(identityOf(endpoint), endpoint);
+        groups.set(portsKey, (group = { addressType, ports: portsIn(service, numbers), endpoints: [] }));
+      group.endpoints.push(endpoint);
     }
-    if (groups.size === 0) all.push({ addressType, ports: [], endpoints: new Map() });
+    if (groups.size === 0) all.push({ addressType, ports: [], endpoints: [] });
     all.push(...groups.values());
   }
   return all;
 }
 
 function addressOf({ status }: Pod, addressType: string): string | undefined {
-  const isOfFamily = (address: string | undefined): boolean =>
-    address !== undefined && address !== "" && address.includes(":") === (addressType === "IPv6");
-  if (status?.podIPs !== undefined) return status.podIPs.find(({ ip }) => isOfFamily(ip))?.ip;
-  return isOfFamily(status?.podIP) ? status?.podIP : undefined;
+  for (const { ip } of status?.podIPs ?? []) if (isOfFamily(ip, addressType)) return ip;
+  return status?.podIPs === undefined && isOfFamily(status?.podIP, addressType) ? status?.podIP : undefined;
 }
 
-function zoneOf({ spec }: Pod, nodeOf: (name: string) => Node | undefined): string | undefined {
-  return spec.nodeName === undefined
-    ? undefined
-    : nodeOf(spec.nodeName)?.metadata.labels?.["topology.kubernetes.io/zone"];
-}
+const isOfFamily = (address: string | undefined, addressType: string): boolean =>
+  address !== undefined && address !== "" && address.includes(":") === (addressType === "IPv6");
 
 function portsIn(service: Service, numbers: readonly (number | undefined)[]): readonly EndpointPort[] {
   const ports: EndpointPort[] = [];
