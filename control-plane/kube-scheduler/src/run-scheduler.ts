@@ -135,11 +135,14 @@ async function schedule(options: SchedulerOptions, tenure: AbortSignal): Promise
     },
   );
   metrics.attach(metricSources(queue, state));
-  options.debug?.attach((namespace, name) => {
-    const pod = informers.pods.lister.get(namespace, name);
-    const profile = profiles.get(pod?.spec.schedulerName ?? "");
-    return pod === undefined || profile === undefined ? undefined : explainPod(pod, profile, state);
-  });
+  options.debug?.attach(
+    (namespace, name) => {
+      const pod = informers.pods.lister.get(namespace, name);
+      const profile = profiles.get(pod?.spec.schedulerName ?? "");
+      return pod === undefined || profile === undefined ? undefined : explainPod(pod, profile, state);
+    },
+    () => informers.pods.lister.list(),
+  );
 
   const isMine = (pod: Pod): boolean =>
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;

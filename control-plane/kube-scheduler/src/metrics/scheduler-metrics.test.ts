@@ -3,6 +3,7 @@ import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
 import type { Plugin } from "../framework/plugin.ts";
 import { NodeState } from "../state/node-state.ts";
+import { podResourceMetrics } from "./pod-resource-metrics.ts";
 import { measurePlugin } from "./measured-plugin.ts";
 import { SchedulerMetrics } from "./scheduler-metrics.ts";
 
@@ -90,6 +91,31 @@ describe("metrics", () => {
   it("have upstream's names, types, stages, labels and buckets", () => {
     expect(tableOf(seen().text())).toEqual([...UPSTREAM].sort());
     for (const name of NOT_HERE) expect(seen().text()).not.toContain(`scheduler_${name}`);
+  });
+
+  it("say what pods request and may have, of those that are not over", () => {
+    const container = (cpu: string) => ({ name: "c", resources: { requests: { cpu }, limits: { memory: "1Ki" } } });
+    const placed: Pod = {
+      metadata: { name: "p", namespace: "d" },
+      spec: {
+        nodeName: "n",
+        schedulerName: "s",
+        priority: 7,
+        containers: [container("1500m")],
+        overhead: { cpu: "1" },
+      },
+    };
+    const over: Pod = { ...placed, metadata: { name: "over" }, status: { phase: "Succeeded" } };
+    const labels = (resource: string, unit: string): string =>
+      `{namespace="d",pod="p",node="n",scheduler="s",priority="7",resource="${resource}",unit="${unit}"}`;
+    const lines = podResourceMetrics([placed, over]).split("\n");
+    expect(lines.filter((line) => line.includes("{"))).toEqual([
+      `kube_pod_resource_limit${labels("memory", "bytes")} 1024`,
+      `kube_pod_resource_request${labels("cpu", "cores")} 2.5`,
+    ]);
+    expect(lines).toContain(
+      "# HELP kube_pod_resource_limit [STABLE] Resources limit for workloads on the cluster, broken down by pod. This shows the resource usage the scheduler and kubelet expect per pod for resources along with the unit for the resource if any.",
+    );
   });
 
   it("count each time a plugin is asked, and time one in many", async () => {

@@ -79,12 +79,29 @@ function requestsOf(pod: Pod, container: Container, defaults?: ResourceAmounts):
  * ones started before it), whichever is more; plus overhead. Pod-level requests replace the sum where given.
  */
 export function podRequests(pod: Pod, defaults?: ResourceAmounts): ResourceAmounts {
+  const total = sumUp(pod, (container) => requestsOf(pod, container, defaults));
+  for (const [name, amount] of amountsOf(pod.spec.resources?.requests)) total.set(name, amount);
+  addTo(total, amountsOf(pod.spec.overhead));
+  return total;
+}
+
+/** As `podRequests`, of what it may have at most; what has no limit is not there. */
+export function podLimits(pod: Pod): ResourceAmounts {
+  const total = sumUp(pod, ({ resources }) => amountsOf(resources?.limits));
+  for (const [name, amount] of amountsOf(pod.spec.resources?.limits)) total.set(name, amount);
+  for (const [name, amount] of amountsOf(pod.spec.overhead))
+    if ((total.get(name) ?? 0) > 0) total.set(name, (total.get(name) ?? 0) + amount);
+  return total;
+}
+
+/** What containers come to at any one time. */
+function sumUp(pod: Pod, amountsOfContainer: (container: Container) => ResourceAmounts): Map<string, number> {
   const total = new Map<string, number>();
-  for (const container of pod.spec.containers) addTo(total, requestsOf(pod, container, defaults));
+  for (const container of pod.spec.containers) addTo(total, amountsOfContainer(container));
   const sidecars = new Map<string, number>();
   const initPeak = new Map<string, number>();
   for (const container of pod.spec.initContainers ?? []) {
-    const own = requestsOf(pod, container, defaults);
+    const own = amountsOfContainer(container);
     if (container.restartPolicy === "Always") {
       addTo(total, own);
       addTo(sidecars, own);
@@ -96,8 +113,6 @@ export function podRequests(pod: Pod, defaults?: ResourceAmounts): ResourceAmoun
     }
   }
   raiseTo(total, initPeak);
-  for (const [name, amount] of amountsOf(pod.spec.resources?.requests)) total.set(name, amount);
-  addTo(total, amountsOf(pod.spec.overhead));
   return total;
 }
 

@@ -93,6 +93,7 @@ async function answer(options: ComponentEndpointOptions, request: IncomingMessag
   const page = options.pages?.[path]?.(new URLSearchParams(query));
   const type = "text/plain; version=0.0.4; charset=utf-8";
   if (path === "/metrics") return { status: 200, body: `${page ?? ""}${processMetrics()}`, type };
+  if (path.startsWith("/metrics/") && page !== undefined) return { status: 200, body: page, type };
   if (page === undefined) return { status: 404, body: "404 page not found\n" };
   return { status: 200, body: page, ...(page.startsWith("{") ? { type: "application/json" } : {}) };
 }

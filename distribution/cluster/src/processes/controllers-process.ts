@@ -46,7 +46,8 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       await runScheduler({
         ...context,
         client,
-        metrics,
+        // Nobody could ask for them: then nothing is counted.
+        metrics: flags.securePort === 0 ? undefined : metrics,
         debug,
         configuration: setup.configuration,
         plugins: setup.plugins,
