@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { localTimestamp, parseSchedule } from "./schedule.ts";
 
@@ -45,3 +46,25 @@ it.each([
 ])("a time in %s says how far that is from UTC", (zone, expected) =>
   expect(localTimestamp(Date.parse("2026-07-01T07:00:00Z"), zone)).toBe(expected),
 );
+
+/** Schedule, zone, and an error; or a time, and the next ones after it that upstream's parser found, in seconds. */
+type Observed = readonly [schedule: string, zone: string, error: string] | readonly [string, string, ...number[]];
+
+it("finds the times that upstream's parser finds, also where summer time begins and ends", () => {
+  const file = new URL("testdata/observed-times.json", import.meta.url);
+  const observed = JSON.parse(readFileSync(file, "utf8")) as readonly Observed[];
+  expect(observed.length).toBeGreaterThan(300);
+  for (const [schedule, zone, ...told] of observed) {
+    const [after, ...times] = told;
+    if (typeof after === "string") expect(() => parseSchedule(schedule, zone)).toThrow();
+    else if (after !== undefined) {
+      const found: number[] = [];
+      const { next: nextAfter } = parseSchedule(schedule, zone);
+      for (let at: number | undefined = after * 1000; found.length < times.length;) {
+        at = at === undefined ? undefined : nextAfter(at);
+        found.push((at ?? 0) / 1000);
+      }
+      expect([schedule, zone, after, ...found]).toEqual([schedule, zone, after, ...times]);
+    }
+  }
+});

@@ -1,4 +1,5 @@
 import type { Instant } from "@coracle/base";
+import { createWallClock, type Wall, type WallClock } from "./wall-clock.ts";
 
 /** When something is due. */
 export interface Schedule {
@@ -32,6 +33,7 @@ const DESCRIPTORS: Readonly<Record<string, string>> = {
   "@hourly": "0 * * * *",
 };
 
+const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const YEARS = 5;
@@ -70,21 +72,66 @@ export function parseSchedule(text: string, timeZone?: string): Schedule {
     const [byDay, byWeekday] = [days.values.has(wall.day), weekdays.values.has(wall.weekday)];
     return days.isStar || weekdays.isStar ? byDay && byWeekday : byDay || byWeekday;
   };
-  return {
-    next(after) {
-      let at = Math.floor(after / MINUTE_MS) * MINUTE_MS + MINUTE_MS;
-      const limit = after + YEARS * 366 * 24 * HOUR_MS;
-      while (at <= limit) {
-        const wall = wallClock.read(at);
-        if (!months.values.has(wall.month)) at = wallClock.midnight(wall.year, wall.month + 1, 1);
-        else if (!isDay(wall)) at = wallClock.midnight(wall.year, wall.month, wall.day + 1);
-        else if (!hours.values.has(wall.hour)) at += (60 - wall.minute) * MINUTE_MS;
-        else if (!minutes.values.has(wall.minute)) at += MINUTE_MS;
-        else return at;
-      }
-      return undefined;
-    },
+  return { next: (after) => nextTime({ minutes, hours, isDay, months }, wallClock, after) };
+}
+
+interface Times {
+  readonly minutes: ParsedField;
+  readonly hours: ParsedField;
+  readonly months: ParsedField;
+  isDay(wall: Wall): boolean;
+}
+
+/**
+ * Goes forward by months, days, hours, minutes and seconds until all fit, each time from the beginning of the larger
+ * unit, by the clocks on the wall: what these show at a change to or from summer time decides what is left out or
+ * comes twice, step by step as upstream's parser takes them.
+ */
+function nextTime({ minutes, hours, months, isDay }: Times, wallClock: WallClock, after: Instant): Instant | undefined {
+  let at = Math.floor(after / SECOND_MS) * SECOND_MS + SECOND_MS;
+  let wall = wallClock.read(at);
+  const lastYear = wall.year + YEARS;
+  let isReset = false;
+  const goTo = (instant: Instant): void => {
+    at = instant;
+    wall = wallClock.read(at);
   };
+  /** The parts below the one that is stepped over begin anew, once. */
+  const reset = (instant: () => Instant): void => {
+    if (!isReset) goTo(instant());
+    isReset = true;
+  };
+  wrap: while (wall.year <= lastYear) {
+    while (!months.values.has(wall.month)) {
+      reset(() => wallClock.instantOf(wall.year, wall.month, 1, 0, 0, 0));
+      const { year, month, day, hour, minute, second } = wall;
+      goTo(wallClock.instantOf(year, month + 1, day, hour, minute, second));
+      if (wall.month === 1) continue wrap;
+    }
+    while (!isDay(wall)) {
+      reset(() => wallClock.instantOf(wall.year, wall.month, wall.day, 0, 0, 0));
+      const { year, month, day, hour, minute, second } = wall;
+      goTo(wallClock.instantOf(year, month, day + 1, hour, minute, second));
+      // Where there is no midnight the day begins at another hour.
+      if (wall.hour > 12) goTo(at + (24 - wall.hour) * HOUR_MS);
+      else if (wall.hour > 0) goTo(at - wall.hour * HOUR_MS);
+      if (wall.day === 1) continue wrap;
+    }
+    while (!hours.values.has(wall.hour)) {
+      reset(() => wallClock.instantOf(wall.year, wall.month, wall.day, wall.hour, 0, 0));
+      goTo(at + HOUR_MS);
+      if (wall.hour === 0) continue wrap;
+    }
+    while (!minutes.values.has(wall.minute)) {
+      reset(() => Math.floor(at / MINUTE_MS) * MINUTE_MS);
+      goTo(at + MINUTE_MS);
+      if (wall.minute === 0) continue wrap;
+    }
+    if (wall.second === 0) return at;
+    isReset = true;
+    goTo(at + (60 - wall.second) * SECOND_MS);
+  }
+  return undefined;
 }
 
 interface ParsedField {
@@ -133,76 +180,6 @@ function every(text: string): Schedule {
     period += Number(amount) * (UNITS[unit ?? "s"] ?? 0);
   period = Math.max(1000, Math.floor(period / 1000) * 1000);
   return { next: (after) => Math.floor(after / 1000) * 1000 + period };
-}
-
-interface Wall {
-  readonly year: number;
-  readonly month: number;
-  readonly day: number;
-  readonly weekday: number;
-  readonly hour: number;
-  readonly minute: number;
-}
-
-/** What clocks on the wall show somewhere. */
-interface WallClock {
-  read(at: Instant): Wall;
-  /** The first instant of a day; month and day may lie beyond their ends. */
-  midnight(year: number, month: number, day: number): Instant;
-}
-
-function createWallClock(timeZone: string | undefined): WallClock {
-  let format: Intl.DateTimeFormat;
-  try {
-    format = new Intl.DateTimeFormat("en-US", {
-      ...(timeZone === undefined || timeZone === "" ? {} : { timeZone }),
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-    });
-  } catch {
-    throw new Error(`unknown time zone ${timeZone}`);
-  }
-  const isUtc = format.resolvedOptions().timeZone === "UTC";
-
-  function read(at: Instant): Wall {
-    if (isUtc) {
-      const date = new Date(at);
-      return {
-        year: date.getUTCFullYear(),
-        month: date.getUTCMonth() + 1,
-        day: date.getUTCDate(),
-        weekday: date.getUTCDay(),
-        hour: date.getUTCHours(),
-        minute: date.getUTCMinutes(),
-      };
-    }
-    const parts: Record<string, number> = {};
-    for (const { type, value } of format.formatToParts(at)) parts[type] = Number(value);
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0 } = parts;
-    return { year, month, day, hour, minute, weekday: new Date(Date.UTC(year, month - 1, day)).getUTCDay() };
-  }
-
-  return {
-    read,
-    midnight(year, month, day) {
-      const naive = Date.UTC(year, month - 1, day);
-      if (isUtc) return naive;
-      const wanted = new Date(naive).getUTCDate();
-      const shown = (at: Instant): number => {
-        const wall = read(at);
-        return Date.UTC(wall.year, wall.month - 1, wall.day, wall.hour, wall.minute);
-      };
-      let at = naive - (shown(naive) - naive);
-      at -= shown(at) - naive; // once more, when the offset changed in between
-      // Where clocks skip midnight the day begins later.
-      while (read(at).day !== wanted) at += HOUR_MS / 2;
-      return at;
-    },
-  };
 }
 
 /** An instant as clocks show it there, with their distance from UTC: RFC 3339. Absent zone: UTC. */
