@@ -10,6 +10,7 @@ import {
   type RangeRequest,
   type RangeResult,
   type Revision,
+  type StoreSize,
   type TxnRequest,
   type TxnResult,
   type WatchHandle,
@@ -17,9 +18,10 @@ import {
   type WatchSink,
 } from "../store/store.ts";
 import { WatchHub } from "../watch/watch-hub.ts";
+import { emptyGroup, hasWork, type Group, type Waiter } from "./commit-group.ts";
 import type { Engine, LeaseState, StoreView } from "./engine.ts";
 import type { IndexFile } from "./index-file.ts";
-import type { Journal, LeaseChange, SettingChange } from "./journal.ts";
+import type { Journal } from "./journal.ts";
 import type { Quota } from "./quota.ts";
 
 /** What an engine found when it was opened. */
@@ -55,21 +57,6 @@ const KEPT_BEYOND = 1_000;
 const PACK_EVERY_MS = 30_000;
 /** Chunks of the index looked at before other work gets a turn. */
 const PACKED_AT_ONCE = 64;
-
-interface Waiter {
-  readonly settle: () => void;
-  readonly reject: (reason: unknown) => void;
-}
-
-/** What goes to disk in one commit. */
-interface Group {
-  readonly changes: Version[];
-  readonly leases: LeaseChange[];
-  readonly settings: SettingChange[];
-  readonly waiters: Waiter[];
-  readonly undo: (() => void)[];
-  compacted: Revision | undefined;
-}
 
 /**
  * The store over a journal. Transactions are evaluated at once and in order; all that arrive while a commit is under
@@ -297,8 +284,8 @@ export class MvccStore implements Engine {
     await new Promise<void>((settle, reject) => this.#enqueue({ settle, reject }));
   }
 
-  size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
-    return this.#journal.size();
+  async size(): Promise<StoreSize> {
+    return { ...(await this.#journal.size()), quotaBytes: this.#quota?.bytes };
   }
 
   /** Waits for what is under way; watches end with `closed`. */
@@ -537,14 +524,6 @@ const EVERYTHING = { single: false, start: "", end: undefined } as const;
 
 function missingValue(version: Version): StoreError {
   return new StoreError("corrupt", `the value of revision ${version.modRevision} is missing`);
-}
-
-function emptyGroup(): Group {
-  return { changes: [], leases: [], settings: [], waiters: [], undo: [], compacted: undefined };
-}
-
-function hasWork(group: Group): boolean {
-  return group.waiters.length > 0;
 }
 
 function closedError(): StoreError {

@@ -21,7 +21,7 @@ export interface BoundedFile {
  * and puts too as soon as there is room.
  */
 export class Quota {
-  readonly #bytes: number;
+  readonly bytes: number;
   readonly #file: BoundedFile;
   readonly #logger: Logger;
   #isAlarmed = false;
@@ -29,7 +29,7 @@ export class Quota {
   #sureBytes = 0;
 
   constructor(bytes: number, file: BoundedFile, logger: Logger) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#file = file;
     this.#logger = logger;
   }
@@ -40,8 +40,8 @@ export class Quota {
     if (bytes === 0) return;
     this.#sureBytes -= bytes + GROWTH_BYTES;
     if (this.#sureBytes > 0) return;
-    this.#sureBytes = (this.#bytes - this.#file.totalBytes) / 2;
-    const isFull = this.#file.totalBytes + bytes >= this.#bytes && this.#file.usedBytes + bytes >= this.#bytes;
+    this.#sureBytes = (this.bytes - this.#file.totalBytes) / 2;
+    const isFull = this.#file.totalBytes + bytes >= this.bytes && this.#file.usedBytes + bytes >= this.bytes;
     if (isFull !== this.#isAlarmed) this.#alarm(isFull);
     if (isFull) throw new StoreError("noSpace", "etcdserver: mvcc: database space exceeded");
   }
@@ -49,12 +49,12 @@ export class Quota {
   /** Whether the file is at its bound, and a good part of it would be given back by writing it anew. */
   get isDefragmentationDue(): boolean {
     const { totalBytes } = this.#file;
-    return totalBytes >= this.#bytes && totalBytes - this.#file.usedBytes >= totalBytes * WORTH_IT;
+    return totalBytes >= this.bytes && totalBytes - this.#file.usedBytes >= totalBytes * WORTH_IT;
   }
 
   #alarm(isFull: boolean): void {
     this.#isAlarmed = isFull;
-    const fields = { quotaBytes: this.#bytes, usedBytes: this.#file.usedBytes };
+    const fields = { quotaBytes: this.bytes, usedBytes: this.#file.usedBytes };
     if (isFull) this.#logger.warn("alarm NOSPACE: the store is at its quota, writes are refused", fields);
     else this.#logger.info("alarm NOSPACE is over: there is room again", fields);
   }

@@ -150,8 +150,17 @@ export interface Store extends AsyncDisposable {
   revokeLease(lease: LeaseId): Promise<void>;
   /** Forgets versions that are superseded at `revision`; watches and reads from before then fail with `compacted`. */
   compact(revision: Revision): Promise<void>;
-  /** Bytes on disk (or in memory) and bytes in use. */
-  size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }>;
+  size(): Promise<StoreSize>;
+}
+
+/** Room that a store takes. */
+export interface StoreSize {
+  /** On disk, or in memory. */
+  readonly totalBytes: number;
+  /** Of these, bytes that hold something. */
+  readonly usedBytes: number;
+  /** Of a store of our own that is bounded: puts are refused when this is in use. */
+  readonly quotaBytes?: number | undefined;
 }
 
 export type StoreErrorCode =

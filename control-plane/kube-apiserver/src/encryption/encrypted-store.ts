@@ -198,7 +198,7 @@ export class EncryptedStore implements Store, StoredValueGuard {
   compact(revision: Revision): Promise<void> {
     return this.#base.compact(revision);
   }
-  size(): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
+  size(): ReturnType<Store["size"]> {
     return this.#base.size();
   }
 

@@ -118,19 +118,29 @@ export class StoreMetrics {
   }
 }
 
-/** How much room the store takes; nothing when it does not say so in time. */
+/**
+ * How much room the store takes; nothing when it does not say so in time. Of a store with a quota also what etcd itself would tell, under its
+ * names: the usual alerts on a store that fills up work.
+ */
 export async function storageSizeMetrics(store: Pick<Store, "size">, clock: Clock): Promise<string> {
-  const size = store.size().then(
-    ({ totalBytes }) => totalBytes,
-    () => undefined,
-  );
-  const bytes = await new Promise<number | undefined>((resolve) => {
+  const asked = store.size().catch(() => undefined);
+  const size = await new Promise<Awaited<typeof asked>>((resolve) => {
     const timer = clock.after(SIZE_WAIT_MS, () => resolve(undefined));
-    void size.then((found) => {
+    void asked.then((found) => {
       timer[Symbol.dispose]();
       resolve(found);
     });
   });
-  const head = "# TYPE apiserver_storage_size_bytes gauge\n";
-  return bytes === undefined ? "" : `${head}apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} ${bytes}\n`;
+  if (size === undefined) return "";
+  const { totalBytes, usedBytes, quotaBytes } = size;
+  const gauge = (name: string, labels: string, value: number): string =>
+    `# TYPE ${name} gauge\n${name}${labels} ${value}\n`;
+  const own = gauge("apiserver_storage_size_bytes", '{storage_cluster_id="etcd-0"}', totalBytes);
+  if (quotaBytes === undefined) return own;
+  return [
+    own,
+    gauge("etcd_server_quota_backend_bytes", "", quotaBytes),
+    gauge("etcd_mvcc_db_total_size_in_bytes", "", totalBytes),
+    gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "", usedBytes),
+  ].join("");
 }
