@@ -1,6 +1,6 @@
 /** The namespace that the workloads live in. */
 export const NAMESPACE = "bench";
-export const APP_LABEL = "app";
+const APP_LABEL = "app";
 
 const POD_SPEC = {
   automountServiceAccountToken: false,
