@@ -105,31 +105,31 @@ export function measurePlugin(inner: Plugin, profile: string, metrics: Scheduler
     measured.bind = time("Bind", POD_SHARE, inner.bind.bind(inner), (isBound) => (isBound ? "Success" : "Skip"));
   if (inner.postBind) measured.postBind = time("PostBind", POD_SHARE, inner.postBind.bind(inner));
   const { columns } = inner;
-  if (columns !== undefined) measured.columns = measureColumns(columns, count);
+  if (columns !== undefined) measured.columns = measureColumns(columns, inner, count);
   return measured;
 }
 
 type Counts = (point: "PreFilter" | "Filter" | "PreScore" | "Score") => Count;
 
-function measureColumns(columns: ColumnPlugin, count: Counts): ColumnPlugin {
+function measureColumns(columns: ColumnPlugin, inner: Plugin, count: Counts): ColumnPlugin {
   const measured: { -readonly [K in keyof ColumnPlugin]: ColumnPlugin[K] } = { ...columns };
   if (columns.nodePart)
     measured.nodePart = (pod, state) => {
       const part = columns.nodePart?.(pod, state);
-      return part === undefined ? undefined : measureNodePart(part, count);
+      return part === undefined ? undefined : measureNodePart(part, inner, count);
     };
   if (columns.movingPart)
     measured.movingPart = (pod, state) => {
       const part = columns.movingPart?.(pod, state);
-      return part === undefined ? undefined : measureMovingPart(part, count);
+      return part === undefined ? undefined : measureMovingPart(part, inner, count);
     };
   return measured;
 }
 
-function measureNodePart(part: NodePart, count: Counts): NodePart {
+function measureNodePart(part: NodePart, inner: Plugin, count: Counts): NodePart {
   const measured: { -readonly [K in keyof NodePart]: NodePart[K] } = { ...part };
   if (part.filter) {
-    count("PreFilter").value++;
+    if (inner.preFilter) count("PreFilter").value++;
     const asked = count("Filter");
     measured.filter = (slot) => {
       asked.value++;
@@ -137,7 +137,7 @@ function measureNodePart(part: NodePart, count: Counts): NodePart {
     };
   }
   if (part.score) {
-    count("PreScore").value++;
+    if (inner.preScore) count("PreScore").value++;
     const asked = count("Score");
     measured.score = (slot) => {
       asked.value++;
@@ -147,8 +147,8 @@ function measureNodePart(part: NodePart, count: Counts): NodePart {
   return measured;
 }
 
-function measureMovingPart(part: MovingPart, count: Counts): MovingPart {
-  count("PreFilter").value++;
+function measureMovingPart(part: MovingPart, inner: Plugin, count: Counts): MovingPart {
+  if (inner.preFilter) count("PreFilter").value++;
   const [filters, scores] = [count("Filter"), count("Score")];
   return {
     kind: part.kind,
