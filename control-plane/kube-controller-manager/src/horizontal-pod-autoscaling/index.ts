@@ -185,7 +185,7 @@ export function createHorizontalPodAutoscalingController(
           each.namespace === namespace && selected.some((pod) => each.selector.matches(pod.metadata.labels ?? {})),
       );
       if (rivals.length <= 1) return { pods: selected };
-      const names = rivals.map((each) => `{${each.name} ${each.namespace}}`).join(" ");
+      const names = rivals.map((each) => `${each.namespace}/${each.name}`).join(" ");
       const message = `pods by selector ${text} are controlled by multiple HPAs: [${names}]`;
       return fail("AmbiguousSelector", "AmbiguousSelector", message);
     }

@@ -50,6 +50,7 @@ const DEPLOYMENTS: Readonly<Record<string, number>> = {
   memory: 2,
   shared: 1,
   part: 2,
+  crew: 2,
   slow: 1,
 };
 
@@ -99,11 +100,13 @@ const AUTOSCALERS: Readonly<Record<string, HorizontalPodAutoscalerSpec>> = {
     metrics: [external("queue-depth", perPod), external("queue-depth", { type: "Value", value: "20" })],
   },
   custom: {
-    scaleTargetRef: fleet("boats"),
+    scaleTargetRef: fleet("rigs"),
     maxReplicas: 9,
     metrics: [{ type: "Pods", pods: { metric: { name: "rps" }, target: { type: "AverageValue", averageValue: "1" } } }],
   },
 } as Readonly<Record<string, HorizontalPodAutoscalerSpec>>;
+
+const RIVALS: ReadonlySet<string> = new Set(["one", "other"]);
 
 async function serve(arena: Arena, type: ResourceType<KubeObject>, subresources?: object): Promise<void> {
   const openAPIV3Schema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
@@ -152,7 +155,8 @@ async function play(sides: Sides): Promise<unknown> {
   });
   const fleetOf = (name: string, selector?: string) =>
     ({ metadata: { name, namespace }, spec: { size: 2 }, status: { size: 2, selector } }) as never;
-  await admin.create(Fleet, fleetOf("boats", "app=busy"));
+  await admin.create(Fleet, fleetOf("boats", "app=crew"));
+  await admin.create(Fleet, fleetOf("rigs", "app=rigs"));
   await admin.create(Fleet, fleetOf("mute"));
   await admin.create(QueueDepth, { metadata: { name: "a", namespace }, value: "30500m" } as never);
   for (const [name, replicas] of Object.entries(DEPLOYMENTS)) {
@@ -179,31 +183,36 @@ async function play(sides: Sides): Promise<unknown> {
   return Object.fromEntries(
     seen.map(({ metadata, status }) => [
       metadata.name,
-      {
-        replicas: [status?.currentReplicas, status?.desiredReplicas],
-        hasScaled: status?.lastScaleTime !== undefined,
-        metrics: status?.currentMetrics,
-        conditions: status?.conditions?.map((each) => [each.type, each.status, each.reason, unordered(each.message)]),
-        events: [
-          ...new Set(
-            events
-              .filter(({ involvedObject }) => involvedObject.uid === metadata.uid)
-              .map((event) => `${event.source?.component} ${event.type} ${event.reason} ${unordered(event.message)}`),
-          ),
-        ].toSorted(),
-      },
+      // Which of two rivals comes first is chance; that they find each other is not.
+      RIVALS.has(metadata.name ?? "")
+        ? status?.conditions?.filter(({ type }) => type === "ScalingActive").map(({ message }) => unordered(message))
+        : {
+            replicas: [status?.currentReplicas, status?.desiredReplicas],
+            hasScaled: status?.lastScaleTime !== undefined,
+            metrics: status?.currentMetrics,
+            conditions: status?.conditions?.map((each) => [
+              each.type,
+              each.status,
+              each.reason,
+              unordered(each.message),
+            ]),
+            events: [
+              ...new Set(
+                events
+                  .filter(({ involvedObject }) => involvedObject.uid === metadata.uid)
+                  .map(
+                    (event) => `${event.source?.component} ${event.type} ${event.reason} ${unordered(event.message)}`,
+                  ),
+              ),
+            ].toSorted(),
+          },
     ]),
   );
 }
 
 /** Upstream lists rivals in any order. */
 const unordered = (message = ""): string =>
-  message.replace(/\[(\{.*\})\]/, (_all, list: string) =>
-    list
-      .split(/(?<=\}) /)
-      .toSorted()
-      .join(" "),
-  );
+  message.replace(/HPAs: \[(.*)\]/, (_all, list: string) => list.split(" ").toSorted().join(" "));
 
 // Needs upstream's programs: CORACLE_PEER_KUBE_APISERVER, CORACLE_PEER_KUBE_CONTROLLER_MANAGER and CORACLE_PEER_ETCD say where they are.
 describe.skipIf(kubeApiserver === "" || kubeControllerManager === "")("autoscalers say and do the same", () => {
