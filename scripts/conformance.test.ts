@@ -12,6 +12,7 @@ const SECTIONS = {
   kubectl: 17,
   Instrumentation: 4,
   Scheduling: 11,
+  "Volumes and devices": 14,
 };
 
 interface Row {

@@ -7,9 +7,27 @@ import {
 } from "@coracle/api/admissionregistration/v1";
 import { CustomResourceDefinition } from "@coracle/api/apiextensions/v1";
 import { CertificateSigningRequest } from "@coracle/api/certificates/v1";
-import { ConfigMap, Event, Namespace, ResourceQuota, ServiceAccount } from "@coracle/api/core/v1";
+import {
+  ConfigMap,
+  Event,
+  Namespace,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  ResourceQuota,
+  ServiceAccount,
+} from "@coracle/api/core/v1";
 import { Event as GroupEvent } from "@coracle/api/events/v1";
 import { FlowSchema, PriorityLevelConfiguration } from "@coracle/api/flowcontrol/v1";
+import { DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice } from "@coracle/api/resource/v1";
+import {
+  CSIDriver,
+  CSINode,
+  CSIStorageCapacity,
+  StorageClass,
+  VolumeAttachment,
+  VolumeAttributesClass,
+} from "@coracle/api/storage/v1";
 import { isNotFound, isStatusError } from "@coracle/apimachinery";
 import type { WatchEvent } from "@coracle/client";
 import { createAuthority } from "@coracle/pki";
@@ -36,6 +54,8 @@ interface Kind {
   readonly body: Readonly<Record<string, unknown>>;
   /** What a merge patch of the subresource status says. */
   readonly status?: Readonly<Record<string, unknown>>;
+  /** Finalizers hold it that controllers take away. */
+  readonly isHeld?: true;
 }
 
 const webhook = {
@@ -45,6 +65,8 @@ const webhook = {
   admissionReviewVersions: ["v1"],
   rules: [{ operations: ["CREATE"], apiGroups: ["nobody.example.com"], apiVersions: ["v1"], resources: ["none"] }],
 };
+const devices = { requests: [{ name: "gpu", exactly: { deviceClassName: "gpus" } }] };
+const storage = { accessModes: ["ReadWriteOnce"], storageClassName: "none" };
 const involved = { kind: "Pod", name: "p", namespace };
 
 const kinds: readonly Kind[] = [
@@ -132,6 +154,43 @@ const kinds: readonly Kind[] = [
     status: { hard: { "count/secrets": "6" } },
   },
   { type: ConfigMap, body: { data: { a: "b" } } },
+  {
+    type: PersistentVolume,
+    isHeld: true,
+    body: { spec: { ...storage, capacity: { storage: "1Gi" }, csi: { driver: "d.example.com", volumeHandle: "h" } } },
+    status: { phase: "Available", message: "said by the test", reason: "Story" },
+  },
+  {
+    type: PersistentVolumeClaim,
+    isHeld: true,
+    body: { spec: { ...storage, resources: { requests: { storage: "1Gi" } } } },
+    status: { conditions: [{ type: "Story", status: "True", reason: "Story", message: "said by the test" }] },
+  },
+  { type: StorageClass, body: { provisioner: "d.example.com" } },
+  { type: CSIDriver, body: { spec: { attachRequired: false } } },
+  { type: CSINode, body: { spec: { drivers: [{ name: "d.example.com", nodeID: "n" }] } } },
+  { type: CSIStorageCapacity, body: { storageClassName: "none", capacity: "1Gi" } },
+  {
+    type: VolumeAttachment,
+    body: { spec: { attacher: "d.example.com", nodeName: "n", source: { persistentVolumeName: "v" } } },
+    status: { attached: true },
+  },
+  { type: VolumeAttributesClass, isHeld: true, body: { driverName: "d.example.com", parameters: { iops: "9" } } },
+  { type: DeviceClass, body: { spec: { selectors: [{ cel: { expression: "true" } }] } } },
+  {
+    type: ResourceClaim,
+    body: { spec: { devices } },
+    status: {
+      allocation: { devices: { results: [{ request: "gpu", driver: "d.example.com", pool: "p", device: "gpu-0" }] } },
+    },
+  },
+  { type: ResourceClaimTemplate, body: { spec: { spec: { devices } } } },
+  {
+    type: ResourceSlice,
+    body: {
+      spec: { driver: "d.example.com", nodeName: "n", pool: { name: "p", generation: 1, resourceSliceCount: 1 } },
+    },
+  },
   {
     type: {
       group: "kinds.example.com",
@@ -264,6 +323,9 @@ describe("every kind can be found, created, read, watched, patched, replaced and
         expect(put).toMatchObject({ status: atLeast(kind.status) });
       }
 
+      if (kind.isHeld === true)
+        for (const name of ["one", "two", "three"])
+          await plane.admin.patch(type, key(name), "merge", { metadata: { finalizers: null } });
       await plane.admin.delete(type, key("one"));
       await expect(plane.admin.get(type, key("one"))).rejects.toSatisfy(isNotFound);
       await plane.admin.deleteCollection(type, all);
@@ -280,6 +342,21 @@ describe("every kind can be found, created, read, watched, patched, replaced and
 });
 
 describe("what only some kinds have", () => {
+  it("a pod names a volume of a driver, which is kept as it is", async () => {
+    const metadata = { name: "inline", namespace, labels };
+    await plane.admin.create(ServiceAccount, { metadata: { name: "inline", namespace } });
+    const volume = { name: "v", csi: { driver: "d.example.com", volumeAttributes: { a: "b" } } };
+    const spec = { serviceAccountName: "inline", containers: [{ name: "c", image: "c:1" }], volumes: [volume] };
+    const made = await plane.admin.create(Pod, { metadata, spec });
+    expect(made.spec.volumes?.[0]).toEqual(volume);
+    const patch = { metadata: { labels: { patched: "yes" } } };
+    const patched = await plane.admin.patch(Pod, { namespace, name: "inline" }, "strategic", patch);
+    expect(patched.metadata.labels).toEqual({ ...labels, patched: "yes" });
+    expect(patched.spec.volumes?.[0]).toEqual(volume);
+    await plane.admin.delete(Pod, { namespace, name: "inline" });
+    await expect(plane.admin.get(Pod, { namespace, name: "inline" })).rejects.toSatisfy(isNotFound);
+  });
+
   it("a certificate request is approved, and given its certificate, each at a place of its own", async () => {
     const [kind] = kinds.filter(({ type }) => type.kind === "CertificateSigningRequest");
     await plane.admin.create(CertificateSigningRequest, draft(kind!, "signed") as CertificateSigningRequest);
