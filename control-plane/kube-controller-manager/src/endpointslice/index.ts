@@ -1,6 +1,7 @@
 import { Node, Pod, Service } from "@coracle/api/core/v1";
 import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { equalJson, isNotFound } from "@coracle/apimachinery";
+import { isAbort } from "@coracle/base";
 import { cacheKeyOf, referenceTo, type CacheKey, type Lister } from "@coracle/client";
 import {
   defineController,
@@ -14,6 +15,7 @@ import { PassPace } from "../services/pass-pace.ts";
 import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
 import { EndpointMemory } from "./endpoint-memory.ts";
 import { wantsSpread, withHints, zoneShares } from "./hints.ts";
+import { SliceMonitor } from "./monitor.ts";
 import { MANAGED_BY, MANAGER, planSlices, podsOfUnknownNodes, SERVICE_NAME } from "./plan.ts";
 
 const BY_SERVICE = "service";
@@ -24,7 +26,12 @@ const STALE_MS = 5000;
 const PODS_PER_MS = 50;
 
 /** Keeps every service's EndpointSlices equal to the pods that its selector matches. */
-export function createEndpointSliceController(deps: ControllerDeps, workers?: number, maxPerSlice = 100): Controller {
+export function createEndpointSliceController(
+  deps: ControllerDeps,
+  workers?: number,
+  maxPerSlice = 100,
+  monitor: SliceMonitor = new SliceMonitor(),
+): Controller {
   const { client, informers, clock, recorder } = deps;
   const services = informers.informer(Service).lister;
   const pods = informers.informer(Pod).lister;
@@ -75,54 +82,72 @@ export function createEndpointSliceController(deps: ControllerDeps, workers?: nu
       if (service === undefined) {
         spreading.delete(key);
         pace.forget(key);
+        monitor.forget(key);
       }
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return done;
       if (!hasSelector(service) || service.spec?.type === "ExternalName") return done;
       const staleMs = staleFor(key);
-      if (staleMs > 0) return requeueAfter(staleMs); // a slice's event brings us back earlier
+      if (staleMs > 0) {
+        monitor.synced("stale");
+        return requeueAfter(staleMs); // a slice's event brings us back earlier
+      }
       const waitMs = pace.waitMs(key);
       if (waitMs > 0) return requeueAfter(waitMs);
 
-      const matching = podsOf(service, pods);
-      pace.begin(key, matching.length);
-      const existing = slices
-        .byIndex(BY_SERVICE, key)
-        .filter((slice) => slice.metadata.deletionTimestamp === undefined);
-      const changedAt = lastChange(service, matching);
-      const nodeOf = (name: string): Node | undefined => nodes.byKey(name);
-      const slicing = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
-      const shares = wantsSpread(service) ? zoneShares(nodes.list()) : undefined;
-      const { plan, events, isSpread } = withHints(service, slicing, existing, shares, spreading.has(key));
-      if (isSpread) spreading.add(key);
-      else spreading.delete(key);
-      const seen = new Map<string, number | undefined>();
-      const note = ({ metadata: { namespace, name, generation } }: EndpointSlice): void =>
-        void seen.set(`${namespace}/${name}`, generation ?? 0);
       try {
-        for (const slice of plan.create) note(await client.create(EndpointSlice, slice, { signal }));
-        await allDone(plan.update.map(async (slice) => note(await client.update(EndpointSlice, slice, { signal }))));
-        for (const { metadata } of plan.delete) {
-          const { namespace, name = "" } = metadata;
-          try {
-            await client.delete(EndpointSlice, { namespace, name }, { signal });
-          } catch (error) {
-            if (!isNotFound(error)) throw error;
-          }
-          seen.set(`${namespace}/${name}`, undefined);
-        }
-      } finally {
-        if (seen.size > 0) written.set(key, { at: clock.now(), slices: seen });
+        await pass(key, service, signal);
+        monitor.synced("success");
+      } catch (error) {
+        if (!isAbort(error, signal)) monitor.synced("error");
+        throw error;
       }
-      for (const { type, reason, message } of events)
-        recorder.event(referenceTo(Service, service), type, reason, message);
-      const [hidden] = podsOfUnknownNodes(service, matching, nodeOf);
-      if (hidden !== undefined)
-        throw new Error(
-          `skipping Pod ${hidden.metadata.name} for Service ${key}: Node ${hidden.spec.nodeName} Not Found`,
-        );
       return done;
     },
   });
+
+  async function pass(key: CacheKey, service: Service, signal: AbortSignal): Promise<void> {
+    const matching = podsOf(service, pods);
+    pace.begin(key, matching.length);
+    const existing = slices.byIndex(BY_SERVICE, key).filter((slice) => slice.metadata.deletionTimestamp === undefined);
+    const changedAt = lastChange(service, matching);
+    const nodeOf = (name: string): Node | undefined => nodes.byKey(name);
+    const slicing = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
+    const shares = wantsSpread(service) ? zoneShares(nodes.list()) : undefined;
+    const { plan, events, isSpread } = withHints(service, slicing, existing, shares, spreading.has(key));
+    if (isSpread) spreading.add(key);
+    else spreading.delete(key);
+    monitor.planned(key, service, existing, plan, maxPerSlice);
+    const seen = new Map<string, number | undefined>();
+    const note = (operation: "create" | "update", { metadata }: EndpointSlice): void => {
+      seen.set(`${metadata.namespace}/${metadata.name}`, metadata.generation ?? 0);
+      monitor.written(operation);
+    };
+    try {
+      for (const slice of plan.create) note("create", await client.create(EndpointSlice, slice, { signal }));
+      await allDone(
+        plan.update.map(async (slice) => note("update", await client.update(EndpointSlice, slice, { signal }))),
+      );
+      for (const { metadata } of plan.delete) {
+        const { namespace, name = "" } = metadata;
+        try {
+          await client.delete(EndpointSlice, { namespace, name }, { signal });
+        } catch (error) {
+          if (!isNotFound(error)) throw error;
+        }
+        seen.set(`${namespace}/${name}`, undefined);
+        monitor.written("delete");
+      }
+    } finally {
+      if (seen.size > 0) written.set(key, { at: clock.now(), slices: seen });
+    }
+    for (const { type, reason, message } of events)
+      recorder.event(referenceTo(Service, service), type, reason, message);
+    const [hidden] = podsOfUnknownNodes(service, matching, nodeOf);
+    if (hidden !== undefined)
+      throw new Error(
+        `skipping Pod ${hidden.metadata.name} for Service ${key}: Node ${hidden.spec.nodeName} Not Found`,
+      );
+  }
 }
 
 /** Waits for all, also for those that are under way when one fails. */

@@ -5,6 +5,7 @@ import { Cleanup, isAbort, sleep, TaskScope, type Logger } from "@coracle/base";
 import { createInformer, createWorkQueue, type Informer } from "@coracle/client";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { graphNode, isOrphaning, ORPHAN, OwnerGraph, type GraphNode, type Verdict } from "./graph.ts";
 
 /** Kinds that own nothing and are owned by nobody, and come in numbers. */
@@ -24,14 +25,19 @@ const isMonitorable = (type: DiscoveredResource): boolean =>
  * Deletes what has owners and none of them exists any more, holds back what is deleted in the foreground until its
  * dependents are gone, and lets dependents go where that was asked for. Watches the metadata of everything.
  */
-export function createGarbageCollector(deps: ControllerDeps, workers = 20): Controller {
+export function createGarbageCollector(
+  deps: ControllerDeps,
+  workers = 20,
+  metrics?: Pick<ControllerMetrics, "resourcesNotSynced">,
+): Controller {
   return {
     name: "garbage-collector",
     async run(signal) {
       const log = deps.logger.child({ controller: "garbage-collector" });
       await using scope = new TaskScope(signal);
-      await using monitors = new Monitors(deps, log);
-      const queue = createWorkQueue<string>({ clock: deps.clock, maxDelayMs: 30_000 });
+      await using monitors = new Monitors(deps, log, () => metrics?.resourcesNotSynced());
+      const observer = deps.queueMetrics?.of("garbage-collector");
+      const queue = createWorkQueue<string>({ clock: deps.clock, maxDelayMs: 30_000, observer });
       monitors.look = (uids) => {
         for (const uid of uids) queue.add(uid);
       };
@@ -199,6 +205,8 @@ class Monitors implements AsyncDisposable {
   look: (uids: readonly string[]) => void = () => {};
   readonly #deps: ControllerDeps;
   readonly #log: Logger;
+  /** Called when what is served could not be found out. */
+  readonly #failed: () => void;
   readonly #monitors = new Map<string, Monitor>();
   readonly #kinds = new Map<string, DiscoveredResource>();
   readonly #retired: PromiseLike<void>[] = [];
@@ -207,9 +215,10 @@ class Monitors implements AsyncDisposable {
   #firstDone: (() => void) | undefined;
   readonly #first = new Promise<void>((resolve) => (this.#firstDone = resolve));
 
-  constructor(deps: ControllerDeps, log: Logger) {
+  constructor(deps: ControllerDeps, log: Logger, failed: () => void) {
     this.#deps = deps;
     this.#log = log;
+    this.#failed = failed;
   }
 
   typeOf(apiVersion: string, kind: string): DiscoveredResource | undefined {
@@ -228,6 +237,7 @@ class Monitors implements AsyncDisposable {
   /** Discovers, and again whenever a definition of resources changed. */
   async follow(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
+    const stopped = aborted(signal);
     while (!signal.aborted) {
       this.#isStale = false;
       try {
@@ -237,9 +247,10 @@ class Monitors implements AsyncDisposable {
       } catch (error) {
         if (isAbort(error, signal)) throw error;
         this.#log.debug("discovery failed", { error: (error as Error).message });
+        this.#failed();
         this.#isStale = true;
       }
-      if (!this.#isStale) await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), aborted(signal)]);
+      if (!this.#isStale) await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), stopped]);
       this.#wake = undefined;
       await sleep(clock, RESYNC_MS, signal); // definitions come in groups, and are served a moment later
     }

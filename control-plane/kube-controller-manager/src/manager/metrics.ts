@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from "@coracle/base";
 import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 import { ControllerMetrics } from "../metrics/controller-metrics.ts";
+import { SliceMonitor } from "../endpointslice/monitor.ts";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
 import { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 
@@ -44,6 +45,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
 export class ControllerManagerMetrics extends ControllerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
   readonly storage = new StorageMonitor();
+  readonly endpointSlices = new SliceMonitor();
   readonly #queues: WorkQueueMetrics;
 
   constructor(clock: Clock = systemClock) {
@@ -58,6 +60,8 @@ export class ControllerManagerMetrics extends ControllerMetrics {
 
   /** All of it in Prometheus' text format. */
   override text(): string {
-    return super.text() + this.autoscaling.text() + this.storage.text() + this.#queues.text();
+    return (
+      super.text() + this.autoscaling.text() + this.endpointSlices.text() + this.storage.text() + this.#queues.text()
+    );
   }
 }

@@ -152,11 +152,12 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "endpointslice-controller",
     identity: "endpointslice-controller",
-    create: (deps, flags) =>
+    create: (deps, flags, metrics) =>
       createEndpointSliceController(
         { ...deps, batchPeriodMs: flags.endpointsliceUpdatesBatchPeriodMs },
         flags.concurrentServiceEndpointSyncs,
         flags.maxEndpointsPerSlice,
+        metrics.endpointSlices,
       ),
   },
   {
@@ -186,7 +187,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "replicaset-controller",
     identity: "replicaset-controller",
-    create: (deps, flags) => createReplicaSetController(deps, flags.concurrentReplicasetSyncs),
+    create: (deps, flags, metrics) => createReplicaSetController(deps, flags.concurrentReplicasetSyncs, metrics),
   },
   {
     name: "node-ipam-controller",
@@ -356,8 +357,8 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "garbage-collector-controller",
     identity: "generic-garbage-collector",
-    create: (deps, flags) =>
-      flags.enableGarbageCollector ? createGarbageCollector(deps, flags.concurrentGcSyncs) : undefined,
+    create: (deps, flags, metrics) =>
+      flags.enableGarbageCollector ? createGarbageCollector(deps, flags.concurrentGcSyncs, metrics) : undefined,
   },
   {
     name: "replicationcontroller-controller",

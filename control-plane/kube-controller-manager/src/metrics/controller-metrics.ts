@@ -27,6 +27,15 @@ export class ControllerMetrics {
   readonly #instruments: Instrument[] = [];
   #zones: ZoneSizes = () => [];
   #labelConflicts: LabelConflicts = () => [];
+  readonly #ageRatios = this.#histogram(
+    "replicaset_controller_sorting_deletion_age_ratio",
+    "[ALPHA] The ratio of chosen deleted pod's ages to the current youngest pod's age (at the time). Should be <2. The intent of this metric is to measure the rough efficacy of the LogarithmicScaleDown feature gate's effect on the sorting (and deletion) of pods when a replicaset scales down. This only considers Ready pods when calculating and reporting.",
+    exponentialBuckets(0.25, 2, 6),
+  );
+  readonly #unsynced = this.#counter(
+    "garbagecollector_controller_resources_sync_error_total",
+    "[ALPHA] Number of garbage collector resources sync errors",
+  );
   readonly #rootCaSyncs = this.#counter(
     "root_ca_cert_publisher_sync_total",
     "[ALPHA] Number of namespace syncs happened in root ca cert publisher.",
@@ -159,6 +168,16 @@ export class ControllerMetrics {
 
   podNotRemoved(namespace: string, reason: PodRemoval): void {
     this.#removalErrors.add(1, namespace, reason);
+  }
+
+  /** Pods of a ReplicaSet are deleted; how old each is for one of the youngest. */
+  podsChosen(ageRatios: readonly number[]): void {
+    for (const ratio of ageRatios) this.#ageRatios.observe(ratio);
+  }
+
+  /** The collector could not find out what is served. */
+  resourcesNotSynced(): void {
+    this.#unsynced.add(1);
   }
 
   /** A Job was deleted, so long after its time was over. */

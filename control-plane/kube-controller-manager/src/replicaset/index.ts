@@ -1,9 +1,15 @@
 import { ReplicaSet } from "@coracle/api/apps/v1";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
+import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
+import { deletionAgeRatios } from "./plan.ts";
 import { createReplicaController } from "./replica-controller.ts";
 
 /** Keeps `spec.replicas` live pods for every ReplicaSet. */
-export function createReplicaSetController(deps: ControllerDeps, workers?: number): Controller {
+export function createReplicaSetController(
+  deps: ControllerDeps,
+  workers?: number,
+  metrics?: Pick<ControllerMetrics, "podsChosen">,
+): Controller {
   return createReplicaController<ReplicaSet>(deps, {
     name: "replicaset",
     type: ReplicaSet,
@@ -14,5 +20,6 @@ export function createReplicaSetController(deps: ControllerDeps, workers?: numbe
     statusOf: (owner) => owner.status,
     withStatus: (owner, status) => ({ ...owner, status }),
     workers,
+    deleting: (pods, chosen) => metrics?.podsChosen(deletionAgeRatios(pods, chosen, deps.clock.now())),
   });
 }

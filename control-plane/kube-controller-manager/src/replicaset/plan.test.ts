@@ -1,6 +1,6 @@
 import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
-import { planReplicas, replicaStatus } from "./plan.ts";
+import { deletionAgeRatios, planReplicas, replicaStatus } from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 
@@ -89,5 +89,20 @@ describe("replicaStatus", () => {
     const failed = replicaStatus(input, [], { reason: "FailedCreate", message: "quota" }, NOW);
     expect(failed.conditions).toMatchObject([{ type: "ReplicaFailure", status: "True", reason: "FailedCreate" }]);
     expect(replicaStatus({ ...input, previous: failed }, [], undefined, NOW).conditions).toBeUndefined();
+  });
+});
+
+describe("ages of pods chosen to go", () => {
+  const NOON = Date.parse("2026-01-01T12:00:00Z");
+  const born = (name: string, creationTimestamp: string, ready: string | false = "2026-01-01T11:00:00Z") => {
+    const made = pod(name, { ready });
+    return { ...made, metadata: { ...made.metadata, creationTimestamp } };
+  };
+
+  it("are told in whole multiples of the youngest ready pod's; pods that are not ready do not count", () => {
+    const old = born("old", "2026-01-01T10:30:00Z");
+    const young = born("young", "2026-01-01T11:30:00Z");
+    const unready = born("unready", "2026-01-01T11:59:00Z", false);
+    expect(deletionAgeRatios([old, young, unready], [old, unready, young], NOON)).toEqual([3, 1]);
   });
 });

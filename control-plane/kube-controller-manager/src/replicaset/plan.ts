@@ -76,6 +76,13 @@ function byYouth(at: Instant | undefined, bt: Instant | undefined, a: Pod, b: Po
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/** How old the chosen pods that are ready are, in whole multiples of the age of the youngest ready one. */
+export function deletionAgeRatios(pods: readonly Pod[], chosen: readonly Pod[], now: Instant): readonly number[] {
+  const bornAt = (pod: Pod): Instant => instantOf(pod.metadata.creationTimestamp) ?? 0;
+  const youngestMs = Math.max(1, now - Math.max(0, ...pods.filter((pod) => isActive(pod) && isReady(pod)).map(bornAt)));
+  return chosen.filter(isReady).map((pod) => Math.floor((now - bornAt(pod)) / youngestMs));
+}
+
 /** What a failed pass was doing, for the ReplicaFailure condition. */
 export interface ReplicaFailure {
   readonly reason: "FailedCreate" | "FailedDelete";

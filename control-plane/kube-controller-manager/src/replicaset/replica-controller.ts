@@ -35,6 +35,8 @@ export interface ReplicaKind<T extends KubeObject> {
   statusOf(owner: T): ReplicaSetStatus | undefined;
   withStatus(owner: T, status: ReplicaSetStatus): T;
   readonly workers?: number | undefined;
+  /** Told which of an owner's pods are about to be deleted. */
+  deleting?(pods: readonly Pod[], chosen: readonly Pod[]): void;
 }
 
 /** Keeps as many live pods as an owner asks for, and reports what it sees in `status`. */
@@ -119,6 +121,7 @@ export function createReplicaController<T extends KubeObject>(deps: ControllerDe
       const plan: ReplicaPlan = mayAct
         ? planReplicas(kind.replicasOf(owner), mine, relatedPods(owner), now)
         : { action: "none" };
+      if (plan.action === "delete") kind.deleting?.(mine, plan.pods);
       if (plan.action !== "none") log.debug("reconciling", { key, plan: plan.action, pods: mine.length });
 
       const failure = await carryOut(owner, key, plan, signal);
