@@ -80,10 +80,10 @@ export function createCloudNodeController(
         log.warn("label of the cloud is left out", { node: name, label }),
       );
       const written = await client.update(Node, wanted, { signal });
-      await writeAddresses(written, planAddresses(written, metadata.addresses ?? []), signal);
-      askAt.set(name, clock.now() + flags.nodeStatusUpdateFrequencyMs);
       log.info("node is known to the cloud", { node: name });
       recorder.event(referenceTo(Node, node), "Normal", "Synced", "Node synced successfully");
+      await writeAddresses(written, planAddresses(written, metadata.addresses ?? []), signal);
+      askAt.set(name, clock.now() + flags.nodeStatusUpdateFrequencyMs);
       return requeueAfter(flags.nodeStatusUpdateFrequencyMs);
     },
   });

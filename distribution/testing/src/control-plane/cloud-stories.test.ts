@@ -6,7 +6,14 @@ import { Event, Node, Service } from "@coracle/api/core/v1";
 import { ClusterRole, ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { silentLogger } from "@coracle/base";
-import { defaultFlags, runCloudControllerManager } from "@coracle/cloud-controller-manager";
+import {
+  defaultFlags,
+  runCloudControllerManager,
+  type CloudProvider,
+  type CloudProviderContext,
+  type CloudProviderFactory,
+  type LoadBalancers,
+} from "@coracle/cloud-controller-manager";
 import { CLOUD_CONTROLLER_MANAGER, cloudControllerManagerRole } from "@coracle/cluster";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
@@ -25,6 +32,25 @@ interface Made {
 
 let plane: TestControlPlane;
 let dir: string;
+/** By a Service's name: what the cloud does instead of making its balancer. */
+const faults = new Map<string, () => void>();
+
+/** The toy cloud, with faults. */
+async function faultyCloud(context: CloudProviderContext): Promise<CloudProvider> {
+  const module = (await import(join(TOY, "index.js"))) as { readonly default: CloudProviderFactory };
+  const inner = await module.default(context);
+  const loadBalancers = inner.loadBalancers as LoadBalancers;
+  return {
+    ...inner,
+    loadBalancers: {
+      ...loadBalancers,
+      async ensure(clusterName, of, nodes, signal) {
+        faults.get(of.metadata.name ?? "")?.();
+        return await loadBalancers.ensure(clusterName, of, nodes, signal);
+      },
+    },
+  };
+}
 
 /** What somebody does at the cloud's console. */
 function edit(change: (machines: Machines) => void): void {
@@ -75,10 +101,10 @@ beforeEach(async () => {
       anonymousTransport: plane.anonymousTransport,
       flags: {
         ...defaultFlags,
-        cloudProvider: TOY,
         useServiceAccountCredentials: true,
         clusterCidr: ["10.244.0.0/16"],
       },
+      provider: faultyCloud,
       config: JSON.stringify({ folder: dir }),
       logger: silentLogger,
       clock: plane.clock,
@@ -89,6 +115,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await plane?.[Symbol.asyncDispose]();
+  faults.clear();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -235,15 +262,52 @@ describe("a Service of type LoadBalancer", () => {
   });
 
   it("whose balancer cannot be made is told of it, and tried again; others are not held up", async () => {
-    writeFileSync(join(dir, "made.json"), "nonsense");
+    faults.set("poison", () => {
+      throw new Error("no more balancers");
+    });
+    await make("poison");
     await make("web");
-    await plane.until("an event", async () =>
-      (await reasons("Service", "web")).some((text) =>
-        text.startsWith("service-controller Warning SyncLoadBalancerFailed: Error syncing load balancer: failed to"),
-      ),
-    );
-    rmSync(join(dir, "made.json"));
-    await plane.until("an address", () => address("web"), { limitMs: 120_000, stepMs: 200 });
+    await plane.until("the other's address", () => address("web"));
+    const told =
+      "service-controller Warning SyncLoadBalancerFailed: Error syncing load balancer: failed to ensure load balancer: no more balancers";
+    await plane.until("an event", async () => (await reasons("Service", "poison")).includes(told));
+    faults.clear();
+    await plane.until("an address", () => address("poison"), { limitMs: 120_000, stepMs: 200 });
+  });
+
+  it("whose cloud asks for time is tried again when it said", async () => {
+    let tries = 0;
+    faults.set("slow", () => {
+      tries++;
+      if (tries < 3) throw Object.assign(new Error("not yet"), { retryAfterMs: 20_000 });
+    });
+    await make("slow");
+    await plane.until("a first try", () => tries === 1);
+    const startedAt = plane.clock.now();
+    await plane.until("an address", () => address("slow"), { stepMs: 200 });
+    expect(tries).toBe(3);
+    // Twice twenty seconds: neither sooner, nor with growing delays.
+    expect(plane.clock.now() - startedAt).toBeGreaterThanOrEqual(39_000);
+  });
+
+  it("that the cloud leaves to somebody else gets no status from us", async () => {
+    faults.set("elsewhere", () => {
+      throw Object.assign(new Error("not me"), { code: "IMPLEMENTED_ELSEWHERE" });
+    });
+    await make("elsewhere");
+    await make("web");
+    await plane.until("the other's address", () => address("web"));
+    expect(await address("elsewhere")).toBeUndefined();
+    const seen = (await reasons("Service", "elsewhere")).join();
+    expect(seen).not.toContain("SyncLoadBalancerFailed");
+  });
+
+  it("that vanishes without waiting, for somebody took its finalizer, loses its balancer all the same", async () => {
+    await make("web");
+    await plane.until("an address", () => address("web"));
+    await plane.admin.patch(Service, { namespace, name: "web" }, "merge", { metadata: { finalizers: null } });
+    await plane.admin.delete(Service, { namespace, name: "web" });
+    await plane.until("no balancer", () => Object.keys(cloud().balancers).length === 0);
   });
 
   it("with externalTrafficPolicy Local has a port for health checks, which is the balancer's business", async () => {

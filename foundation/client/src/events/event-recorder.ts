@@ -44,13 +44,21 @@ const MAX_WAITING = 1000;
 const MAX_TRIES = 12;
 const RETRY_MS = 10_000;
 
+/** A number below a million that differs with the text, as a rule. */
+function startOf(text: string): number {
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (hash * 31 + text.charCodeAt(i)) % 1_000_003;
+  return hash % 1_000_000;
+}
+
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
   const { client, component, host, clock = systemClock, logger = silentLogger } = options;
   const correlator = createEventCorrelator(clock);
   const waiting: Event[] = [];
   const scope = new TaskScope();
   let sending = false;
-  let sequence = 0;
+  // Clocks tell milliseconds: two components that speak in the same one must not mean the same name.
+  let sequence = startOf(`${component}/${host ?? ""}`);
 
   async function send(correlation: Exclude<Correlation, { action: "drop" }>, signal: AbortSignal): Promise<void> {
     const { event } = correlation;
