@@ -67,6 +67,8 @@ async function renew(name: string, { client, clock, signal }: SimulatedNodeDeps)
 
 let addresses = 0;
 
+const podAddress = (ip: string) => ({ podIP: ip, podIPs: [{ ip }] });
+
 function newAddress(): string {
   addresses++;
   return `10.244.${Math.floor(addresses / 250) % 250}.${(addresses % 250) + 2}`;
@@ -75,6 +77,8 @@ function newAddress(): string {
 async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: () => string): Promise<void> {
   const { client, signal } = deps;
   const fieldSelector = `spec.nodeName=${node.name}`;
+  /** Pods that were told to run; an event may be older than that. */
+  const begun = new Set<string>();
   // The server ends a watch after some time: then all is looked at anew.
   for (;;) {
     const { items, metadata } = await client.list(Pod, { fieldSelector, signal });
@@ -89,7 +93,8 @@ async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: ()
     try {
       if (pod.metadata.deletionTimestamp !== undefined) {
         await client.delete(Pod, key, { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid }, signal });
-      } else if (pod.status?.startTime === undefined) {
+      } else if (pod.status?.startTime === undefined && !begun.has(pod.metadata.uid ?? "")) {
+        begun.add(pod.metadata.uid ?? "");
         await client.patch(Pod, key, "strategic", { status: statusOf(pod) }, { subresource: "status", signal });
       }
     } catch (error) {
@@ -123,7 +128,7 @@ async function followPods(node: SimulatedNode, deps: SimulatedNodeDeps, time: ()
     return {
       phase: isFailed ? "Failed" : isOver ? "Succeeded" : isBroken ? "Pending" : "Running",
       startTime: time(),
-      podIP: newAddress(),
+      ...podAddress(newAddress()),
       conditions: [
         condition("Initialized", true),
         condition("ContainersReady", !isBroken && !isOver),

@@ -1,6 +1,8 @@
 import { Namespace, ServiceAccount } from "@coracle/api/core/v1";
+import { sleep, systemClock } from "@coracle/base";
 import { describe, expect, it } from "vitest";
 import { startArena, type Arena, type Sides } from "./arena.ts";
+import { rollOutHundredPods } from "./hundred-pods.ts";
 import { pictureOf, type Picture } from "./picture.ts";
 import { NODES, ROLLOUTS } from "./rollouts.ts";
 
@@ -10,6 +12,8 @@ const {
   CORACLE_PEER_ETCD: etcd = "etcd",
 } = process.env;
 const TIMEOUT_MS = 600_000;
+/** So long nothing is to change before a picture is taken. */
+const QUIET_MS = 2000;
 
 /** All rollouts side by side, each in a namespace of its own. */
 async function play(arena: Arena): Promise<Readonly<Record<string, Picture>>> {
@@ -25,7 +29,7 @@ async function play(arena: Arena): Promise<Readonly<Record<string, Picture>>> {
       return [
         name,
         await arena.until(`${name}: nothing changes any more`, async () => {
-          await new Promise((resolve) => setTimeout(resolve, 1500));
+          await sleep(systemClock, QUIET_MS);
           const picture = await pictureOf(admin, namespace);
           const text = JSON.stringify(picture);
           const isQuiet = text === before;
@@ -53,6 +57,20 @@ describe.skipIf(kubeApiserver === "" || kubeControllerManager === "")(
     it("by upstream's controllers on our API server", { timeout: TIMEOUT_MS }, async () => {
       const theirs = await during({ apiServer: "ours", controllers: { kubeControllerManager } });
       expect(await played()).toEqual(theirs);
+    });
+
+    it("and of a hundred pods with no more calls", { timeout: TIMEOUT_MS }, async () => {
+      const calls = async (controllers: Sides["controllers"]): Promise<number> => {
+        await using arena = await startArena({ apiServer: "ours", controllers }, NODES);
+        const { admin } = arena;
+        const namespace = "stage";
+        await admin.create(Namespace, { metadata: { name: namespace }, spec: {} });
+        await arena.until("pods can be made", async () => admin.get(ServiceAccount, { namespace, name: "default" }));
+        await rollOutHundredPods({ admin, namespace, until: async (what, attempt) => arena.until(what, attempt) });
+        await sleep(systemClock, QUIET_MS);
+        return arena.callsOfControllers().filter((call) => call.startsWith(`${namespace} `)).length;
+      };
+      expect(await calls("ours")).toBeLessThanOrEqual(await calls({ kubeControllerManager }));
     });
 
     it("by our controllers on upstream's API server", { timeout: TIMEOUT_MS }, async () => {

@@ -52,16 +52,19 @@ export async function pictureOf(admin: ApiClient, namespace: string): Promise<Pi
     objects[kind] = items
       .map((item) => JSON.stringify(plain(kind, item)))
       .map(rename)
+      .map((text) => JSON.stringify(JSON.parse(text), inOrder))
       .toSorted()
       .map((text) => JSON.parse(text) as unknown);
   }
   const told = events
     .filter((event) => (event.source?.component ?? event.reportingComponent) !== "default-scheduler")
-    .filter((event) => !["Node"].includes(event.involvedObject.kind ?? ""))
+    .filter((event) => event.involvedObject.kind !== "Node" && event.message?.includes("has been modified") !== true)
     .map(({ involvedObject: { kind, name }, type, reason, message = "" }) => {
       // How large the steps are is a matter of who was quicker.
       const text = reason === "ScalingReplicaSet" ? message.replace(/ (from )?\d+ to \d+/, "") : message;
-      return rename(`${kind} ${name}: ${type} ${reason}: ${text}`);
+      return rename(`${kind} ${name}: ${type} ${reason}: ${text.replace("(combined from similar events): ", "")}`)
+        .replaceAll(/HASH\d+/g, "HASH")
+        .replace(/ Chose "\S+" arbitrarily/, "");
     });
   return { objects, events: [...new Set(told)].toSorted() };
 }
@@ -89,13 +92,20 @@ function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: st
     let plain = text;
     for (const [name, replacement] of names) plain = plain.replaceAll(name, replacement);
     for (const [name, replacement] of names) plain = plain.replaceAll(name, replacement); // names within names
-    return plain
-      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
-      .replaceAll(/\b10\.244\.\d+\.\d+\b/g, "ADDRESS")
-      .replaceAll(/kube-api-access-\w{5}/g, "kube-api-access-*")
-      .replaceAll(/-\d{8}\b/g, "-MINUTE")
-      .replaceAll(/(Job|Pod|ReplicaSet|pod|job)( \S+-)[a-z0-9]{5}\b/g, "$1$2*")
-      .replaceAll(/(ed pod: \S+-)[a-z0-9]{5}\b/g, "$1*");
+    return (
+      plain
+        .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/g, "TIME")
+        .replaceAll(/\b[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\b/g, "UID")
+        // Of objects that are gone.
+        .replaceAll(/(web|db|agent)-(?=\w*\d)[b-df-hj-np-tv-xz2456789]{8,10}\b/g, "$1-HASH")
+        .replaceAll(/pods \\?"(\S+-)\w{5}\\?"/g, "pods $1*")
+        .replaceAll(/\b10\.244\.\d+\.\d+\b/g, "ADDRESS")
+        .replaceAll(/"name":"n\d"/g, '"name":"NODE"')
+        .replaceAll(/kube-api-access-\w{5}/g, "kube-api-access-*")
+        .replaceAll(/-\d{8}\b/g, "-MINUTE")
+        .replaceAll(/(Job|Pod|ReplicaSet|pod|job)( \S+-)[a-z0-9]{5}\b/g, "$1$2*")
+        .replaceAll(/(ed pod: \S+-)[a-z0-9]{5}\b/g, "$1*")
+    );
   };
 }
 
@@ -126,11 +136,29 @@ function plain(kind: string, object: KubeObject): unknown {
       key.startsWith("controller-uid") ||
       key.endsWith("/controller-uid")
         ? undefined
-        : key === "conditions" && Array.isArray(value)
-          ? (value as { type: string }[]).toSorted((a, b) => (a.type < b.type ? -1 : 1))
-          : sorted(value),
+        : sorted(value),
     ),
   );
+}
+
+/** Lists whose order means nothing get one. */
+function inOrder(key: string, value: unknown): unknown {
+  if (!isUnordered(key, value)) return value;
+  return value.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+}
+
+/** Lists whose order means nothing. */
+function isUnordered(key: string, value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && ["conditions", "endpoints", "addresses", "notReadyAddresses"].includes(key);
+}
+
+/** The picture without what people gave: what controllers made of it stays. */
+export function outlineOf({ objects, events }: Picture): Picture {
+  const given = new Set(["template", "jobTemplate", "data", "volumeClaimTemplates"]);
+  const text = JSON.stringify(objects, (key, value: unknown) => (given.has(key) ? undefined : value));
+  const outline = JSON.parse(text) as Record<string, { spec?: unknown }[]>;
+  for (const pod of outline["Pod"] ?? []) delete pod.spec;
+  return { objects: outline, events };
 }
 
 /** Members in the order of their names, and nothing that is nothing. */

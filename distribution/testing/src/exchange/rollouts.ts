@@ -126,9 +126,13 @@ export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
     });
     await complete(stage, "web", 10);
     await admin.patch(Deployment, key, "strategic", image("web:broken"));
-    await until("it is known to be stuck", async () =>
-      (await admin.get(Deployment, key)).status?.conditions?.some((each) => each.reason === "ProgressDeadlineExceeded"),
-    );
+    await until("it is known to be stuck", async () => {
+      const { status } = await admin.get(Deployment, key);
+      const isKnown = status?.conditions?.some((each) => each.reason === "ProgressDeadlineExceeded") === true;
+      return (
+        isKnown && status?.updatedReplicas === 5 && status.availableReplicas === 8 && status.terminatingReplicas === 0
+      );
+    });
     await admin.patch(Deployment, key, "merge", { spec: { replicas: 20 } });
     await until("it is scaled", async () => {
       const { metadata, status } = await admin.get(Deployment, key);
@@ -229,6 +233,52 @@ export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
     await told(true, 2);
     await admin.patch(ReplicationController, { namespace, name: "web" }, "merge", { spec: { replicas: 2 } });
     await told(false, 2);
+  },
+
+  async "a ReplicationController adopts what is nobody's, and lets go of what ceases to match"(stage) {
+    const { admin, namespace, until } = stage;
+    await admin.create(Pod, { metadata: { name: "orphan", namespace, labels }, spec: template("web:1").spec });
+    await admin.create(ReplicationController, {
+      metadata: { namespace, name: "web" },
+      spec: { replicas: 1, selector: labels, template: template("web:1") },
+    });
+    const owner = async (): Promise<string | undefined> =>
+      (await admin.get(Pod, { namespace, name: "orphan" })).metadata.ownerReferences?.[0]?.name;
+    await until("the orphan is its own", async () => (await owner()) === "web");
+    await admin.patch(Pod, { namespace, name: "orphan" }, "merge", { metadata: { labels: { app: "other" } } });
+    await until("it is let go, and another made", async () => {
+      const { status } = await admin.get(ReplicationController, { namespace, name: "web" });
+      const pods = (await admin.list(Pod, { namespace })).items;
+      return (await owner()) === undefined && pods.length === 2 && status?.availableReplicas === 1;
+    });
+  },
+
+  async "a Job adopts what is nobody's, and lets go of what ceases to match"(stage) {
+    const { admin, namespace, until } = stage;
+    const tracking = "batch.kubernetes.io/job-tracking";
+    await admin.create(Job, {
+      metadata: { namespace, name: "task" },
+      spec: { parallelism: 1, completions: 3, template: task("web:1") },
+    });
+    const ready = async (): Promise<boolean> => (await admin.get(Job, { namespace, name: "task" })).status?.ready === 1;
+    await until("it is at work", ready);
+    const [pod] = (await admin.list(Pod, { namespace })).items;
+    const key = { namespace, name: pod?.metadata.name ?? "" };
+    const owner = async (): Promise<string | undefined> =>
+      (await admin.get(Pod, key)).metadata.ownerReferences?.[0]?.name;
+    await admin.patch(Pod, key, "merge", { metadata: { ownerReferences: null, finalizers: null } });
+    await until("the pod is adopted, and counted again", async () => {
+      const { metadata } = await admin.get(Pod, key);
+      return (await owner()) === "task" && metadata.finalizers?.includes(tracking);
+    });
+    const { labels: own = {} } = (await admin.get(Pod, key)).metadata;
+    await admin.patch(Pod, key, "merge", {
+      metadata: { labels: Object.fromEntries(Object.keys(own).map((name) => [name, null])) },
+    });
+    await until("it is let go, and another made", async () => {
+      const { items } = await admin.list(Pod, { namespace });
+      return (await owner()) === undefined && items.length === 2 && (await ready());
+    });
   },
 
   async "a StatefulSet: a part, then all, then fewer"(stage) {
@@ -509,31 +559,39 @@ export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
 
   async "budgets of a set, of loose pods, and of nobody"(stage) {
     const { admin, namespace, until } = stage;
-    await admin.create(ReplicaSet, {
-      metadata: { namespace, name: "web" },
-      spec: { replicas: 5, selector, template: template("web:1") },
-    });
-    await admin.create(Pod, {
-      metadata: { namespace, name: "loose", labels: { app: "loose" } },
-      spec: template("web:1").spec,
+    // Each has pods of its own: of several budgets for one pod upstream keeps only one up to date.
+    const budgets: Readonly<Record<string, PodDisruptionBudget["spec"]>> = {
+      most: { minAvailable: "70%" },
+      "one-less": { maxUnavailable: 1 },
+      share: { maxUnavailable: "30%" },
+      three: { minAvailable: 3, unhealthyPodEvictionPolicy: "AlwaysAllow" },
+    };
+    const pods = template("web:1");
+    const healthy: Record<string, number> = { loose: 1, "loose-share": 1, nobody: 0 };
+    for (const name of ["loose", "loose-share"])
+      await admin.create(Pod, { metadata: { namespace, name, labels: { app: name } }, spec: pods.spec });
+    for (const name of Object.keys(budgets)) {
+      healthy[name] = 5;
+      const own = { ...pods, metadata: { labels: { app: name } } };
+      const spec = { replicas: 5, selector: { matchLabels: { app: name } }, template: own };
+      await admin.create(ReplicaSet, { metadata: { namespace, name }, spec });
+    }
+    await until("all pods are ready", async () => {
+      const { items } = await admin.list(Pod, { namespace });
+      return items.length === 22 && items.every(isReady);
     });
     const budget = (name: string, spec: PodDisruptionBudget["spec"]) =>
-      admin.create(PodDisruptionBudget, { metadata: { namespace, name }, spec });
-    await budget("most", { minAvailable: "70%", selector });
-    await budget("one-less", { maxUnavailable: 1, selector });
-    await budget("share", { maxUnavailable: "30%", selector });
-    await budget("three", { minAvailable: 3, selector });
-    await budget("loose", { minAvailable: 1, selector: { matchLabels: { app: "loose" } } });
-    await budget("loose-share", { maxUnavailable: 1, selector: { matchLabels: { app: "loose" } } });
-    await budget("nobody", { maxUnavailable: 1, selector: { matchLabels: { app: "nobody" } } });
+      admin.create(PodDisruptionBudget, {
+        metadata: { namespace, name },
+        spec: { ...spec, selector: { matchLabels: { app: name } } },
+      });
+    for (const [name, spec] of Object.entries(budgets)) await budget(name, spec);
+    await budget("loose", { minAvailable: 1 });
+    await budget("loose-share", { maxUnavailable: 1 });
+    await budget("nobody", { maxUnavailable: 1 });
     await until("all are counted", async () => {
       const { items } = await admin.list(PodDisruptionBudget, { namespace });
-      const healthy = (name: string) => items.find((each) => each.metadata.name === name)?.status?.currentHealthy;
-      return (
-        ["most", "one-less", "share", "three"].every((name) => healthy(name) === 5) &&
-        healthy("loose") === 1 &&
-        healthy("nobody") === 0
-      );
+      return items.every(({ metadata, status }) => status?.currentHealthy === healthy[metadata.name ?? ""]);
     });
   },
 
