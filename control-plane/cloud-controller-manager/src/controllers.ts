@@ -1,5 +1,6 @@
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { CONTROLLERS, type CloudControllerManagerFlags } from "./flags.ts";
+import type { CloudMetrics } from "./metrics.ts";
 import { createCloudNodeLifecycleController } from "./node-lifecycle/index.ts";
 import { createCloudNodeController } from "./node/index.ts";
 import type { CloudProvider } from "./provider/cloud-provider.ts";
@@ -15,7 +16,12 @@ interface ControllerEntry {
   /** Where its events come from. */
   readonly eventSource: string;
   /** Undefined when the provider does not offer what it needs, or the flags leave it nothing to do. */
-  create(deps: ControllerDeps, cloud: CloudProvider, flags: CloudControllerManagerFlags): Controller | undefined;
+  create(
+    deps: ControllerDeps,
+    cloud: CloudProvider,
+    flags: CloudControllerManagerFlags,
+    metrics: CloudMetrics,
+  ): Controller | undefined;
 }
 
 /** All controllers, in the order in which they start. */
@@ -24,8 +30,10 @@ export const controllers: readonly ControllerEntry[] = [
     name: "cloud-node-controller",
     identity: "node-controller",
     eventSource: "cloud-node-controller",
-    create: (deps, cloud, flags) =>
-      cloud.instances === undefined ? undefined : createCloudNodeController(deps, cloud.instances, cloud.zones, flags),
+    create: (deps, cloud, flags, metrics) =>
+      cloud.instances === undefined
+        ? undefined
+        : createCloudNodeController(deps, cloud.instances, cloud.zones, flags, metrics),
   },
   {
     name: "cloud-node-lifecycle-controller",
@@ -40,8 +48,10 @@ export const controllers: readonly ControllerEntry[] = [
     name: "service-lb-controller",
     identity: "service-controller",
     eventSource: "service-controller",
-    create: (deps, cloud, flags) =>
-      cloud.loadBalancers === undefined ? undefined : createServiceController(deps, cloud.loadBalancers, flags),
+    create: (deps, cloud, flags, metrics) =>
+      cloud.loadBalancers === undefined
+        ? undefined
+        : createServiceController(deps, cloud.loadBalancers, flags, metrics),
   },
   {
     name: "node-route-controller",

@@ -4,6 +4,7 @@
  */
 export { defaultFlags, parseCloudControllerManagerFlags, type CloudControllerManagerFlags } from "./flags.ts";
 export { removeBalancerAddresses } from "./local/balancer-addresses.ts";
+export { CloudMetrics } from "./metrics.ts";
 export type {
   CloudProvider,
   CloudProviderContext,

@@ -12,6 +12,7 @@ import {
 } from "@coracle/client";
 import { controllers, isEnabled } from "./controllers.ts";
 import type { CloudControllerManagerFlags } from "./flags.ts";
+import { CloudMetrics } from "./metrics.ts";
 import type { CloudProviderFactory } from "./provider/cloud-provider.ts";
 import { loadProvider } from "./provider/load-provider.ts";
 
@@ -26,6 +27,8 @@ export interface CloudControllerManagerOptions {
   readonly config?: string | undefined;
   /** Who holds the lease. Default: another for each run. */
   readonly identity?: string | undefined;
+  /** Where to count; absent: nobody looks. */
+  readonly metrics?: CloudMetrics | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly clock?: Clock | undefined;
@@ -71,6 +74,7 @@ async function runControllers(
   signal: AbortSignal,
 ): Promise<void> {
   const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
+  const { metrics = new CloudMetrics() } = options;
   const clientFor = identities(options, clock, random);
   await using cleanup = new Cleanup();
   const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
@@ -87,7 +91,7 @@ async function runControllers(
     if (!isEnabled(entry.name, flags.controllers)) continue;
     const own = clientFor(entry.identity);
     const recorder = cleanup.use(createEventRecorder({ client: own, component: entry.eventSource, clock, logger }));
-    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, cloud, flags);
+    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, cloud, flags, metrics);
     if (controller === undefined) logger.info("controller has nothing to do", { controller: entry.name });
     else scope.run(async (running) => controller.run(running));
   }

@@ -3,6 +3,7 @@ import type { Instant } from "@coracle/base";
 import { referenceTo } from "@coracle/client";
 import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import type { CloudControllerManagerFlags } from "../flags.ts";
+import type { CloudMetrics } from "../metrics.ts";
 import type { InstanceMetadata, Instances, Zones } from "../provider/cloud-provider.ts";
 import { initialized, isUninitialized, missingLabels, planAddresses } from "./plan.ts";
 
@@ -15,6 +16,7 @@ export function createCloudNodeController(
   instances: Instances,
   zones: Zones | undefined,
   flags: CloudControllerManagerFlags,
+  metrics: CloudMetrics,
 ): Controller {
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
@@ -80,10 +82,14 @@ export function createCloudNodeController(
         log.warn("label of the cloud is left out", { node: name, label }),
       );
       const written = await client.update(Node, wanted, { signal });
+      const ageSeconds = (): number =>
+        (clock.now() - Date.parse(node.metadata.creationTimestamp ?? new Date(clock.now()).toISOString())) / 1000;
+      metrics.taintRemovalSeconds.observe(ageSeconds());
       log.info("node is known to the cloud", { node: name });
       recorder.event(referenceTo(Node, node), "Normal", "Synced", "Node synced successfully");
       await writeAddresses(written, planAddresses(written, metadata.addresses ?? []), signal);
       askAt.set(name, clock.now() + flags.nodeStatusUpdateFrequencyMs);
+      metrics.initialSyncSeconds.observe(ageSeconds());
       return requeueAfter(flags.nodeStatusUpdateFrequencyMs);
     },
   });

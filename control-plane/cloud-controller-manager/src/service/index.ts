@@ -10,6 +10,7 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import type { CloudControllerManagerFlags } from "../flags.ts";
+import type { CloudMetrics } from "../metrics.ts";
 import { isImplementedElsewhere, retryAfterOf, type LoadBalancers } from "../provider/cloud-provider.ts";
 import {
   balancedNodes,
@@ -34,8 +35,9 @@ export function createServiceController(
   deps: ControllerDeps,
   balancers: LoadBalancers,
   flags: CloudControllerManagerFlags,
+  metrics: CloudMetrics,
 ): Controller {
-  const { client, informers, recorder } = deps;
+  const { client, informers, recorder, clock } = deps;
   const { clusterName } = flags;
   const services = informers.informer(Service).lister;
   const nodes = informers.informer(Node).lister;
@@ -113,13 +115,17 @@ export function createServiceController(
   }
 
   async function updateNodes(service: Service, to: readonly Node[], signal: AbortSignal): Promise<void> {
+    metrics.balancerSyncs.add(1);
+    const startedAt = clock.monotonicMs();
     try {
       await balancers.updateNodes(clusterName, service, to, signal);
+      metrics.hostUpdateSeconds.observe((clock.monotonicMs() - startedAt) / 1000);
     } catch (error) {
       if (isImplementedElsewhere(error) || signal.aborted) return;
       // It matters only while there is a balancer.
       const exists = await balancers.get(clusterName, service, signal).catch(() => ({}));
       if (exists === undefined) return;
+      metrics.nodeSyncErrors.add(1);
       const message = `Error updating load balancer with new hosts ${nodeNames(to)} [node names limited, total number of nodes: ${to.length}], error: ${(error as Error).message}`;
       event(service, "Warning", "UpdateLoadBalancerFailed", message);
       throw error;

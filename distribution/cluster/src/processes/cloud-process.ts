@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { systemRandom } from "@coracle/base";
 import { createHttpTransport, loadKubeconfig, type Transport } from "@coracle/client";
 import {
+  CloudMetrics,
   defaultFlags,
   parseCloudControllerManagerFlags,
   runCloudControllerManager,
@@ -29,10 +30,12 @@ export async function runAlone(component: string, args: readonly string[]): Prom
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     await using client = await clientOf(flags.kubeconfig, component);
     const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
+    const metrics = new CloudMetrics();
+    const pages = { "/metrics": () => metrics.text() };
     await using _endpoint =
-      port === 0 ? undefined : await serveComponent({ ...context, client, port, address, certFile, keyFile });
+      port === 0 ? undefined : await serveComponent({ ...context, client, port, address, certFile, keyFile, pages });
     await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
-    await runCloudControllerManager({ ...context, client, flags, anonymousTransport: anonymous });
+    await runCloudControllerManager({ ...context, client, flags, metrics, anonymousTransport: anonymous });
   });
 }
 

@@ -7,6 +7,7 @@ import { ClusterRole, ClusterRoleBinding } from "@coracle/api/rbac/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { silentLogger } from "@coracle/base";
 import {
+  CloudMetrics,
   defaultFlags,
   runCloudControllerManager,
   type CloudProvider,
@@ -32,6 +33,7 @@ interface Made {
 
 let plane: TestControlPlane;
 let dir: string;
+let metrics: CloudMetrics;
 /** By a Service's name: what the cloud does instead of making its balancer. */
 const faults = new Map<string, () => void>();
 
@@ -88,6 +90,7 @@ async function isGone(attempt: Promise<unknown>): Promise<boolean> {
 }
 
 beforeEach(async () => {
+  metrics = new CloudMetrics();
   dir = mkdtempSync(join(tmpdir(), "cor-cloud-"));
   const machine = (i: number) => ({ type: "small", address: `10.0.0.${i}`, zone: `z${i}`, region: "r" });
   writeFileSync(join(dir, "machines.json"), JSON.stringify({ a: machine(1), b: machine(2) }));
@@ -105,6 +108,7 @@ beforeEach(async () => {
         clusterCidr: ["10.244.0.0/16"],
       },
       provider: faultyCloud,
+      metrics,
       config: JSON.stringify({ folder: dir }),
       logger: silentLogger,
       clock: plane.clock,
@@ -321,8 +325,13 @@ describe("a Service of type LoadBalancer", () => {
     await addNode("b");
     await make("web");
     await plane.until("both", () => cloud().balancers["default/web"]?.nodes.join() === "a,b");
+    await plane.until("two nodes counted", () =>
+      metrics.text().includes("node_controller_initial_node_sync_delay_seconds_count 2\n"),
+    );
     const label = { "node.kubernetes.io/exclude-from-external-load-balancers": "" };
     await plane.admin.patch(Node, { name: "a" }, "merge", { metadata: { labels: label } });
     await plane.until("one", () => cloud().balancers["default/web"]?.nodes.join() === "b");
+    expect(metrics.text()).toMatch(/^service_controller_loadbalancer_sync_total [1-9]/m);
+    expect(metrics.text()).toContain("service_controller_nodesync_error_total 0\n");
   });
 });
