@@ -175,11 +175,10 @@ export class NodeVerdicts {
     let fixed = this.#staticFixed[slot] ?? 0;
     const ahead = this.#aheadOn(slot);
     for (const each of this.#dynamics) {
+      if (verdict !== 0 && each.order >= this.#orderOf(verdict)) continue;
       const { part, weight } = each;
       const unfit = ahead === undefined ? part.filter?.(slot) : part.filterBeside?.(slot, ahead);
-      if (unfit !== undefined && (verdict === 0 || each.order < this.#orderOf(verdict))) {
-        verdict = this.#idOf(unfit, each);
-      }
+      if (unfit !== undefined) verdict = this.#idOf(unfit, each);
       if (verdict === 0 && weight !== 0 && part.normalize === undefined && part.score !== undefined)
         fixed += weight * part.score(slot);
     }

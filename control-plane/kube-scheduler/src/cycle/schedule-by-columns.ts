@@ -209,7 +209,7 @@ function refuse(attempt: Attempt): Decision {
     for (const reason of unfit.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + nodes);
   };
   const isSimple = moving === undefined && refused.size === 0 && !isContested && others.length === 0;
-  const verdict = Int32Array.from(verdicts.verdicts);
+  const verdict = verdicts.verdicts.slice();
   if (isSimple) {
     for (const [refusal, nodes] of verdicts.refusals()) count(refusal, nodes);
     const unfit = new LazyUnfit(state.nodes(), (node) => verdicts.refusal(verdict[node.slot] ?? 0)?.unfit);
