@@ -59,9 +59,9 @@ it("finds the times that upstream's parser finds, also where summer time begins 
     if (typeof after === "string") expect(() => parseSchedule(schedule, zone)).toThrow();
     else if (after !== undefined) {
       const found: number[] = [];
-      const { next: nextAfter } = parseSchedule(schedule, zone);
+      const read = parseSchedule(schedule, zone);
       for (let at: number | undefined = after * 1000; found.length < times.length;) {
-        at = at === undefined ? undefined : nextAfter(at);
+        at = at === undefined ? undefined : read.next(at);
         found.push((at ?? 0) / 1000);
       }
       expect([schedule, zone, after, ...found]).toEqual([schedule, zone, after, ...times]);

@@ -79,7 +79,7 @@ interface Times {
   readonly minutes: ParsedField;
   readonly hours: ParsedField;
   readonly months: ParsedField;
-  isDay(wall: Wall): boolean;
+  readonly isDay: (wall: Wall) => boolean;
 }
 
 /**

@@ -5,7 +5,7 @@ import { defaultFlags, runControllerManager } from "@coracle/kube-controller-man
 import { expect, it } from "vitest";
 import { createTestControlPlane } from "../control-plane/test-control-plane.ts";
 import { rollOutHundredPods } from "./hundred-pods.ts";
-import { NODES } from "./rollouts.ts";
+import { NODES } from "./stage.ts";
 
 /** What upstream's controllers (v1.35) took for the same; events and reads are counted, too. */
 const UPSTREAMS_CALLS = 548;

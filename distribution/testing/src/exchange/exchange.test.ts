@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { startArena, type Arena, type Sides } from "./arena.ts";
 import { rollOutHundredPods } from "./hundred-pods.ts";
 import { pictureOf, type Picture } from "./picture.ts";
-import { NODES, ROLLOUTS } from "./rollouts.ts";
+import { ROLLOUTS } from "./rollouts.ts";
+import { NODES } from "./stage.ts";
 
 const {
   CORACLE_PEER_KUBE_APISERVER: kubeApiserver = "",

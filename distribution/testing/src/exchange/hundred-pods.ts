@@ -1,5 +1,5 @@
 import { Deployment } from "@coracle/api/apps/v1";
-import type { Stage } from "./rollouts.ts";
+import type { Stage } from "./stage.ts";
 
 const PODS = 100;
 const labels = { app: "web" };

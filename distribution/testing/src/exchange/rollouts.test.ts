@@ -1,7 +1,8 @@
 import { Namespace, ServiceAccount } from "@coracle/api/core/v1";
 import { describe, it } from "vitest";
 import { createTestControlPlane } from "../control-plane/test-control-plane.ts";
-import { NODES, ROLLOUTS } from "./rollouts.ts";
+import { ROLLOUTS } from "./rollouts.ts";
+import { NODES } from "./stage.ts";
 
 describe("rollouts, by our API server and controllers in one process", () => {
   it.each(Object.keys(ROLLOUTS))("%s", async (name) => {

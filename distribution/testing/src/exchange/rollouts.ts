@@ -1,5 +1,4 @@
 import { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
-import { CronJob, Job } from "@coracle/api/batch/v1";
 import {
   ConfigMap,
   Endpoints,
@@ -12,75 +11,13 @@ import {
 } from "@coracle/api/core/v1";
 import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
-import type { ApiClient } from "@coracle/client";
-import type { SimulatedNode } from "../control-plane/simulated-node.ts";
-
-/** A namespace in which something is rolled out. */
-export interface Stage {
-  readonly admin: ApiClient;
-  readonly namespace: string;
-  until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T>;
-}
-
-export type Rollout = (stage: Stage) => Promise<void>;
-
-const labels = { app: "web" };
-const selector = { matchLabels: labels };
-const part = { brokenImage: "web:broken", shortImage: "task:ok", failingImage: "task:bad" };
-
-/** All in one zone: which pod is where must make no difference. */
-export const NODES: readonly SimulatedNode[] = ["n1", "n2", "n3"].map((name) => ({
-  name,
-  labels: { "topology.kubernetes.io/zone": "z1", ...(name === "n3" ? { disk: "ssd" } : {}) },
-  ...part,
-}));
-
-const template = (image: string, more: Partial<PodSpec> = {}) => ({
-  metadata: { labels, annotations: { note: image } },
-  spec: { terminationGracePeriodSeconds: 0, containers: [{ name: "c", image }], ...more },
-});
-const task = (image: string, restartPolicy = "Never") => ({
-  metadata: { labels: { app: "task" } },
-  spec: { restartPolicy, terminationGracePeriodSeconds: 0, containers: [{ name: "task", image }] },
-});
-const image = (name: string) => ({ spec: { template: { spec: { containers: [{ name: "c", image: name }] } } } });
-
-const isReady = ({ status }: Pod): boolean =>
-  status?.conditions?.some((each) => each.type === "Ready" && each.status === "True") ?? false;
-
-const complete = async ({ admin, namespace, until }: Stage, name: string, replicas: number) =>
-  await until(`${name} is complete`, async () => {
-    const { metadata, status } = await admin.get(Deployment, { namespace, name });
-    const progress = status?.conditions?.find((each) => each.type === "Progressing");
-    return (
-      status?.observedGeneration === metadata.generation &&
-      [status?.replicas, status?.updatedReplicas, status?.availableReplicas].every(
-        (each) => (each ?? 0) === replicas,
-      ) &&
-      (status?.terminatingReplicas ?? 0) === 0 &&
-      (progress === undefined || progress.reason === "NewReplicaSetAvailable")
-    );
-  });
-
-const ended = async ({ admin, namespace, until }: Stage, name: string, type = "Complete") =>
-  await until(`${name} is ${type}`, async () =>
-    (await admin.get(Job, { namespace, name })).status?.conditions?.some(
-      (each) => each.type === type && each.status === "True",
-    ),
-  );
-
-const setSettled = async ({ admin, namespace, until }: Stage, name: string, replicas: number, updated = replicas) =>
-  await until(`${name} has settled`, async () => {
-    const { metadata, status } = await admin.get(StatefulSet, { namespace, name });
-    return (
-      status?.observedGeneration === metadata.generation &&
-      [status?.replicas, status?.readyReplicas, status?.availableReplicas].every((each) => (each ?? 0) === replicas) &&
-      (status?.updatedReplicas ?? 0) === updated
-    );
-  });
+import { JOB_ROLLOUTS } from "./job-rollouts.ts";
+import { complete, image, isReady, labels, selector, setSettled, template, type Rollout } from "./stage.ts";
 
 /** What each side is to bring to the same end. */
 export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
+  ...JOB_ROLLOUTS,
+
   async "a Deployment: surge, scale, history, back to an earlier template"(stage) {
     const { admin, namespace } = stage;
     const key = { namespace, name: "web" };
@@ -253,34 +190,6 @@ export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
     });
   },
 
-  async "a Job adopts what is nobody's, and lets go of what ceases to match"(stage) {
-    const { admin, namespace, until } = stage;
-    const tracking = "batch.kubernetes.io/job-tracking";
-    await admin.create(Job, {
-      metadata: { namespace, name: "task" },
-      spec: { parallelism: 1, completions: 3, template: task("web:1") },
-    });
-    const ready = async (): Promise<boolean> => (await admin.get(Job, { namespace, name: "task" })).status?.ready === 1;
-    await until("it is at work", ready);
-    const [pod] = (await admin.list(Pod, { namespace })).items;
-    const key = { namespace, name: pod?.metadata.name ?? "" };
-    const owner = async (): Promise<string | undefined> =>
-      (await admin.get(Pod, key)).metadata.ownerReferences?.[0]?.name;
-    await admin.patch(Pod, key, "merge", { metadata: { ownerReferences: null, finalizers: null } });
-    await until("the pod is adopted, and counted again", async () => {
-      const { metadata } = await admin.get(Pod, key);
-      return (await owner()) === "task" && metadata.finalizers?.includes(tracking);
-    });
-    const { labels: own = {} } = (await admin.get(Pod, key)).metadata;
-    await admin.patch(Pod, key, "merge", {
-      metadata: { labels: Object.fromEntries(Object.keys(own).map((name) => [name, null])) },
-    });
-    await until("it is let go, and another made", async () => {
-      const { items } = await admin.list(Pod, { namespace });
-      return (await owner()) === undefined && items.length === 2 && (await ready());
-    });
-  },
-
   async "a StatefulSet: a part, then all, then fewer"(stage) {
     const { admin, namespace } = stage;
     const key = { namespace, name: "db" };
@@ -388,106 +297,6 @@ export const ROLLOUTS: Readonly<Record<string, Rollout>> = {
       const { metadata, status } = await admin.get(DaemonSet, key);
       return status?.observedGeneration === metadata.generation && (status?.updatedNumberScheduled ?? 0) === 0;
     });
-  },
-
-  async "Jobs that end well"(stage) {
-    const { admin, namespace } = stage;
-    const job = (name: string, spec: Omit<Job["spec"], "template">) =>
-      admin.create(Job, { metadata: { namespace, name }, spec: { ...spec, template: task("task:ok") } });
-    await job("plain", {});
-    await job("five", { completions: 5, parallelism: 2 });
-    await job("queue", { parallelism: 2 });
-    await job("indexed", { completions: 4, parallelism: 2, completionMode: "Indexed" });
-    await job("none", { completions: 0 });
-    await job("early", {
-      completions: 4,
-      parallelism: 1,
-      completionMode: "Indexed",
-      successPolicy: { rules: [{ succeededIndexes: "0-1", succeededCount: 1 }] },
-    });
-    for (const name of ["plain", "five", "queue", "indexed", "none", "early"]) await ended(stage, name);
-  },
-
-  async "Jobs that end badly"(stage) {
-    const { admin, namespace } = stage;
-    const job = (name: string, spec: Omit<Job["spec"], "template">) =>
-      admin.create(Job, { metadata: { namespace, name }, spec: { ...spec, template: task("task:bad") } });
-    await job("limit", { backoffLimit: 0 });
-    await job("policy", {
-      backoffLimit: 3,
-      podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", values: [1] } }] },
-    });
-    await job("indexes", { completions: 3, parallelism: 3, completionMode: "Indexed", backoffLimitPerIndex: 0 });
-    await job("most", {
-      completions: 3,
-      parallelism: 1,
-      completionMode: "Indexed",
-      backoffLimitPerIndex: 0,
-      maxFailedIndexes: 0,
-    });
-    await admin.create(Job, {
-      metadata: { namespace, name: "late" },
-      spec: { activeDeadlineSeconds: 1, parallelism: 2, completions: 2, template: task("web:1") },
-    });
-    for (const name of ["limit", "policy", "indexes", "most", "late"]) await ended(stage, name, "Failed");
-  },
-
-  async "Jobs that are suspended, resumed, narrowed, somebody else's"(stage) {
-    const { admin, namespace, until } = stage;
-    const job = (name: string, spec: Omit<Job["spec"], "template">) =>
-      admin.create(Job, { metadata: { namespace, name }, spec: { ...spec, template: task("web:1") } });
-    const status = async (name: string) => (await admin.get(Job, { namespace, name })).status;
-    await job("from-the-start", { suspend: true });
-    await job("in-between", { completions: 3, parallelism: 3 });
-    await job("narrowed", { completions: 5, parallelism: 4 });
-    await job("theirs", { managedBy: "example.com/other" });
-    await until(
-      "they run",
-      async () => (await status("in-between"))?.ready === 3 && (await status("narrowed"))?.ready === 4,
-    );
-    await admin.patch(Job, { namespace, name: "in-between" }, "merge", { spec: { suspend: true } });
-    await admin.patch(Job, { namespace, name: "narrowed" }, "merge", { spec: { parallelism: 1 } });
-    await until("it is suspended", async () => {
-      const now = await status("in-between");
-      return (
-        now?.conditions?.some((each) => each.type === "Suspended") === true &&
-        now.terminating === 0 &&
-        now.active === undefined
-      );
-    });
-    await until("it is narrow", async () => {
-      const now = await status("narrowed");
-      return now?.active === 1 && now.terminating === 0 && now.ready === 1;
-    });
-    await admin.patch(Job, { namespace, name: "in-between" }, "merge", { spec: { suspend: false } });
-    await until("it runs again", async () => (await status("in-between"))?.ready === 3);
-    await until("one was never started", async () =>
-      (await status("from-the-start"))?.conditions?.some((each) => each.type === "Suspended"),
-    );
-  },
-
-  async "CronJobs: one that runs, one that is never due"(stage) {
-    const { admin, namespace, until } = stage;
-    const cron = (name: string, spec: Partial<CronJob["spec"]>) =>
-      admin.create(CronJob, {
-        metadata: { namespace, name },
-        spec: {
-          schedule: "* * * * *",
-          jobTemplate: {
-            metadata: { labels: { of: name }, annotations: { note: "x" } },
-            spec: { template: task("task:ok") },
-          },
-          ...spec,
-        },
-      });
-    await cron("suspended", { suspend: true });
-    await cron("never", { schedule: "0 0 31 2 *" });
-    await cron("minutely", { timeZone: "Asia/Kathmandu", concurrencyPolicy: "Forbid" });
-    const once = await until("it has succeeded once", async () => {
-      const { status } = await admin.get(CronJob, { namespace, name: "minutely" });
-      return status?.lastSuccessfulTime !== undefined && (status.active ?? []).length === 0;
-    });
-    if (once) await admin.patch(CronJob, { namespace, name: "minutely" }, "merge", { spec: { suspend: true } });
   },
 
   async "Services: slices and endpoints of ready, unready and hidden pods"(stage) {
