@@ -119,6 +119,11 @@ const FLAGS = {
   leaderMigrationConfig: refused(flag.string("leader-migration-config", ""), "is not supported"),
   master: refused(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
   externalCloudVolumePlugin: refused(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
+  enableHostpathProvisioner: refused(
+    flag.boolean("enable-hostpath-provisioner", false),
+    "is not supported: claims get hostPath volumes from nobody",
+  ),
+  version: refused(flag.string("version", ""), "is not supported: the API server tells it at /version"),
   tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
   /** What is about a cloud's controllers, Go's client, its log, or about serving in ways that we do not: of no effect. */
   withoutEffect: flag.string(
@@ -140,7 +145,6 @@ const FLAGS = {
       "authentication-kubeconfig",
       "authentication-token-webhook-cache-ttl",
       "authorization-kubeconfig",
-      "authorization-always-allow-paths",
       "authorization-webhook-cache-authorized-ttl",
       "authorization-webhook-cache-unauthorized-ttl",
       "requestheader-allowed-names",
@@ -186,6 +190,8 @@ const FLAGS = {
   /** PEM files; absent: a certificate of its own. */
   tlsCertFile: file("tls-cert-file"),
   tlsPrivateKeyFile: file("tls-private-key-file"),
+  /** Paths that anybody may see. */
+  authorizationAlwaysAllowPaths: flag.list("authorization-always-allow-paths", ["/healthz", "/readyz", "/livez"]),
   /** Level of the log as upstream counts it. */
   verbosity: flag.number("v", 0),
 };

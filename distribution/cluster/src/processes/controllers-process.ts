@@ -68,7 +68,8 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       ...anonymous
     } = await loadKubeconfig(flags.kubeconfig ?? "");
     const metrics = new ControllerManagerMetrics(context.clock);
-    await using _endpoint = await endpointOf(flags, client, context, { "/metrics": () => metrics.text() });
+    const pages = { "/metrics": () => metrics.text() };
+    await using _endpoint = await endpointOf(flags, client, context, pages, flags.authorizationAlwaysAllowPaths);
     const anonymousTransport = createHttpTransport(anonymous);
     await runControllerManager({ ...context, client, flags, anonymousTransport, metrics });
   });
