@@ -1,5 +1,7 @@
 import { Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
 import { CSIDriver, VolumeAttachment } from "@coracle/api/storage/v1";
+import { silentLogger } from "@coracle/base";
+import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
 
@@ -133,6 +135,24 @@ describe("a volume", () => {
     await plane.until("another", async () =>
       (await attachments()).some(({ metadata }) => metadata.uid !== first.metadata.uid),
     );
+  });
+
+  it("that a former controller left attached for nobody is detached", async () => {
+    const name = "csi-left-behind";
+    const spec = { attacher: "disks.example.com", nodeName: "b", source: { persistentVolumeName: "disk" } };
+    await plane.admin.create(VolumeAttachment, { metadata: { name }, spec });
+    await say(name, { attached: true });
+    plane.run("its successor", (signal) =>
+      runControllerManager({
+        client: plane.clientOf("anybody", "system:masters"),
+        clock: plane.clock,
+        logger: silentLogger,
+        signal,
+        freeze: true,
+        flags: { ...defaultFlags, leaderElect: false, controllers: ["persistentvolume-attach-detach-controller"] },
+      }),
+    );
+    await plane.until("detached", async () => (await attachments()).length === 0);
   });
 
   it("of a driver that attaches nothing is left alone, as are attachments of others", async () => {

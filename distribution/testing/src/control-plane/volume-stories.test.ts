@@ -13,9 +13,13 @@ beforeEach(async () => {
 });
 afterEach(() => plane[Symbol.asyncDispose]());
 
-const makeVolume = (name: string, spec: Partial<PersistentVolume["spec"]> = {}): Promise<PersistentVolume> =>
+const makeVolume = (
+  name: string,
+  spec: Partial<PersistentVolume["spec"]> = {},
+  annotations: Readonly<Record<string, string>> = {},
+): Promise<PersistentVolume> =>
   plane.admin.create(PersistentVolume, {
-    metadata: { name },
+    metadata: { name, annotations },
     spec: {
       capacity: { storage: "1Gi" },
       accessModes: ["ReadWriteOnce"],
@@ -101,6 +105,18 @@ describe("a claim and a volume", () => {
     await isIn("Bound", () => claim("theirs"));
     expect((await claim("theirs")).spec?.volumeName).toBe("reserved");
     expect((await claim("other")).status?.phase).toBe("Pending");
+  });
+
+  it("are brought together where somebody stopped half-way, and what was taken twice is free again", async () => {
+    const { metadata } = await makeClaim("data", { storageClassName: "nobody-has" });
+    const annotations = { "pv.kubernetes.io/bound-by-controller": "yes" };
+    const claimRef = { apiVersion: "v1", kind: "PersistentVolumeClaim", namespace, name: "data", uid: metadata.uid };
+    for (const name of ["one", "two"])
+      await makeVolume(name, { storageClassName: "nobody-has", claimRef }, annotations);
+    await isIn("Bound", () => claim("data"));
+    const other = (await claim("data")).spec?.volumeName === "one" ? "two" : "one";
+    await isIn("Available", () => volume(other));
+    expect((await volume(other)).spec?.claimRef).toBeUndefined();
   });
 
   it("are parted for good when the volume goes", async () => {
