@@ -152,15 +152,6 @@ function isUnordered(key: string, value: unknown): value is readonly unknown[] {
   return Array.isArray(value) && ["conditions", "endpoints", "addresses", "notReadyAddresses"].includes(key);
 }
 
-/** The picture without what people gave: what controllers made of it stays. */
-export function outlineOf({ objects, events }: Picture): Picture {
-  const given = new Set(["template", "jobTemplate", "data", "volumeClaimTemplates"]);
-  const text = JSON.stringify(objects, (key, value: unknown) => (given.has(key) ? undefined : value));
-  const outline = JSON.parse(text) as Record<string, { spec?: unknown }[]>;
-  for (const pod of outline["Pod"] ?? []) delete pod.spec;
-  return { objects: outline, events };
-}
-
 /** Members in the order of their names, and nothing that is nothing. */
 function sorted(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
