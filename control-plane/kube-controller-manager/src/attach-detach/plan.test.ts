@@ -110,9 +110,13 @@ describe("a volume that nobody on the node wants", () => {
     ["goes but once", "wait undefined", { seen: () => seenAs(true, "2026-01-01T00:00:00Z") }],
   ])("%s", (_rule, expected, more) => {
     const { detach, againMs } = planNode(view({ attachments: [attachmentOf(A)], ...more }));
-    expect(detach.length === 0 ? `wait ${againMs}` : detach[0]?.force === undefined ? "detach asks" : `detach ${detach[0].force}`).toBe(
-      expected,
-    );
+    expect(
+      detach.length === 0
+        ? `wait ${againMs}`
+        : detach[0]?.force === undefined
+          ? "detach asks"
+          : `detach ${detach[0].force}`,
+    ).toBe(expected);
   });
 });
 

@@ -18,7 +18,11 @@ const hasOwnVolumes = (pod: Pod): boolean =>
   (pod.spec.volumes ?? []).some(({ ephemeral }) => ephemeral !== undefined);
 
 /** Makes the claims for volumes that live and die with their pod. */
-export function createEphemeralVolumeController(deps: ControllerDeps, workers: number, monitor: StorageMonitor): Controller {
+export function createEphemeralVolumeController(
+  deps: ControllerDeps,
+  workers: number,
+  monitor: StorageMonitor,
+): Controller {
   const { client, informers, recorder } = deps;
   const pods = informers.informer(Pod, { indexes: podsByClaim }).lister;
   const claims = informers.informer(PersistentVolumeClaim).lister;

@@ -5,7 +5,11 @@ import { createPodClaimController } from "./pod-claim-controller.ts";
 import { createReservationController } from "./reservation-controller.ts";
 
 /** Makes the claims that pods ask for by template, and gives devices back that nobody uses any more. */
-export function createResourceClaimController(deps: ControllerDeps, workers: number, monitor: StorageMonitor): Controller {
+export function createResourceClaimController(
+  deps: ControllerDeps,
+  workers: number,
+  monitor: StorageMonitor,
+): Controller {
   const halves = [createPodClaimController(deps, workers, monitor), createReservationController(deps, workers)];
   return {
     name: "resource-claim",

@@ -18,7 +18,10 @@ it("volumes, claims and what was done with them are counted under upstream's nam
     listerOf([volume("Bound"), volume("Bound"), volume("Failed", { driver: "d", volumeHandle: "h" })]),
     listerOf([claim, { ...claim, status: { phase: "Bound" } }]),
   );
-  const made: ResourceClaim = { metadata: { annotations: { "resource.kubernetes.io/pod-claim-name": "gpu" } }, spec: {} };
+  const made: ResourceClaim = {
+    metadata: { annotations: { "resource.kubernetes.io/pod-claim-name": "gpu" } },
+    spec: {},
+  };
   monitor.watchResourceClaims(listerOf([made]));
   await monitor.resourceClaimMade(made, Promise.resolve(made));
   const refused = new Error("no");
