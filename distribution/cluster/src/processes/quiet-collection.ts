@@ -6,6 +6,9 @@ import type { Clock, Timer } from "@coracle/base";
 /** So much room for new objects is kept; a burst of work may have made it eight times that. */
 const KEPT_BYTES = 4 * 1024 * 1024;
 const QUIET_MS = 10_000;
+/** The engine gives room back only if little was made in the last five seconds before, or since it collected last. */
+const LOOKS = 3;
+const NEXT_LOOK_MS = 6_000;
 
 /**
  * Gives memory back some seconds after a burst of work: the engine keeps the room that new objects had in it until it
@@ -19,9 +22,16 @@ export function collectWhenQuiet(clock: Clock): Disposable {
     timer?.[Symbol.dispose]();
     timer = undefined;
     if (newObjectRoom() <= KEPT_BYTES) return;
-    timer = clock.after(QUIET_MS, collect);
-    timer.unref();
+    collectIn(QUIET_MS, LOOKS);
   });
+  const collectIn = (delayMs: number, looks: number): void => {
+    timer = clock.after(delayMs, () => {
+      timer = undefined;
+      collect();
+      if (looks > 1 && newObjectRoom() > KEPT_BYTES) collectIn(NEXT_LOOK_MS, looks - 1);
+    });
+    timer.unref();
+  };
   observer.observe({ entryTypes: ["gc"] });
   return {
     [Symbol.dispose]() {
