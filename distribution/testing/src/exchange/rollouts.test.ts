@@ -4,7 +4,7 @@ import { createTestControlPlane } from "../control-plane/test-control-plane.ts";
 import { ROLLOUTS } from "./rollouts.ts";
 import { NODES } from "./stage.ts";
 
-describe("rollouts, by our API server and controllers in one process", () => {
+describe("rollouts, by our API server and controllers in one process", { timeout: 300_000 }, () => {
   it.each(Object.keys(ROLLOUTS))("%s", async (name) => {
     await using plane = await createTestControlPlane({ fakeClock: true });
     for (const node of NODES) await plane.addNode(node);
