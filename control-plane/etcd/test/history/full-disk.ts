@@ -10,7 +10,9 @@ import { Workload } from "./workload.ts";
 
 const run = promisify(execFile);
 const DISK_MB = 64;
-const LARGE_BYTES = 1_000_000;
+/** More than a store keeps room for. */
+const LARGE_BYTES = 5_000_000;
+const MAX_REQUEST_BYTES = 8_000_000;
 
 /**
  * The disk of our server is filled to the last byte and emptied again, and the server killed when it is full. Reads go on meanwhile; writes
@@ -21,7 +23,7 @@ export async function fullDisk({ rounds, random, dir, serverProgram }: Setting):
   mkdirSync(disk);
   await run("mount", ["-t", "tmpfs", "-o", `size=${DISK_MB}m`, "tmpfs", disk]);
   const url = `http://127.0.0.1:${await freePort()}`;
-  const args = [`--data-dir=${disk}/data`, `--listen-client-urls=${url}`];
+  const args = [`--data-dir=${disk}/data`, `--listen-client-urls=${url}`, `--max-request-bytes=${MAX_REQUEST_BYTES}`];
   let server = await startServer(serverProgram, args);
   const store = createRemoteStore({ endpoints: [url], clock: systemClock, random });
   try {
@@ -33,10 +35,7 @@ export async function fullDisk({ rounds, random, dir, serverProgram }: Setting):
       fillUp(disk);
       const before = workload.acknowledged;
       while (workload.acknowledged === before) await sleep(systemClock, 10);
-      // Some find room that the store has set aside, or within its file.
-      let refusal: unknown;
-      for (let n = 0; n < DISK_MB && refusal === undefined; n++)
-        refusal = await workload.put("history/large", `${round}.${n}:${"x".repeat(LARGE_BYTES)}`);
+      const refusal = await workload.put("history/large", `${round}:${"x".repeat(LARGE_BYTES)}`);
       if (!(refusal instanceof StoreError) || refusal.code !== "noSpace")
         faults.push(`round ${round}: a large write to a full disk ended with ${String(refusal)}`);
       await sleep(systemClock, random.next() * 300);
