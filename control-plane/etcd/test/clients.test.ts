@@ -186,7 +186,7 @@ function evenOut(text: string, server: RunningEtcd): string {
       // Of `endpoint status`: version, and how far the log of changes is. Of `snapshot status`: its sum, and how many entries etcd keeps for itself.
       .replace(/^(ENDPOINT, ID), [^,]+, (.*), \d+, \d+, \d+,? ?$/gm, "$1, $2")
       .replace(/^[0-9a-f]{6,8}, (\d+), \d+, /gm, "SUM, $1, ")
-      .replace(/took [^ \n]+|took = .*|\d+(?:\.\d+)?m?s\b/g, "TOOK")
+      .replace(/took [^ \n]+|took = .*|\d+(?:\.\d+)?[mµ]?s\b/g, "TOOK")
       .replace(/"?(?:raft_term|RaftTerm|raftTerm)"? ?: ?\d+/gi, "TERM")
       .replace(/\d+(?:\.\d+)? [kM]B/g, "SIZE")
       .trim()
