@@ -29,6 +29,7 @@ describe("commands of a page", () => {
     [["a b"], "a    b\n", true],
     [["a b"], "a c\n", false],
     [["a"], "a\nb\n", false],
+    [["{", "  a: ...", "}"], "{\n  a: 1\n}\n", true],
     [["a ...", "...", "z"], "a 1\nx\ny\nz", true],
     [["...", "z"], "z", true],
     [["web-...: 3/3 (.)"], "web-abc: 3/3 (.)", true],

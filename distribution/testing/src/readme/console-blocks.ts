@@ -28,7 +28,9 @@ function withoutTrailingBlanks(lines: readonly string[]): string[] {
 /** Whether a program printed what the page says. A page that says nothing accepts anything. Runs of blanks are one. */
 export function isAsWritten(output: readonly string[], printed: string): boolean {
   if (output.length === 0) return true;
-  const pattern = output.map((line) => (line.trim() === "..." ? "(?:.*\n)*?" : `${lineCore(line)}\\s*?\n`)).join("");
+  const pattern = output
+    .map((line) => (line.trim() === "..." ? "(?:.*\n)*?" : `[^\\S\n]*${lineCore(line)}\\s*?\n`))
+    .join("");
   return new RegExp(`^${pattern}$`).test(`${printed.replace(/\s+$/, "")}\n`);
 }
 
