@@ -23,10 +23,10 @@ async function fillUntilRefused(store: Store): Promise<{ acknowledged: number; r
   }
 }
 
-async function mountSmallDisk(cleanup: Cleanup): Promise<string> {
+async function mountSmallDisk(cleanup: Cleanup, size = "4m"): Promise<string> {
   const mount = await mkdtemp(join(tmpdir(), "store-full-"));
   cleanup.add(() => rm(mount, { recursive: true, force: true }));
-  await exec("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", mount]);
+  await exec("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", mount]);
   cleanup.add(async () => void (await exec("umount", [mount])));
   return mount;
 }
@@ -89,3 +89,12 @@ it.skipIf(!isRoot)(
     }
   },
 );
+
+it.skipIf(!isRoot)("a disk without room for a new store is told before anything is written to it", async () => {
+  await using cleanup = new Cleanup();
+  const dataDir = join(await mountSmallDisk(cleanup, "64k"), "data");
+  await expect(openEmbeddedStore({ dataDir, clock: createFakeClock(), logger: silentLogger })).rejects.toMatchObject({
+    code: "noSpace",
+    message: expect.stringContaining("no space left on the disk of") as string,
+  });
+});

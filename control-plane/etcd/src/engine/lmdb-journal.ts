@@ -266,6 +266,8 @@ export class LmdbJournal implements Journal {
     for (const _key of this.#db.getKeys({ limit: 1 })) {
       throw new StoreError("corrupt", `${this.#path} is an LMDB file, but not a store of ours; ${MEND}`);
     }
+    if (!this.#room.take({ single: TREE_PAGES, adjacent: 0, isGrowth: true }))
+      throw new StoreError("noSpace", `no space left on the disk of ${this.#path}`);
     await this.#db.batch(() => this.#put(settingKey("format"), FORMAT));
   }
 
