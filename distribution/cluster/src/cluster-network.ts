@@ -57,6 +57,9 @@ export async function createClusterNetwork(config: ClusterConfig): Promise<void>
     ]);
   }
   for (const [i, node] of config.nodes.entries()) await createNamespace(network, node, `${bridge}${i}`);
+  // The API server calls webhooks and other servers by their Services, whose rules are in the nodes' namespaces.
+  const [first] = config.nodes;
+  if (first !== undefined) await ipBatch([`route replace ${config.serviceCidr} via ${first.address}`]);
   const table = tableOf(network);
   // `add` before `delete` makes the deletion of an absent table no error.
   await nft(`

@@ -93,6 +93,16 @@ describe("a cluster of two nodes on one machine", () => {
     });
   });
 
+  it("whoever shares the API server's network reaches services, as it does to call webhooks", async () => {
+    const address = await cluster.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}");
+    const answers = new Set<string>();
+    await eventually("an answer from every pod", async () => {
+      const script = `fetch("http://${address}").then((answer) => answer.text()).then((text) => console.log(text))`;
+      answers.add((await host.run(process.execPath, ["-e", script])).stdout);
+      return answers.size === 4;
+    });
+  });
+
   it("a supervisor that is killed is replaced; pods go on and stay connected", async () => {
     const pids = async (): Promise<number> =>
       (await cluster.status()).processes.find(({ name }) => name === "supervisor")?.pid ?? 0;
