@@ -135,14 +135,10 @@ async function schedule(options: SchedulerOptions, tenure: AbortSignal): Promise
     },
   );
   metrics.attach(metricSources(queue, state));
-  options.debug?.attach(
-    (namespace, name) => {
-      const pod = informers.pods.lister.get(namespace, name);
-      const profile = profiles.get(pod?.spec.schedulerName ?? "");
-      return pod === undefined || profile === undefined ? undefined : explainPod(pod, profile, state);
-    },
-    () => informers.pods.lister.list(),
-  );
+  options.debug?.attach((pod) => {
+    const profile = profiles.get(pod.spec.schedulerName ?? "");
+    return profile === undefined ? undefined : explainPod(pod, profile, state);
+  }, informers.pods.lister);
 
   const isMine = (pod: Pod): boolean =>
     profiles.has(pod.spec.schedulerName ?? "") && !isPlaced(pod) && pod.metadata.deletionTimestamp === undefined;
