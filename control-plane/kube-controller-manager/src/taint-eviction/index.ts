@@ -1,5 +1,6 @@
 import { Node, Pod } from "@coracle/api/core/v1";
 import { isNotFound } from "@coracle/apimachinery";
+import type { Instant } from "@coracle/base";
 import { cacheKeyOf, referenceTo } from "@coracle/client";
 import {
   defineController,
@@ -19,8 +20,8 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
-  /** Pods that are to go later. */
-  const scheduled = new Set<string>();
+  /** Pods that are to go later, and since when that is known. */
+  const scheduled = new Map<string, Instant>();
   const drives = (node: Node | undefined): boolean =>
     (node?.spec?.taints ?? []).some((taint) => taint.effect === "NoExecute");
 
@@ -44,7 +45,8 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
       }
       const taints = nodes.byKey(pod.spec.nodeName ?? "")?.spec?.taints ?? [];
       const now = clock.now();
-      const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now);
+      const firstSeen = scheduled.get(key) ?? now;
+      const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now, firstSeen);
       const { namespace, name = "", uid } = pod.metadata;
       if (ms === undefined) {
         const message = `Cancelling deletion of Pod ${namespace}/${name}`;
@@ -52,7 +54,7 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
         return done;
       }
       if (ms > 0) {
-        scheduled.add(key);
+        scheduled.set(key, firstSeen);
         return requeueAfter(ms);
       }
       scheduled.delete(key);

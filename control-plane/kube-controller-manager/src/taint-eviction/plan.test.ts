@@ -33,4 +33,10 @@ describe("when a pod must leave a tainted node", () => {
     ["equal is the default", [{ ...taint("x"), value: "1" }], [{ key: "x", value: "1" }], undefined],
     ["an effect must be the same", [taint("x")], [{ key: "x", operator: "Exists", effect: "NoSchedule" }], 0],
   ])("%s", (_, taints, tolerations, ms) => expect(msUntilEviction(taints, tolerations, NOW)).toBe(ms));
+
+  it("counts from when the pod was first found to have to leave, where the taint does not say when it came", () => {
+    const silent = { key: "x", effect: "NoExecute" };
+    expect(msUntilEviction([silent], [tolerating("x", 300)], NOW, NOW - 100_000)).toBe(200_000);
+    expect(msUntilEviction([silent], [tolerating("x", 300)], NOW)).toBe(300_000);
+  });
 });

@@ -59,6 +59,50 @@ describe("nodes that fall silent, with time in the test's hand", () => {
     );
   });
 
+  it("pods leave a tainted node when each has had its time, and stay when the taint goes before", async () => {
+    const created = async (name: string, tolerationSeconds: number): Promise<void> => {
+      await plane.admin.create(Pod, {
+        metadata: { name, namespace },
+        spec: {
+          nodeName: "n1",
+          tolerations: [{ key: "leak", operator: "Exists", effect: "NoExecute", tolerationSeconds }],
+          containers: [{ name: "c", image: "web" }],
+        },
+      });
+    };
+    // As `kubectl taint` writes it: without the time it came.
+    const taint = async (taints: readonly { readonly key: string; readonly effect: string }[]): Promise<void> => {
+      await plane.admin.patch(Node, { name: "n1" }, "merge", { spec: { taints } });
+    };
+    const names = async (): Promise<string> =>
+      (await plane.admin.list(Pod, { namespace })).items.map(({ metadata }) => metadata.name).join();
+    const pass = async (ms: number): Promise<void> => {
+      const until = plane.clock.now() + ms;
+      await plane.until("time passes", () => plane.clock.now() > until, slowly);
+    };
+    await created("hasty", 30);
+    await created("patient", 120);
+
+    await taint([{ key: "leak", effect: "NoExecute" }]);
+    await pass(10_000);
+    await taint([]);
+    await plane.until(
+      "both are told that they may stay",
+      async () =>
+        (await plane.admin.list(Event, { namespace })).items.filter(({ message }) =>
+          message?.startsWith("Cancelling deletion of Pod default/"),
+        ).length === 2,
+    );
+    await pass(200_000);
+    expect(await names()).toBe("hasty,patient");
+
+    await taint([{ key: "leak", effect: "NoExecute" }]);
+    await plane.until("the first is gone", async () => (await names()) === "patient", slowly);
+    await pass(30_000);
+    expect(await names()).toBe("patient");
+    await plane.until("the other is gone", async () => (await names()) === "", slowly);
+  });
+
   it("a node that is deleted is told of, and former labels follow today's", async () => {
     await plane.admin.create(Node, { metadata: { name: "other", labels: { "kubernetes.io/os": "linux" } }, spec: {} });
     await plane.until("labelled", async () => {
