@@ -344,7 +344,7 @@ export function readApiServerConfig(
       },
     },
   };
-  const { sniCertificates, externalHostname, otherGates: _gates, ...serving } = flags.serving;
+  const { sniCertificates, externalHostname, otherGates: _gates, features, ...serving } = flags.serving;
   const namedCertificates = sniCertificates.map(({ certFile, keyFile, names }) => {
     const cert = read(certFile);
     return { cert, key: read(keyFile), names: names.length === 0 ? namesIn(cert) : names };
@@ -357,6 +357,7 @@ export function readApiServerConfig(
         main,
         named: sniCertificates.map((pair, i) => ({ ...pair, names: namedCertificates[i]!.names })),
       },
+      features,
       serving: {
         ...serving,
         namedCertificates,

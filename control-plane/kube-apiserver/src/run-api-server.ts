@@ -5,7 +5,8 @@ import type { Transport } from "@coracle/client";
 import { createOpenApiRoutes } from "./discovery/openapi.ts";
 import { openEncryption } from "./encryption/open-encryption.ts";
 import { createRegistry } from "./registry/create-registry.ts";
-import { resourceDefinitions } from "./resources/index.ts";
+import { NO_FEATURES, servedWith } from "./features.ts";
+import { definitionsWith } from "./resources/index.ts";
 import { withoutPrivilege } from "./resources/without-privilege.ts";
 import { createApiServer, type ApiServerConfig } from "./server/api-server.ts";
 import type { MemoryIdentity } from "./server/memory-exchange.ts";
@@ -62,6 +63,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const logger = options.logger.child({ component: "kube-apiserver" });
   let custom: readonly OpenApiResource[] = [];
   const openApi = createOpenApi({ custom: () => custom });
+  const features = config.features ?? NO_FEATURES;
+  const definitions = definitionsWith(features);
   let hub: StorageHub | undefined;
   const encryption =
     config.encryption &&
@@ -89,13 +92,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         random,
         logger,
         admission,
-        definitions:
-          config.serving?.allowsPrivileged === false ? withoutPrivilege(resourceDefinitions) : resourceDefinitions,
+        definitions: config.serving?.allowsPrivileged === false ? withoutPrivilege(definitions) : definitions,
         serviceCidr: config.serviceClusterIpRanges.join(","),
         eventTtlSeconds: config.serving?.eventTtlSeconds,
         leaseReuseSeconds: config.leaseReuseSeconds,
         nodePortRange: config.serviceNodePortRange,
-        isServed: config.isServed,
+        isServed: servedWith(features, config.isServed),
       });
       ({ hub } = registry.extension);
       return registry;

@@ -1,6 +1,7 @@
 import { readFeatureGates } from "@coracle/apimachinery";
 import { UsageError } from "@coracle/base";
 import type { FlagTaker } from "./access-flags.ts";
+import { isKnownFeature, readFeatures, type Features } from "./features.ts";
 import { parseDurationMs } from "./files/config-document.ts";
 import type { TlsVersion } from "./server/listener.ts";
 
@@ -34,8 +35,9 @@ export interface ServingFlags {
   /** 0: none. */
   readonly serviceNodePort: number;
   readonly http1Only: boolean;
-  /** Feature gates that are wanted otherwise than they are here. */
+  /** Feature gates that are wanted otherwise than they are, and make no difference here. */
   readonly otherGates: readonly string[];
+  readonly features: Features;
 }
 
 const TLS_VERSIONS: Readonly<Record<string, TlsVersion>> = {
@@ -182,6 +184,7 @@ export function takeServingFlags(flags: FlagTaker): ServingFlags {
   const reconciler = flags.take("endpoint-reconciler-type", "lease");
   if (!["lease", "master-count", "none"].includes(reconciler))
     throw new UsageError(`Reconciler not implemented: ${reconciler}`);
+  const featureGates = flags.takeList("feature-gates");
   return {
     priorityAndFairness: flags.takeBoolean("enable-priority-and-fairness", true),
     requestTimeoutMs: takeDuration(flags, "request-timeout", "1m"),
@@ -200,6 +203,7 @@ export function takeServingFlags(flags: FlagTaker): ServingFlags {
     publishesEndpoints: reconciler !== "none",
     serviceNodePort: takeServiceNodePort(flags),
     http1Only: flags.takeBoolean("disable-http2-serving", false),
-    otherGates: [...readFeatureGates(flags.takeList("feature-gates")).keys()],
+    otherGates: [...readFeatureGates(featureGates).keys()].filter((gate) => !isKnownFeature(gate)),
+    features: readFeatures(featureGates),
   };
 }

@@ -46,6 +46,20 @@ export function readFeatureGates(items: readonly string[]): ReadonlyMap<string, 
   return changed;
 }
 
+/** A gate as a program knows it without the table. */
+export interface KnownGate {
+  readonly isOn: boolean;
+  readonly stage: "ALPHA" | "BETA";
+}
+
+/** Whether `--feature-gates` leaves a gate on. Throws UsageError for gates that there are not. */
+export function isGateOn(name: string, { isOn, stage }: KnownGate, items: readonly string[]): boolean {
+  const changed = readFeatureGates(items);
+  const isNamed = items.some((item) => item.replace(/^kube:/, "").startsWith(`${name}=`));
+  if (isNamed) return changed.get(name) ?? isOn; // its stage does not matter
+  return changed.get(stage === "ALPHA" ? "AllAlpha" : "AllBeta") ?? isOn;
+}
+
 /** Every gate, as it is here. */
 export function featureGates(): { readonly name: string; readonly stage: string; readonly isOn: boolean }[] {
   const { gates } = parseTable("feature-gates") as GateTable;

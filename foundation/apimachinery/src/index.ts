@@ -1,6 +1,6 @@
 /** The rules over API data: errors, selectors, quantities, patches, the schema engine. */
 export { goText } from "./json/go-text.ts";
-export { featureGates, readFeatureGates } from "./feature-gates.ts";
+export { featureGates, isGateOn, readFeatureGates, type KnownGate } from "./feature-gates.ts";
 export {
   duplicate,
   fieldInternalError,

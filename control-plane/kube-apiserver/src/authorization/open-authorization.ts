@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
 import { nodeRules } from "../bootstrap/rbac-policy.ts";
+import type { Features } from "../features.ts";
 import { serverIdHash, type AccessMetrics } from "../authentication/access-metrics.ts";
 import { joinErrors } from "../authentication/authenticator.ts";
 import { watchFile } from "../files/watched-file.ts";
@@ -27,6 +28,7 @@ export interface AuthorizationDeps {
   readonly objects: RegistryReader;
   readonly registry: Registry;
   readonly outbound: OutboundClient;
+  readonly features: Features;
   readonly metrics: AccessMetrics;
   readonly clock: Clock;
   readonly random: Random;
@@ -150,7 +152,7 @@ export async function openAuthorization(
 
   // These stand as long as the server runs, whatever the file says later.
   const rbac = has("RBAC") ? cleanup.use(createRbacAuthorizer(registry)) : undefined;
-  const node = has("Node") ? createNodeAuthorizer(objects, nodeRules()) : undefined;
+  const node = has("Node") ? createNodeAuthorizer(objects, nodeRules(deps.features)) : undefined;
   const abac =
     has("ABAC") && policyFile !== undefined
       ? createAbacAuthorizer(parsePolicyFile(readFileSync(policyFile, "utf8"), policyFile))

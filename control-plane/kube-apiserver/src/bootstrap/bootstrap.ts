@@ -5,6 +5,7 @@ import type { RegistryReader, ResourceRef } from "../registry/registry-reader.ts
 import type { ApiObject } from "../registry/resource-definition.ts";
 import { localServiceStatus, readApiServices } from "./api-services.ts";
 import { readFlowControl } from "./flow-control.ts";
+import type { Features } from "../features.ts";
 import { readRbacPolicy, type PolicyObject } from "./rbac-policy.ts";
 
 const core = (plural: string): ResourceRef => ({ group: "", version: "v1", plural });
@@ -15,6 +16,7 @@ export interface BootstrapOptions {
   readonly objects: RegistryReader;
   /** Written when authorisation by RBAC is on. */
   readonly hasRbac: boolean;
+  readonly features: Features;
   /** PEM of the authority for client certificates. */
   readonly clientCa?: string | undefined;
   readonly requestHeader?:
@@ -198,7 +200,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     data: { since: new Date(options.now).toISOString().slice(0, 10) },
   };
   await Promise.all([
-    ...(options.hasRbac ? readRbacPolicy().map((wanted) => reconcile(objects, wanted)) : []),
+    ...(options.hasRbac ? readRbacPolicy(options.features).map((wanted) => reconcile(objects, wanted)) : []),
     ...PRIORITY_CLASSES.map((priority) =>
       ensure(objects, { group: "scheduling.k8s.io", version: "v1", plural: "priorityclasses" }, "", {
         kind: "PriorityClass",

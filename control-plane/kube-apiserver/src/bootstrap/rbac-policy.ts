@@ -1,6 +1,8 @@
 import { parseTable } from "@coracle/api";
 import type { PolicyRule, Subject } from "@coracle/api/rbac/v1";
 import type { JsonObject } from "@coracle/apimachinery";
+import type { Features } from "../features.ts";
+import { gatedPolicy } from "./gated-policy.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
 const CONTROLLERS_NAMESPACE = "kube-system";
@@ -64,9 +66,35 @@ function aggregate(roles: Readonly<Record<string, RoleRow>>, name: string, seen 
 
 const plainName = (key: string): string => key.slice(key.indexOf("/") + 1);
 
-/** All roles and bindings of a new cluster. */
-export function readRbacPolicy(): PolicyObject[] {
-  const table = parseTable("rbac-bootstrap") as PolicyTable;
+/** The table, with what features add to it. */
+function withFeatures(table: PolicyTable, features: Features): PolicyTable {
+  if (features.size === 0) return table;
+  const { roles, controllers, bindings } = gatedPolicy(features);
+  const clusterRoles = { ...table.clusterRoles };
+  for (const [name, rules] of roles)
+    clusterRoles[name] = { ...clusterRoles[name], rules: [...(clusterRoles[name]?.rules ?? []), ...rules] };
+  const controllerRoles = { ...table.controllerRoles };
+  const controllerRoleBindings = { ...table.controllerRoleBindings };
+  for (const [controller, rules] of controllers) {
+    const name = `system:controller:${controller}`;
+    controllerRoles[name] = { rules };
+    controllerRoleBindings[name] = {
+      roleRef: `ClusterRole/${name}`,
+      subjects: [{ kind: "ServiceAccount", name: controller }],
+    };
+  }
+  const clusterRoleBindings = { ...table.clusterRoleBindings };
+  for (const [role, group] of bindings)
+    clusterRoleBindings[role] = {
+      roleRef: `ClusterRole/${role}`,
+      subjects: [{ kind: "Group", apiGroup: GROUP, name: group }],
+    };
+  return { ...table, clusterRoles, controllerRoles, controllerRoleBindings, clusterRoleBindings };
+}
+
+/** All roles and bindings of a new cluster with these features. */
+export function readRbacPolicy(features: Features): PolicyObject[] {
+  const table = withFeatures(parseTable("rbac-bootstrap") as PolicyTable, features);
   const out: PolicyObject[] = [];
   const metadata = (name: string, namespace: string, labels: Readonly<Record<string, string>> = {}): JsonObject => ({
     name,
@@ -122,6 +150,7 @@ export function readRbacPolicy(): PolicyObject[] {
 }
 
 /** Rules of the role system:node, which the node authoriser reads. */
-export function nodeRules(): readonly PolicyRule[] {
-  return (parseTable("rbac-bootstrap") as PolicyTable).clusterRoles["system:node"]?.rules ?? [];
+export function nodeRules(features: Features): readonly PolicyRule[] {
+  const { clusterRoles } = withFeatures(parseTable("rbac-bootstrap") as PolicyTable, features);
+  return clusterRoles["system:node"]?.rules ?? [];
 }

@@ -3,7 +3,8 @@ import { controllerRevision } from "./apps/controller-revision.ts";
 import { daemonSet } from "./apps/daemon-set.ts";
 import { deployment } from "./apps/deployment.ts";
 import { replicaSet } from "./apps/replica-set.ts";
-import { statefulSet } from "./apps/stateful-set.ts";
+import type { Features } from "../features.ts";
+import { statefulSet, statefulSetWithMaxUnavailable } from "./apps/stateful-set.ts";
 import { cronJob } from "./batch/cron-job.ts";
 import { job } from "./batch/job.ts";
 import { endpoints } from "./core/endpoints.ts";
@@ -60,6 +61,8 @@ import { apiService } from "./apiregistration/api-service.ts";
 import { deviceClass } from "./resource/device-class.ts";
 import { resourceClaim, resourceClaimTemplate } from "./resource/resource-claim.ts";
 import { resourceSlice } from "./resource/resource-slice.ts";
+import { deviceTaintRule } from "./resource/device-taint-rule.ts";
+import { storageVersionMigration } from "./storagemigration/storage-version-migration.ts";
 import { withWarnings } from "./warnings/object-warnings.ts";
 import { customResourceDefinition } from "./apiextensions/custom-resource-definition.ts";
 
@@ -123,8 +126,18 @@ const definitions: readonly ResourceDefinition[] = [
   resourceClaim,
   resourceClaimTemplate,
   resourceSlice,
+  deviceTaintRule,
+  storageVersionMigration,
   customResourceDefinition,
 ];
 
 /** What is special about each kind the API server serves. */
 export const resourceDefinitions: readonly ResourceDefinition[] = definitions.map(withWarnings);
+
+/** The same with features that are off by default. */
+export function definitionsWith(features: Features): readonly ResourceDefinition[] {
+  if (!features.has("MaxUnavailableStatefulSet")) return resourceDefinitions;
+  return resourceDefinitions.map((definition) =>
+    definition.plural === statefulSet.plural ? withWarnings(statefulSetWithMaxUnavailable) : definition,
+  );
+}

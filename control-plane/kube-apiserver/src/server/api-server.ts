@@ -1,3 +1,4 @@
+import { NO_FEATURES, servedWith, type Features } from "../features.ts";
 import type { IsServed } from "../registry/runtime-config.ts";
 import { sleep, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
 import type { OpenApiResource } from "@coracle/api";
@@ -127,6 +128,8 @@ export interface ApiServerConfig {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly minRequestTimeoutSeconds: number;
+  /** What `--feature-gates` turns on. Absent: nothing. */
+  readonly features?: Features | undefined;
   /** `--runtime-config`. Absent: what is on by default. */
   readonly isServed?: IsServed | undefined;
   readonly admission: AdmissionSettings;
@@ -198,6 +201,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     return opened;
   });
   const metrics = new RequestMetrics();
+  const { features = NO_FEATURES } = config;
   const admissionMetrics = new AdmissionMetrics(clock);
   metrics.add(() => admissionMetrics.render());
   const caller = createOutboundClient({ clock });
@@ -245,7 +249,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     metrics.add(() => extension.storeMetrics.render());
     metrics.add(() => watchCacheMetrics(extension.hub));
   }
-  metrics.add(() => featureMetrics());
+  metrics.add(() => featureMetrics(features));
   const followers = atOpen.map((action) => action(registry));
 
   const access = new AccessMetrics();
@@ -254,6 +258,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
     objects,
     registry,
     outbound: outbound.client,
+    features,
     metrics: access,
     clock,
     random,
@@ -280,7 +285,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   let isStopping = false;
   let turnsAway = false;
   const serving = config.serving ?? {};
-  const catalog = createExtensibleCatalog(loadBuiltInCatalog(config.isServed));
+  const catalog = createExtensibleCatalog(loadBuiltInCatalog(servedWith(features, config.isServed)));
   const resources = createResourceRoutes({
     catalog,
     registry,
@@ -424,6 +429,7 @@ export async function createApiServer(config: ApiServerConfig, deps: ApiServerDe
   await bootstrap({
     objects,
     hasRbac,
+    features,
     clientCa: config.clientCa,
     requestHeader: config.requestHeader,
     now: clock.now(),

@@ -1,6 +1,7 @@
 import { Pod } from "@coracle/api/core/v1";
 import { ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
 import { DeviceTaintRule } from "@coracle/api/resource/v1alpha3";
+import { TaskScope } from "@coracle/base";
 import { isNotFound } from "@coracle/apimachinery";
 import { cacheKeyOf, referenceTo } from "@coracle/client";
 import {
@@ -15,7 +16,8 @@ import { isActive } from "../pods/pod-state.ts";
 import { podsByResourceClaim } from "../resource-claim/claim-indexes.ts";
 import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import { timestamp } from "../time/timestamp.ts";
-import { evictionTime, type DeviceView } from "./plan.ts";
+import { evictionOf, type DeviceView } from "./plan.ts";
+import { createRuleStatusController, type RuleProgress } from "./rule-status.ts";
 
 const poolKey = (driver: string, pool: string): string => `${driver}/${pool}`;
 const claimsByPool = {
@@ -45,7 +47,9 @@ export function createDeviceTaintEvictionController(
   const usersOf = (claim: ResourceClaim): readonly string[] =>
     pods.byIndex("resourceClaim", cacheKeyOf(claim)).map(cacheKeyOf);
 
-  async function evict(pod: Pod, lateMs: number, signal: AbortSignal): Promise<void> {
+  const progress: RuleProgress | undefined = rules && { evicted: new Map(), changed: () => {} };
+
+  async function evict(pod: Pod, lateMs: number, signal: AbortSignal): Promise<boolean> {
     const { namespace, name = "", uid } = pod.metadata;
     tell(pod, "Marking for deletion");
     const condition = {
@@ -60,15 +64,17 @@ export function createDeviceTaintEvictionController(
       await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
       await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
       options.monitor.evicted(lateMs);
+      return true;
     } catch (error) {
       if (!isNotFound(error)) throw error;
+      return false;
     }
   }
 
   const tell = (pod: Pod, message: string): void =>
     recorder.event(referenceTo(Pod, pod), "Normal", "DeviceTaintManagerEviction", message);
 
-  return defineController<Pod>(deps, {
+  const eviction = defineController<Pod>(deps, {
     name: "device-taint-eviction",
     for: Pod,
     changed: (pod) => pod.spec.resourceClaims !== undefined && (pod.spec.nodeName ?? "") !== "",
@@ -86,14 +92,19 @@ export function createDeviceTaintEvictionController(
         condemned.delete(key);
         return done;
       }
-      const time = evictionTime(pod, viewFor(pod));
-      if (time === undefined) {
+      const eviction = evictionOf(pod, viewFor(pod));
+      if (eviction === undefined) {
         if (condemned.delete(key)) tell(pod, "Cancelling deletion");
         return done;
       }
-      const leftMs = time - clock.now();
+      for (const rule of eviction.rules) progress?.changed(rule.metadata.name ?? "");
+      const leftMs = eviction.time - clock.now();
       if (leftMs <= 0) {
-        await evict(pod, -leftMs, signal);
+        if (await evict(pod, -leftMs, signal))
+          for (const { metadata } of eviction.rules) {
+            const { uid = "" } = metadata;
+            progress?.evicted.set(uid, (progress.evicted.get(uid) ?? 0) + 1);
+          }
         condemned.delete(key);
         return done;
       }
@@ -101,4 +112,14 @@ export function createDeviceTaintEvictionController(
       return requeueAfter(leftMs);
     },
   });
+  if (progress === undefined) return eviction;
+  const status = createRuleStatusController(deps, { pods, claims, slices, progress });
+  return {
+    name: eviction.name,
+    async run(signal) {
+      await using scope = new TaskScope(signal);
+      for (const half of [eviction, status]) scope.run(async (running) => half.run(running));
+      await scope.join();
+    },
+  };
 }

@@ -2,7 +2,7 @@ import type { Pod } from "@coracle/api/core/v1";
 import type { DeviceTaint, DeviceToleration, ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
 import type { DeviceTaintRule } from "@coracle/api/resource/v1alpha3";
 import { describe, expect, it } from "vitest";
-import { evictionTime } from "./plan.ts";
+import { evictionOf } from "./plan.ts";
 
 const ADDED = Date.parse("2026-01-01T00:00:00Z");
 const taint = (effect = "NoExecute"): DeviceTaint => ({
@@ -81,7 +81,7 @@ describe("when a pod must go for its devices", () => {
     ["by a rule, though the device is not published", ADDED, claim(), [], [rule({ pool: "p" })]],
   ])("%s", (_when, expected, held, slices, rules) => {
     const view = { claim: () => held, slicesOf: () => slices, rules };
-    expect(evictionTime(pod, view)).toBe(expected);
-    expect(evictionTime({ ...pod, spec: { ...pod.spec, nodeName: undefined } }, view)).toBeUndefined();
+    expect(evictionOf(pod, view)?.time).toBe(expected);
+    expect(evictionOf({ ...pod, spec: { ...pod.spec, nodeName: undefined } }, view)).toBeUndefined();
   });
 });

@@ -3,6 +3,7 @@ import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 import { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { SliceMonitor } from "../endpointslice/monitor.ts";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
+import { StatefulSetMonitor } from "../statefulset/monitor.ts";
 import { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 
 /** Upstream's names of queues, where they are not the controller's. */
@@ -33,6 +34,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   "selinux-warning": "selinux_warning",
   "serviceaccount-token": "serviceaccount_tokens_service",
   "storageversion-garbage-collector": "storage_version_garbage_collector_storageversions",
+  "storage-version-migrator": "storage-version-migrator-controller",
   "taint-eviction": "noexec_taint_pod",
   "token-cleaner": "token_cleaner",
   ttl: "ttlcontroller",
@@ -46,6 +48,7 @@ export class ControllerManagerMetrics extends ControllerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
   readonly storage = new StorageMonitor();
   readonly endpointSlices = new SliceMonitor();
+  readonly statefulSets = new StatefulSetMonitor();
   readonly #queues: WorkQueueMetrics;
 
   constructor(clock: Clock = systemClock) {

@@ -9,6 +9,7 @@ import { createClusterTrustBundlePublisher } from "../clustertrustbundle-publish
 import { createLegacyTokenCleaner } from "../legacy-serviceaccount-token-cleaner/index.ts";
 import { createPodCertificateRequestCleaner } from "../podcertificaterequest-cleaner/index.ts";
 import { createStorageVersionGarbageCollector } from "../storageversion-garbage-collector/index.ts";
+import { createStorageVersionMigrator } from "../storage-version-migrator/index.ts";
 import { createTtlController } from "../ttl/index.ts";
 import { createClusterRoleAggregationController } from "../clusterrole-aggregation/index.ts";
 import { createCronJobController } from "../cronjob/index.ts";
@@ -124,6 +125,12 @@ export const controllers: readonly ControllerEntry[] = [
     create: (deps) => createStorageVersionGarbageCollector(deps),
   },
   {
+    name: "storage-version-migrator-controller",
+    identity: "storage-version-migrator-controller",
+    gates: ["StorageVersionMigrator"],
+    create: (deps) => createStorageVersionMigrator(deps),
+  },
+  {
     name: "podcertificaterequest-cleaner-controller",
     identity: "podcertificaterequestcleaner",
     gates: ["PodCertificateRequest"],
@@ -236,7 +243,11 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "statefulset-controller",
     identity: "statefulset-controller",
-    create: (deps, flags) => createStatefulSetController(deps, flags.concurrentStatefulsetSyncs),
+    create: (deps, flags, metrics) =>
+      createStatefulSetController(deps, {
+        workers: flags.concurrentStatefulsetSyncs,
+        monitor: isGateOn("MaxUnavailableStatefulSet", flags.featureGates) ? metrics.statefulSets : undefined,
+      }),
   },
   {
     name: "persistentvolume-binder-controller",

@@ -19,10 +19,18 @@ import { hashOf, syncHistory, trimHistory } from "../history/revisions.ts";
 import { isFinished, nextAvailabilityMs } from "../pods/pod-state.ts";
 import { claimOwners, isStaleClaim } from "./claim-owners.ts";
 import { claimsForOrdinal, identityLabels, isInRange, ordinalOf, POD_NAME_LABEL, podForOrdinal } from "./pod.ts";
-import { planSteps, revisionOf, statefulStatus } from "./plan.ts";
+import type { StatefulSetMonitor } from "./monitor.ts";
+import { maxUnavailableOf, planSteps, revisionOf, statefulStatus, unavailableOf } from "./plan.ts";
 
-/** Keeps pods with names, storage and an order of their own for every StatefulSet. */
-export function createStatefulSetController(deps: ControllerDeps, workers?: number): Controller {
+/**
+ * Keeps pods with names, storage and an order of their own for every StatefulSet. `monitor` is there where several pods
+ * may be away for an update at a time (the feature MaxUnavailableStatefulSet).
+ */
+export function createStatefulSetController(
+  deps: ControllerDeps,
+  options: { readonly workers: number; readonly monitor: StatefulSetMonitor | undefined },
+): Controller {
+  const { workers, monitor } = options;
   const { client, informers, clock, recorder } = deps;
   const sets = informers.informer(StatefulSet).lister;
   const pods = informers.informer(Pod, { indexes: byController }).lister;
@@ -148,7 +156,10 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
     workers,
     async reconcile(key, { signal }) {
       const set = sets.byKey(key);
-      if (set === undefined) return done;
+      if (set === undefined) {
+        monitor?.forget(key);
+        return done;
+      }
       const { selector, template } = set.spec;
       const mine = await claim({
         client,
@@ -185,7 +196,7 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
       // Before pods go: their claims may have to go with them.
       const settled = isDeleted ? [] : await Promise.allSettled(mine.map(async (pod) => settlePod(set, pod, signal)));
       let failure: unknown = settled.find((each) => each.status === "rejected")?.reason;
-      const steps = isDeleted || failure !== undefined ? [] : planSteps(set, mine, names, now);
+      const steps = isDeleted || failure !== undefined ? [] : planSteps(set, mine, names, now, monitor !== undefined);
       const results = await Promise.allSettled(
         steps.map(async (step) => {
           if (step.action === "delete") await deletePod(set, step.pod, signal);
@@ -194,6 +205,7 @@ export function createStatefulSetController(deps: ControllerDeps, workers?: numb
         }),
       );
       for (const result of results) if (result.status === "rejected") failure ??= result.reason;
+      monitor?.observe(set, maxUnavailableOf(set), unavailableOf(set, mine, now));
       const status = statefulStatus(set, mine, names, history.collisionCount, now);
       if (!equalJson(status, { readyReplicas: 0, availableReplicas: 0, collisionCount: 0, ...set.status }))
         await client.update(StatefulSet, { ...set, status }, { subresource: "status", signal });

@@ -66,8 +66,8 @@ describe("an update of an ordered set", () => {
     ...from,
     metadata: { ...from.metadata, labels: { "controller-revision-hash": "web-2" } },
   });
-  const steps = (to: StatefulSet, pods: readonly Pod[]): string[] =>
-    planSteps(to, pods, names, NOW).map((step) =>
+  const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): string[] =>
+    planSteps(to, pods, names, NOW, takesSeveral).map((step) =>
       step.action === "delete" ? `delete ${step.pod.metadata.name}` : `create ${step.ordinal} ${step.revision}`,
     );
   const rolling = (partition = 0) => of({ type: "RollingUpdate", rollingUpdate: { partition } });
@@ -96,12 +96,17 @@ describe("an update of an ordered set", () => {
     expect(steps(to, [])).toEqual(["create 0 update", "create 1 update", "create 2 update"]);
     expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
   });
-  it("takes as many at a time as may be unavailable, where that is said", () => {
+  it("takes as many at a time as may be unavailable, with that feature", () => {
+    const several = (to: StatefulSet, pods: readonly Pod[]): string[] => steps(to, pods, true);
     const to = of({ type: "RollingUpdate", rollingUpdate: { partition: 0, maxUnavailable: 2 } });
-    expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2", "delete web-1"]);
-    expect(steps(to, [pod(0), pod(1), updated(pod(2))])).toEqual(["delete web-1", "delete web-0"]);
+    expect(several(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2", "delete web-1"]);
+    expect(several(to, [pod(0), pod(1), updated(pod(2))])).toEqual(["delete web-1", "delete web-0"]);
+    expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
     const third = of({ type: "RollingUpdate", rollingUpdate: { partition: 0, maxUnavailable: "20%" } });
-    expect(steps(third, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
+    expect(several(third, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
+    expect(several(rolling(), [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
+    const guarded = of({ type: "RollingUpdate", rollingUpdate: { partition: 2, maxUnavailable: 3 } });
+    expect(several(guarded, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
   });
   it("waits on the way down for those that have not been ready for long enough", () => {
     const base = set(0);

@@ -22,8 +22,15 @@ export const revisionOf = (pod: Pod): string => pod.metadata.labels?.[REVISION_H
 /**
  * The next steps. Ordered sets take one at a time: up in order, each after the one before is available; down in
  * reverse; updates from the highest ordinal, each after the last one is back. Parallel sets start and stop at once.
+ * With `takesSeveral` (the feature MaxUnavailableStatefulSet) updates take as many pods away as the set says.
  */
-export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Revisions, now: Instant): readonly Step[] {
+export function planSteps(
+  set: StatefulSet,
+  pods: readonly Pod[],
+  revisions: Revisions,
+  now: Instant,
+  takesSeveral = false,
+): readonly Step[] {
   const { name = "" } = set.metadata;
   const start = set.spec.ordinals?.start ?? 0;
   const end = start + (set.spec.replicas ?? 1);
@@ -68,9 +75,8 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
   const first = Math.max(start, start + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0));
   const replicas = end - start;
   const unavailable = replicas - [...byOrdinal.values()].filter(isSettled).length;
-  const { maxUnavailable } = set.spec.updateStrategy?.rollingUpdate ?? {};
-  // Given only where the server has its feature gate on: then several at a time, however those above are.
-  const atOnce = maxUnavailable === undefined ? undefined : Math.max(1, scaledValue(maxUnavailable, replicas, "down"));
+  // Several at a time, however those above are.
+  const atOnce = takesSeveral ? maxUnavailableOf(set) : undefined;
   for (let ordinal = end - 1; ordinal >= first; ordinal--) {
     const pod = byOrdinal.get(ordinal);
     if (atOnce !== undefined && unavailable + steps.length >= atOnce) return steps;
@@ -80,6 +86,22 @@ export function planSteps(set: StatefulSet, pods: readonly Pod[], revisions: Rev
     } else if (atOnce === undefined && (pod === undefined || !isSettled(pod))) return steps;
   }
   return steps;
+}
+
+/** How many pods of a set an update may take away at a time. */
+export function maxUnavailableOf({ spec }: StatefulSet): number {
+  const { maxUnavailable = 1 } = spec.updateStrategy?.rollingUpdate ?? {};
+  return Math.max(1, scaledValue(maxUnavailable, spec.replicas ?? 1, "down"));
+}
+
+/** How many of a set's pods are missing, or not ready for long enough. */
+export function unavailableOf(set: StatefulSet, pods: readonly Pod[], now: Instant): number {
+  const isThere = (pod: Pod): boolean => {
+    const ordinal = ordinalOf(set.metadata.name ?? "", pod.metadata.name);
+    return ordinal !== undefined && isInRange(set, ordinal) && !isTerminating(pod) && isRunningAndReady(pod);
+  };
+  const minReadySeconds = set.spec.minReadySeconds ?? 0;
+  return (set.spec.replicas ?? 1) - pods.filter((pod) => isThere(pod) && isAvailable(pod, minReadySeconds, now)).length;
 }
 
 /** Below the partition pods come back as they were. */

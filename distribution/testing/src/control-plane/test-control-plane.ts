@@ -30,6 +30,12 @@ export interface TestControlPlaneOptions {
   /** What a clock that stands still shows at first. */
   readonly startsAt?: Instant;
   readonly logger?: Logger;
+  /** `NAME=true`, for the API server and the controllers. */
+  readonly featureGates?: readonly string[];
+  /** As `--runtime-config` has them. */
+  readonly runtimeConfig?: readonly string[];
+  /** As `--controllers` has them; default: those that are on by default. */
+  readonly controllers?: readonly string[];
 }
 
 /**
@@ -75,6 +81,7 @@ const MOST_TURNS = 20_000;
 /** Starts one; everything of it has ended when it is disposed. */
 export async function createTestControlPlane(options: TestControlPlaneOptions = {}): Promise<TestControlPlane> {
   const { components = ["kube-scheduler", "kube-controller-manager"], logger = silentLogger } = options;
+  const { featureGates = [], runtimeConfig = [], controllers = defaultFlags.controllers } = options;
   const fakeClock = options.fakeClock === true ? createFakeClock(options.startsAt) : undefined;
   const clock = fakeClock ?? systemClock;
   const random = createSeededRandom(1);
@@ -93,6 +100,8 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     `--service-account-signing-key-file=${pki.path("sa.key")}`,
     `--service-account-key-file=${pki.path("sa.pub")}`,
     "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    ...featureGates.map((gate) => `--feature-gates=${gate}`),
+    ...runtimeConfig.map((item) => `--runtime-config=${item}`),
   ]);
   const { config } = readApiServerConfig(flags, clock.now());
   const server = cleanup.use(await startApiServer({ config, store, clock, random, logger }));
@@ -161,6 +170,8 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
         flags: {
           ...defaultFlags,
           leaderElect: false,
+          featureGates,
+          controllers,
           useServiceAccountCredentials: true,
           allocateNodeCidrs: true,
           clusterCidr: ["10.244.0.0/16"],

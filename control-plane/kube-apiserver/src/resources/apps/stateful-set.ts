@@ -1,9 +1,16 @@
 import type { StatefulSet, StatefulSetSpec } from "@coracle/api/apps/v1";
 import type { PodTemplateSpec, Volume } from "@coracle/api/core/v1";
-import { forbiddenField, invalidValue, required, type FieldError } from "@coracle/apimachinery";
-import type { ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
+import { forbiddenField, invalidValue, required, type Draft, type FieldError } from "@coracle/apimachinery";
+import type { ApiDraft, ApiObject, ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text, type Decoded } from "../validation/decoded.ts";
-import { nonNegative, oneOf, pushInvalid } from "../validation/field-values.ts";
+import {
+  intOrPercentNumber,
+  nonNegative,
+  nonNegativeIntOrPercent,
+  notOver100Percent,
+  oneOf,
+  pushInvalid,
+} from "../validation/field-values.ts";
 import { dns1123Label, nameIsDns1123Label } from "../validation/names.ts";
 import { validateClaimSpec } from "../validation/persistent-volume-claim-spec.ts";
 import { defaultPodTemplate, objectIn, objectsIn, setDefault, setDefaultText } from "../validation/pod-defaults.ts";
@@ -48,6 +55,17 @@ function asPodsWillBe(spec: Decoded<StatefulSetSpec>): Decoded<PodTemplateSpec> 
   return { ...template, spec: { ...template.spec, hostname: undefined, subdomain: undefined } };
 }
 
+type Rolling = NonNullable<NonNullable<Decoded<StatefulSetSpec>["updateStrategy"]>["rollingUpdate"]>;
+
+function validateRolling(errors: FieldError[], path: string, { partition, maxUnavailable }: Rolling): void {
+  nonNegative(errors, `${path}.partition`, partition);
+  if (maxUnavailable === undefined) return;
+  nonNegativeIntOrPercent(errors, `${path}.maxUnavailable`, maxUnavailable);
+  if (intOrPercentNumber(maxUnavailable) === 0)
+    errors.push(invalidValue(`${path}.maxUnavailable`, maxUnavailable, "cannot be 0"));
+  notOver100Percent(errors, `${path}.maxUnavailable`, maxUnavailable);
+}
+
 function validateStrategy(errors: FieldError[], spec: Decoded<StatefulSetSpec>): void {
   const path = "spec.updateStrategy";
   const strategy = spec.updateStrategy;
@@ -68,7 +86,7 @@ function validateStrategy(errors: FieldError[], spec: Decoded<StatefulSetSpec>):
       break;
     case "RollingUpdate":
       if (strategy.rollingUpdate !== undefined)
-        nonNegative(errors, `${path}.rollingUpdate.partition`, strategy.rollingUpdate.partition);
+        validateRolling(errors, `${path}.rollingUpdate`, strategy.rollingUpdate);
       break;
     default:
       errors.push(invalidValue(path, strategy, "must be 'RollingUpdate' or 'OnDelete'"));
@@ -104,6 +122,17 @@ function validate(object: ApiObject, isNew: boolean): FieldError[] {
     validateWorkloadTemplate(errors, "spec.template", asPodsWillBe(spec), spec.selector, "StatefulSet");
   } else validateRestart(errors, "spec.template", spec.template, "StatefulSet");
   return errors;
+}
+
+const newStatus = freshStatus({ replicas: 0, availableReplicas: 0 });
+
+const rollingOf = (object: ApiDraft | ApiObject): Draft | undefined =>
+  objectIn(objectIn(objectIn(object as ApiDraft, "spec"), "updateStrategy"), "rollingUpdate");
+
+/** The field of a feature that is off is not kept. */
+function dropMaxUnavailable(draft: ApiDraft): void {
+  const rolling = rollingOf(draft);
+  if (rolling !== undefined) delete rolling["maxUnavailable"];
 }
 
 export const statefulSet: ResourceDefinition = {
@@ -147,10 +176,16 @@ export const statefulSet: ResourceDefinition = {
     }
     defaultPodTemplate(spec);
   },
-  prepareForCreate: freshStatus({ replicas: 0, availableReplicas: 0 }),
+  prepareForCreate(draft) {
+    newStatus(draft);
+    dropMaxUnavailable(draft);
+  },
   validate: (object) => validate(object, (object.metadata["resourceVersion"] ?? "") === ""),
   update: {
-    prepare: keepStatus,
+    prepare(draft, old) {
+      keepStatus(draft, old);
+      if (rollingOf(old)?.["maxUnavailable"] === undefined) dropMaxUnavailable(draft);
+    },
     validate(object, old) {
       return changedOutside(object, old, MUTABLE)
         ? [
@@ -163,4 +198,17 @@ export const statefulSet: ResourceDefinition = {
     },
   },
   subresources: { status: statusUpdate },
+};
+
+/** The same where several pods may be away at once. */
+export const statefulSetWithMaxUnavailable: ResourceDefinition = {
+  ...statefulSet,
+  defaults(draft) {
+    statefulSet.defaults?.(draft);
+    const strategy = objectIn(objectIn(draft, "spec"), "updateStrategy");
+    const rolling = objectIn(strategy, "rollingUpdate");
+    if (strategy?.["type"] === "RollingUpdate" && rolling !== undefined) setDefault(rolling, "maxUnavailable", 1);
+  },
+  prepareForCreate: newStatus,
+  update: { ...statefulSet.update, prepare: keepStatus },
 };

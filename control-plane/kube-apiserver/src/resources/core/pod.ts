@@ -7,6 +7,7 @@ import { as, text, type Decoded } from "../validation/decoded.ts";
 import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../validation/pod-defaults.ts";
 import { appArmorWarning } from "../warnings/pod-warnings.ts";
 import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
+import { mergeLabelKeys } from "./pod-label-keys.ts";
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
@@ -159,6 +160,7 @@ function prepareForCreate(draft: ApiDraft, { warnings }: StrategyContext): void 
       },
     ];
   }
+  mergeLabelKeys(draft);
 }
 
 /** Only the named part of the spec may change through a subresource. */

@@ -73,17 +73,19 @@ function validateUnchanged(errors: FieldError[], spec: Spec, old: Spec): void {
   validateImmutable(errors, "spec.nodeName", spec.nodeName, old.nodeName, null);
 }
 
+/** The name of a pool of devices. */
+export function validatePoolName(errors: FieldError[], path: string, pool: string): void {
+  if (pool === "") return void errors.push(required(path));
+  if (pool.length > MAX_POOL) errors.push(tooLong(path, MAX_POOL));
+  for (const part of pool.split("/")) pushInvalid(errors, path, pool, dns1123Subdomain(part));
+}
+
 function validateSpec(object: ApiObject, before?: ApiObject): FieldError[] {
   const errors: FieldError[] = [];
   const spec = as<ResourceSlice>(object).spec ?? {};
   const old = before === undefined ? undefined : (as<ResourceSlice>(before).spec ?? {});
   validateDriverName(errors, "spec.driver", text(spec.driver));
-  const pool = text(spec.pool?.name);
-  if (pool === "") errors.push(required("spec.pool.name"));
-  else {
-    if (pool.length > MAX_POOL) errors.push(tooLong("spec.pool.name", MAX_POOL));
-    for (const part of pool.split("/")) pushInvalid(errors, "spec.pool.name", pool, dns1123Subdomain(part));
-  }
+  validatePoolName(errors, "spec.pool.name", text(spec.pool?.name));
   if ((spec.pool?.resourceSliceCount ?? 0) <= 0)
     errors.push(
       invalidValue("spec.pool.resourceSliceCount", spec.pool?.resourceSliceCount ?? 0, "must be greater than zero"),

@@ -101,18 +101,40 @@ function validateTopologyKey(errors: FieldError[], path: string, key: string): v
   pushInvalid(errors, path, key, qualifiedName(key));
 }
 
-function validateMatchKeys(errors: FieldError[], path: string, term: Decoded<PodAffinityTerm>): void {
+interface LabelKeys {
+  readonly labelSelector?: Decoded<LabelSelector> | undefined;
+  readonly matchLabelKeys?: readonly string[] | undefined;
+  readonly mismatchLabelKeys?: readonly string[] | undefined;
+}
+
+/** Of a pod, whose keys are in the selector by now: one that is there twice was there before. */
+function validateMatchKeys(errors: FieldError[], path: string, owner: LabelKeys): void {
+  const { labelSelector: selector, matchLabelKeys = [], mismatchLabelKeys = [] } = owner;
   for (const field of ["matchLabelKeys", "mismatchLabelKeys"] as const) {
-    const keys = term[field];
-    if (keys === undefined) continue;
-    if (keys.length > 0 && term.labelSelector === undefined)
+    const keys = owner[field] ?? [];
+    if (keys.length > 0 && selector === undefined)
       errors.push(forbiddenField(`${path}.${field}`, "must not be specified when labelSelector is not set"));
-    keys.forEach((key, i) => {
-      pushInvalid(errors, `${path}.${field}[${i}]`, key, qualifiedName(key));
-      if (field === "matchLabelKeys" && term.mismatchLabelKeys?.includes(key) === true)
-        errors.push(invalidValue(`${path}.${field}[${i}]`, key, "exists in both matchLabelKeys and mismatchLabelKeys"));
-    });
+    else keys.forEach((key, i) => pushInvalid(errors, `${path}.${field}[${i}]`, key, qualifiedName(key)));
   }
+  const selected = new Set(Object.keys(selector?.matchLabels ?? {}));
+  for (const { key = "" } of selector?.matchExpressions ?? []) {
+    // The path is upstream's.
+    if (selected.has(key) && matchLabelKeys.includes(key))
+      errors.push(
+        invalidValue(
+          `${path}[${matchLabelKeys.lastIndexOf(key)}]`,
+          key,
+          "exists in both matchLabelKeys and labelSelector",
+        ),
+      );
+    selected.add(key);
+  }
+  matchLabelKeys.forEach((key, i) => {
+    if (mismatchLabelKeys.includes(key))
+      errors.push(
+        invalidValue(`${path}.matchLabelKeys[${i}]`, key, "exists in both matchLabelKeys and mismatchLabelKeys"),
+      );
+  });
 }
 
 function validatePodTerm(errors: FieldError[], path: string, term: Decoded<PodAffinityTerm>): void {
@@ -245,14 +267,8 @@ export function validateTopologySpread(
       const policy = constraint[field];
       if (policy !== undefined) oneOf(errors, `${at}.${field}`, policy, ["Honor", "Ignore"]);
     }
+    validateMatchKeys(errors, at, constraint);
     validateLabelSelector(errors, `${at}.labelSelector`, constraint.labelSelector);
-    if ((constraint.matchLabelKeys?.length ?? 0) > 0 && constraint.labelSelector === undefined)
-      errors.push(forbiddenField(`${at}.matchLabelKeys`, "must not be specified when labelSelector is not set"));
-    constraint.matchLabelKeys?.forEach((k, j) => {
-      pushInvalid(errors, `${at}.matchLabelKeys[${j}]`, k, qualifiedName(k));
-      if (!isEmptySelector(constraint.labelSelector) && constraint.labelSelector?.matchLabels?.[k] !== undefined)
-        errors.push(invalidValue(`${at}.matchLabelKeys[${j}]`, k, "exists in both matchLabelKeys and labelSelector"));
-    });
   });
 }
 

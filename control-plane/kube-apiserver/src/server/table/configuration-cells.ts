@@ -17,8 +17,10 @@ import {
   text,
   type CellsOf,
 } from "./cell-values.ts";
+import { age as ageOf } from "./duration.ts";
 
 const UNKNOWN = "<unknown>";
+const MIGRATION_STATES: ReadonlySet<string> = new Set(["Running", "Failed", "Succeeded"]);
 const isTrue = (path: string) => (object: ApiObject) => at(object, path) === true;
 
 /** What an autoscaler's metric says of one target: percent, an average, or a value. */
@@ -207,4 +209,24 @@ export const configurationCells: Readonly<Record<string, CellsOf>> = {
   "resource.k8s.io/v1/resourceclaims": simple(claimState),
   "resource.k8s.io/v1/resourceclaimtemplates": simple(),
   "resource.k8s.io/v1/resourceslices": simple("spec.nodeName", "spec.driver", "spec.pool.name"),
+  "resource.k8s.io/v1alpha3/devicetaintrules": simple(
+    "spec.taint.key",
+    "spec.taint.value",
+    "spec.taint.effect",
+    (object, now) => {
+      const added = at(object, "spec.taint.timeAdded");
+      return added === undefined ? "" : ageOf(added, now);
+    },
+  ),
+  "storagemigration.k8s.io/v1beta1/storageversionmigrations": (object) => {
+    const { group = "", resource = "" } = (at(object, "spec.resource") ?? {}) as Record<string, string | undefined>;
+    const states = list(at(object, "status.conditions")).filter(
+      ({ type, status }) => status === "True" && MIGRATION_STATES.has(text(type)),
+    );
+    return [
+      nameOf(object),
+      group === "" ? resource : `${resource}.${group}`,
+      text(states.at(-1)?.["type"]) || "Unknown",
+    ];
+  },
 };
