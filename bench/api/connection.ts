@@ -75,16 +75,26 @@ export class ApiConnection {
     });
   }
 
-  /** Makes a request; throws unless it succeeds. */
-  async request(call: ApiCall): Promise<string> {
+  /** Makes a request; what was answered, success or not. */
+  async answerOf(call: ApiCall): Promise<{ readonly status: number; readonly text: string }> {
     const stream = this.start(call);
     let status = 0;
     stream.on("response", (headers) => (status = headers[":status"] ?? 0));
     let text = "";
     stream.setEncoding("utf8");
     for await (const chunk of stream) text += chunk as string;
+    return { status, text };
+  }
+
+  /** Makes a request; throws unless it succeeds. */
+  async request(call: ApiCall): Promise<string> {
+    const { status, text } = await this.answerOf(call);
     if (status >= 300) throw new Error(`${call.method} ${call.path}: ${status} ${text.slice(0, 300)}`);
     return text;
+  }
+
+  get isOpen(): boolean {
+    return !this.#session.destroyed;
   }
 
   close(): void {

@@ -1,24 +1,44 @@
-import type { ClientHttp2Stream } from "node:http2";
+import { sleep, systemClock } from "@coracle/base";
 import type { KubeObject } from "@coracle/api";
 import type { ApiConnection } from "../api/connection.ts";
 
-/** Follows a collection from its beginning until the connection closes: what there is first, then each change. */
-export function followWatch(
-  connection: ApiConnection,
-  collection: string,
-  see: (type: string, object: KubeObject) => void,
-): ClientHttp2Stream {
-  const stream = connection.start({ method: "GET", path: `${collection}?watch=1` });
-  stream.on("error", () => {});
+const PAUSE_MS = 50;
+const OPENING = '{"type":"';
+
+/** What happened, and to what: reading it costs. */
+type See = (type: string, read: () => KubeObject) => void;
+
+/**
+ * Follows a collection until the connection closes: what there is first, then each change. A server ends the watch of
+ * a reader that is slow: then it begins again.
+ */
+export function followWatch(connection: ApiConnection, collection: string, see: See): void {
+  void follow(connection, `${collection}${collection.includes("?") ? "&" : "?"}watch=1`, see);
+}
+
+async function follow(connection: ApiConnection, path: string, see: See): Promise<void> {
+  while (connection.isOpen) {
+    try {
+      await watch(connection, path, see);
+    } catch (error) {
+      // Whoever closed the connection wants to hear no more.
+      if (connection.isOpen) throw error;
+      return;
+    }
+    await sleep(systemClock, PAUSE_MS);
+  }
+}
+
+async function watch(connection: ApiConnection, path: string, see: See): Promise<void> {
+  const stream = connection.start({ method: "GET", path });
   stream.setEncoding("utf8");
   let rest = "";
-  stream.on("data", (chunk: string) => {
+  for await (const chunk of stream as AsyncIterable<string>) {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
-      const { type, object } = JSON.parse(line) as { type: string; object: KubeObject };
-      see(type, object);
+      const type = line.slice(OPENING.length, line.indexOf('"', OPENING.length));
+      if (type !== "ERROR") see(type, () => (JSON.parse(line) as { object: KubeObject }).object);
     }
-  });
-  return stream;
+  }
 }

@@ -28,6 +28,7 @@ export class ManagedCluster implements AsyncDisposable {
   readonly #dir: string;
   readonly #children: ChildProcess[] = [];
   readonly #takeBack: () => void;
+  #nodes: Nodes | undefined;
 
   private constructor(server: BenchServer, connection: ApiConnection) {
     this.server = server;
@@ -131,6 +132,7 @@ export class ManagedCluster implements AsyncDisposable {
   async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     const end = systemClock.monotonicMs() + WITHIN_MS;
     while (!(await isSo())) {
+      if (this.#nodes?.failure !== undefined) throw new Error(`the simulated nodes: ${this.#nodes.failure}`);
       const ended = this.#children.some((child) => child.exitCode !== null);
       if (ended || systemClock.monotonicMs() > end) {
         const said = readFileSync(join(this.#dir, "kube-controller-manager.log"), "utf8").trim().split("\n").slice(-5);
@@ -152,6 +154,7 @@ export class ManagedCluster implements AsyncDisposable {
   /** Nodes that run whatever pods there are. */
   async startNodes(): Promise<Nodes> {
     const nodes = new Nodes();
+    this.#nodes = nodes;
     await nodes.run({ type: "start", target: this.server.admin, nodes: NODES });
     return nodes;
   }

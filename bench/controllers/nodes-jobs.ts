@@ -11,3 +11,8 @@ export interface NodesAnswer {
   readonly lagsMs: readonly number[];
   readonly error?: string;
 }
+
+/** What it says unasked: why pods do not start any more. */
+export interface NodesFailure {
+  readonly failure: string;
+}

@@ -1,5 +1,5 @@
 // The simulated nodes: a process of its own, so that their CPU time is nobody's who is measured.
-import type { NodesAnswer, NodesJob } from "./nodes-jobs.ts";
+import type { NodesAnswer, NodesFailure, NodesJob } from "./nodes-jobs.ts";
 import { changeReadiness } from "./readiness-changes.ts";
 import { SimulatedNodes } from "./simulated-nodes.ts";
 
@@ -7,13 +7,13 @@ let nodes: SimulatedNodes | undefined;
 
 async function run(job: NodesJob): Promise<NodesAnswer> {
   if (job.type === "start") {
-    nodes = await SimulatedNodes.start(job.target, job.nodes);
+    nodes = await SimulatedNodes.start(job.target, job.nodes, (error) => {
+      process.send?.({ failure: String(error) } satisfies NodesFailure);
+    });
     return { lagsMs: [] };
   }
   if (nodes === undefined) throw new Error("there are no nodes");
-  const lagsMs = await changeReadiness(nodes, job.target, job.changes);
-  if (nodes.failure !== undefined) throw nodes.failure;
-  return { lagsMs };
+  return { lagsMs: await changeReadiness(nodes, job.target, job.changes) };
 }
 
 process.on("message", (job: NodesJob) => {

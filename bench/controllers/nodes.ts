@@ -1,17 +1,26 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { NodesAnswer, NodesJob } from "./nodes-jobs.ts";
+import type { NodesAnswer, NodesFailure, NodesJob } from "./nodes-jobs.ts";
 
 /** The process of the simulated nodes, asked one thing at a time. */
 export class Nodes implements AsyncDisposable {
   readonly #child: ChildProcess;
   #answer: (answer: NodesAnswer) => void = () => {};
+  #failure: string | undefined;
 
   constructor() {
     this.#child = fork(fileURLToPath(new URL("nodes.mjs", `file://${process.argv[1]}`)));
-    this.#child.on("message", (answer: NodesAnswer) => this.#answer(answer));
+    this.#child.on("message", (said: NodesAnswer | NodesFailure) => {
+      if ("failure" in said) this.#failure ??= said.failure;
+      else this.#answer(said);
+    });
     this.#child.on("close", () => this.#answer({ lagsMs: [], error: "the simulated nodes ended" }));
+  }
+
+  /** Why pods do not start any more, if that is so. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   async run(job: NodesJob): Promise<readonly number[]> {

@@ -23,8 +23,8 @@ export async function changeReadiness(nodes: SimulatedNodes, target: Target, cha
   const asked = new Map<string, { readonly at: number; readonly isReady: boolean }>();
   const lagsMs: number[] = [];
   const watching = await ApiConnection.open(target);
-  followWatch(watching, paths.endpointSlices, (_, object) => {
-    for (const { targetRef, conditions } of (object as EndpointSlice).endpoints ?? []) {
+  followWatch(watching, paths.endpointSlices, (_, read) => {
+    for (const { targetRef, conditions } of (read() as EndpointSlice).endpoints ?? []) {
       const change = asked.get(targetRef?.name ?? "");
       if (change?.isReady !== conditions?.ready || change === undefined) continue;
       lagsMs.push(systemClock.monotonicMs() - change.at);

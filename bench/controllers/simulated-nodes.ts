@@ -8,8 +8,8 @@ import { endedStatus, runningStatus } from "./pod-statuses.ts";
 const WRITERS = 64;
 
 /**
- * Plays scheduler and kubelets: binds each new pod, says that it runs and is ready (of a Job's pods: that they have
- * succeeded), and lets go of those that are deleted.
+ * Plays scheduler and kubelets: binds each new pod and says that it runs and is ready (of a Job's pods: that they have
+ * succeeded). Names of pods are not used again.
  */
 export class SimulatedNodes implements Disposable {
   readonly #connection: ApiConnection;
@@ -20,27 +20,31 @@ export class SimulatedNodes implements Disposable {
   #next = 0;
   #working = 0;
   #serial = 0;
-  #failure: unknown;
+  readonly #fail: (error: unknown) => void;
 
-  private constructor(connection: ApiConnection, watching: ApiConnection, nodes: number) {
+  private constructor(
+    connection: ApiConnection,
+    watching: ApiConnection,
+    nodes: number,
+    fail: (error: unknown) => void,
+  ) {
     this.#connection = connection;
     this.#watching = watching;
     this.#nodes = nodes;
+    this.#fail = fail;
   }
 
-  static async start(target: Target, nodes: number): Promise<SimulatedNodes> {
+  /** `fail` is told why pods do not start any more, should that be so. */
+  static async start(target: Target, nodes: number, fail: (error: unknown) => void): Promise<SimulatedNodes> {
     const [connection, watching] = await Promise.all([ApiConnection.open(target), ApiConnection.open(target)]);
     for (let i = 0; i < nodes; i++) {
       await connection.request({ method: "POST", path: "/api/v1/nodes", body: JSON.stringify(nodeBody(i)) });
     }
-    const simulated = new SimulatedNodes(connection, watching, nodes);
-    followWatch(watching, paths.pods, (type, object) => simulated.#see(type, object as Pod));
+    const simulated = new SimulatedNodes(connection, watching, nodes, fail);
+    followWatch(watching, `${paths.pods}?fieldSelector=spec.nodeName%3D`, (type, read) => {
+      if (type === "ADDED") simulated.#see(read() as Pod);
+    });
     return simulated;
-  }
-
-  /** Why pods do not start any more, if that is so. */
-  get failure(): unknown {
-    return this.#failure;
   }
 
   /** Does something after what waits already. */
@@ -56,26 +60,17 @@ export class SimulatedNodes implements Disposable {
       this.#waiting.length = 0;
       this.#next = 0;
     } catch (error) {
-      this.#failure ??= error;
+      this.#fail(error);
     } finally {
       this.#working -= 1;
     }
   }
 
-  #see(type: string, { metadata, spec, status }: Pod): void {
-    const { name = "" } = metadata;
-    if (type === "DELETED") return void this.#bound.delete(name);
-    const path = `${paths.pods}/${name}`;
-    const isBound = (spec.nodeName ?? "") !== "";
-    if (metadata.deletionTimestamp !== undefined) {
-      const body = JSON.stringify({ gracePeriodSeconds: 0 });
-      if (isBound && status?.phase === "Running") this.do(() => this.#send({ method: "DELETE", path, body }));
-      return;
-    }
-    if (isBound || this.#bound.has(name)) return;
+  #see({ metadata: { name = "" }, spec }: Pod): void {
+    if (this.#bound.has(name)) return;
     this.#bound.add(name);
     const index = this.#serial++;
-    this.do(() => this.#run(path, name, index, spec.restartPolicy === "Never"));
+    this.do(() => this.#run(`${paths.pods}/${name}`, name, index, spec.restartPolicy === "Never"));
   }
 
   async #run(path: string, name: string, index: number, ends: boolean): Promise<void> {
@@ -92,9 +87,9 @@ export class SimulatedNodes implements Disposable {
   }
 
   async #send(call: ApiCall): Promise<void> {
-    const status = await this.#connection.send(call);
+    const { status, text } = await this.#connection.answerOf(call);
     // A pod may be gone by then.
-    if (status >= 300 && status !== 404) throw new Error(`${call.method} ${call.path}: ${status}`);
+    if (status >= 300 && status !== 404) throw new Error(`${call.method} ${call.path}: ${status} ${text}`);
   }
 
   [Symbol.dispose](): void {

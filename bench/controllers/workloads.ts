@@ -49,8 +49,8 @@ const availableDeployments: Workload = {
   async run(cluster) {
     const available = new Set<string>();
     const connection = await cluster.connect();
-    followWatch(connection, paths.deployments, (_, object) => {
-      const { metadata, status } = object as Deployment;
+    followWatch(connection, paths.deployments, (_, read) => {
+      const { metadata, status } = read() as Deployment;
       if (status?.availableReplicas === 10) available.add(metadata.name ?? "");
     });
     try {
@@ -119,8 +119,8 @@ const endpointSlices: Workload = {
     await cluster.create(paths.services, service(APP));
     const connection = await cluster.connect();
     const ready = new Map<string, number>();
-    followWatch(connection, paths.endpointSlices, (type, object) => {
-      const { metadata, endpoints } = object as EndpointSlice;
+    followWatch(connection, paths.endpointSlices, (type, read) => {
+      const { metadata, endpoints } = read() as EndpointSlice;
       const count = endpoints?.filter(({ conditions }) => conditions?.ready === true).length ?? 0;
       ready.set(metadata.name ?? "", type === "DELETED" ? 0 : count);
     });
