@@ -1,6 +1,5 @@
 import { compileLabelSelector, type Selector } from "@coracle/apimachinery";
 import type { Pod, PodAffinityTerm } from "@coracle/api/core/v1";
-import type { LabelSelector } from "@coracle/api/meta/v1";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -50,19 +49,10 @@ function compileTerm(term: PodAffinityTerm, owner: Pod, lookup: NamespaceLookup,
   const names = new Set(term.namespaces ?? []);
   if (names.size === 0 && term.namespaceSelector === undefined) names.add(owner.metadata.namespace ?? "");
   const bySelector = term.namespaceSelector === undefined ? undefined : compileLabelSelector(term.namespaceSelector);
-  const keys = (labelKeys: readonly string[] | undefined, operator: "In" | "NotIn") =>
-    (labelKeys ?? []).flatMap((key) => {
-      const value = owner.metadata.labels?.[key];
-      return value === undefined ? [] : [{ key, operator, values: [value] }];
-    });
-  const added = [...keys(term.matchLabelKeys, "In"), ...keys(term.mismatchLabelKeys, "NotIn")];
-  const selector: LabelSelector | undefined =
-    added.length === 0
-      ? term.labelSelector
-      : { ...term.labelSelector, matchExpressions: [...(term.labelSelector?.matchExpressions ?? []), ...added] };
   return {
     key: term.topologyKey,
-    selects: compileLabelSelector(selector),
+    // The server put the pod's own labels into it (`matchLabelKeys`, `mismatchLabelKeys`) when the pod was made.
+    selects: compileLabelSelector(term.labelSelector),
     inNamespace: (name) => names.has(name) || bySelector?.matches(lookup.namespaceLabels(name) ?? NO_LABELS) === true,
     weight,
   };

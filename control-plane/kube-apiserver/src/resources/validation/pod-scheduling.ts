@@ -8,6 +8,7 @@ import type {
   TopologySpreadConstraint,
   WeightedPodAffinityTerm,
 } from "@coracle/api/core/v1";
+import type { LabelSelector } from "@coracle/api/meta/v1";
 import {
   duplicate,
   forbiddenField,
@@ -18,7 +19,7 @@ import {
 } from "@coracle/apimachinery";
 import { text, type Decoded } from "./decoded.ts";
 import { oneOf, pushInvalid } from "./field-values.ts";
-import { isEmptySelector, validateLabelSelector } from "./label-selector.ts";
+import { validateLabelSelector } from "./label-selector.ts";
 import { dns1123Label, dns1123Subdomain, labelValue, qualifiedName } from "./names.ts";
 
 const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
