@@ -17,7 +17,7 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { isActive, isFinished } from "../pods/pod-state.ts";
-import { isScalingEvent, msUntilDeadline, newSetSize, planOldSets, planScale } from "./plan.ts";
+import { isScalingEvent, msUntilDeadline, planNewSet, planOldSets, planScale } from "./plan.ts";
 import { isRolling, replicasOf } from "./replica-sets.ts";
 import { rollBack, rollbackTarget } from "./rollback.ts";
 import { Rollout } from "./rollout.ts";
@@ -50,8 +50,7 @@ export function createDeploymentController(deps: ControllerDeps, workers?: numbe
     await rollout.syncRevision(true);
     const { deployment, newSet } = rollout;
     if (newSet === undefined) return;
-    const replicas = newSetSize(deployment, newSet, rollout.sets);
-    if (!(await rollout.scale([{ set: newSet, replicas: replicas }])))
+    if (!(await rollout.scale(planNewSet(deployment, newSet, rollout.sets))))
       if (!(await rollout.scale(planOldSets(deployment, rollout.newSet ?? newSet, rollout.oldSets))))
         await rollout.cleanUp();
     await rollout.writeStatus({ progress: true });
@@ -63,8 +62,8 @@ export function createDeploymentController(deps: ControllerDeps, workers?: numbe
     const stopped = await rollout.scale(active.map((set) => ({ set, replicas: 0 })));
     if (!stopped && !oldPodsAreRunning(rollout)) {
       if (rollout.newSet === undefined) await rollout.syncRevision(true);
-      if (rollout.newSet !== undefined)
-        await rollout.scale([{ set: rollout.newSet, replicas: replicasOf(rollout.deployment) }]);
+      const { newSet } = rollout;
+      if (newSet !== undefined) await rollout.scale(planNewSet(rollout.deployment, newSet, rollout.sets));
       await rollout.cleanUp();
     }
     await rollout.writeStatus({ progress: true });

@@ -1,6 +1,6 @@
 import type { Deployment, ReplicaSet } from "@coracle/api/apps/v1";
 import { describe, expect, it } from "vitest";
-import { fenceposts, isScalingEvent, newSetSize, planOldSets, planScale } from "./plan.ts";
+import { fenceposts, isScalingEvent, newSetSize, planNewSet, planOldSets, planScale } from "./plan.ts";
 import { DESIRED_REPLICAS, MAX_REPLICAS } from "./replica-sets.ts";
 
 function deployment(
@@ -83,6 +83,12 @@ describe("scaling", () => {
 
   it("goes to the only active set", () => {
     expect(sizes(planScale(deployment(7), set("bb", 3), [set("a", 0)]))).toEqual({ bb: 7 });
+  });
+
+  it("tells one that was given the size by other hands, and leaves one alone that knows", () => {
+    expect(sizes(planScale(deployment(3), set("bb", 3, 3, told(2, 3)), []))).toEqual({ bb: 3 });
+    expect(sizes(planScale(deployment(3, 3), set("bb", 3, 3, told(3, 4)), []))).toEqual({});
+    expect(sizes(planNewSet(deployment(3, 3), set("bb", 3, 3, told(3, 4)), []))).toEqual({});
   });
 
   it("keeps the proportion in the middle of a rollout", () => {

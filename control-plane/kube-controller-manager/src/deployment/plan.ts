@@ -34,6 +34,12 @@ export function newSetSize(deployment: Deployment, newSet: ReplicaSet | undefine
   return present + Math.min(limit - current, wanted - present);
 }
 
+/** The new set gets its size, if it has another one. */
+export function planNewSet(deployment: Deployment, newSet: ReplicaSet, all: readonly ReplicaSet[]): readonly Scaling[] {
+  const replicas = newSetSize(deployment, newSet, all);
+  return replicas === replicasOf(newSet) ? [] : [{ set: newSet, replicas }];
+}
+
 /** Which old sets shrink in this pass of a rolling update: pods that are not available first, then as many as the new set stands in for. */
 export function planOldSets(
   deployment: Deployment,
@@ -91,7 +97,9 @@ export function planScale(
   const active = all.filter((set) => replicasOf(set) > 0);
   if (active.length <= 1) {
     const only = active[0] ?? newSet ?? old.toSorted(byAge).at(-1);
-    return only === undefined ? [] : [{ set: only, replicas: wanted }];
+    // One that has the size by other hands still has to be told, or resizing would go on for ever.
+    const isToBeTold = only !== undefined && (replicasOf(only) !== wanted || isScalingEvent(deployment, [only]));
+    return isToBeTold ? [{ set: only, replicas: wanted }] : [];
   }
   if (newSet !== undefined && isSaturated(deployment, newSet))
     return old.filter((set) => replicasOf(set) > 0).map((set) => ({ set, replicas: 0 }));

@@ -10,7 +10,8 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { PassPace } from "../services/pass-pace.ts";
-import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { hasSelector, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { TriggerTimes } from "../services/trigger-times.ts";
 import { planEndpoints } from "./plan.ts";
 
 /** One pass a second over 5,000 pods: every reader is told the whole object again. */
@@ -23,6 +24,7 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
   const pods = informers.informer(Pod).lister;
   const endpoints = informers.informer(Endpoints).lister;
   const pace = new PassPace(clock, PODS_PER_MS);
+  const times = new TriggerTimes();
 
   return defineController<Service>(deps, {
     name: "endpoints",
@@ -37,6 +39,7 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
       const present = endpoints.byKey(key);
       if (service === undefined) {
         pace.forget(key);
+        times.forget(key);
         if (present === undefined) return done;
         const { namespace, name } = splitCacheKey(key);
         try {
@@ -51,7 +54,7 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
       if (waitMs > 0) return requeueAfter(waitMs);
       const matching = podsOf(service, pods);
       pace.begin(key, matching.length);
-      const wanted = planEndpoints(service, matching, present, lastChange(service, matching));
+      const wanted = planEndpoints(service, matching, present, times.changedAt(key, service, matching));
       if (wanted === undefined) return done;
       if (present === undefined) await client.create(Endpoints, wanted, { signal });
       else await client.update(Endpoints, wanted, { signal });

@@ -28,7 +28,7 @@ export function planEndpoints(
     [MANAGED_BY]: "endpoint-controller",
   };
   if (!isHeadless(service)) delete labels[HEADLESS_LABEL];
-  const { [OVER_CAPACITY]: wasTruncated, ...annotations } = present?.metadata.annotations ?? {};
+  const { [OVER_CAPACITY]: wasTruncated, [TRIGGER_TIME]: _, ...annotations } = present?.metadata.annotations ?? {};
   const isSame =
     present !== undefined &&
     equalJson(present.subsets ?? [], subsets) &&

@@ -12,7 +12,8 @@ import {
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { PassPace } from "../services/pass-pace.ts";
-import { hasSelector, lastChange, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { hasSelector, podsOf, watchServicePods } from "../services/service-pods.ts";
+import { TriggerTimes } from "../services/trigger-times.ts";
 import { EndpointMemory } from "./endpoint-memory.ts";
 import { wantsSpread, withHints, zoneShares } from "./hints.ts";
 import { SliceMonitor } from "./monitor.ts";
@@ -45,6 +46,7 @@ export function createEndpointSliceController(
 
   const memory = new EndpointMemory();
   const pace = new PassPace(clock, PODS_PER_MS);
+  const times = new TriggerTimes();
 
   /** What was written and not seen yet: service → slice → generation (undefined: deleted). */
   const written = new Map<CacheKey, { readonly at: number; readonly slices: Map<string, number | undefined> }>();
@@ -82,6 +84,7 @@ export function createEndpointSliceController(
       if (service === undefined) {
         spreading.delete(key);
         pace.forget(key);
+        times.forget(key);
         monitor.forget(key);
       }
       if (service === undefined || service.metadata.deletionTimestamp !== undefined) return done;
@@ -109,7 +112,7 @@ export function createEndpointSliceController(
     const matching = podsOf(service, pods);
     pace.begin(key, matching.length);
     const existing = slices.byIndex(BY_SERVICE, key).filter((slice) => slice.metadata.deletionTimestamp === undefined);
-    const changedAt = lastChange(service, matching);
+    const changedAt = times.changedAt(key, service, matching);
     const nodeOf = (name: string): Node | undefined => nodes.byKey(name);
     const slicing = planSlices(service, matching, existing, nodeOf, maxPerSlice, changedAt, memory);
     const shares = wantsSpread(service) ? zoneShares(nodes.list()) : undefined;

@@ -240,7 +240,8 @@ function annotationsFor(
   present: Readonly<Record<string, string>> | undefined,
   changedAt: string | undefined,
 ): Readonly<Record<string, string>> {
-  return changedAt === undefined ? { ...present } : { ...present, [TRIGGER_TIME]: changedAt };
+  const { [TRIGGER_TIME]: _, ...others } = present ?? {};
+  return changedAt === undefined ? others : { ...others, [TRIGGER_TIME]: changedAt };
 }
 
 function refresh(

@@ -1,3 +1,4 @@
+import type { OwnerReference } from "@coracle/api/meta/v1";
 import { describe, expect, it } from "vitest";
 import { FOREGROUND, ORPHAN, OwnerGraph, type GraphNode } from "./graph.ts";
 
@@ -48,7 +49,8 @@ describe("owner graph", () => {
   it("asks about an owner it has never seen, and deletes when there is none", () => {
     const graph = graphOf(node("b", ["gone"]));
     expect(graph.decide("b")).toMatchObject({ action: "ask" });
-    graph.markAbsent("gone");
+    const dependent = node("b", ["gone"]);
+    graph.markAbsent(dependent.owners[0] as OwnerReference, dependent, true);
     expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
   });
 
@@ -75,9 +77,36 @@ describe("owner graph", () => {
     expect(graph.decide("c")).toEqual({ action: "removeOwners", uids: ["a"] });
   });
 
-  it("an owner in another namespace is no owner", () => {
-    const graph = graphOf(node("a", [], { namespace: "other" }), node("b", ["a"]));
-    expect(graph.decide("b")).toEqual({ action: "delete", policy: "Background" });
+  it("an owner in another namespace, of another kind or name, or of nothing that is served, is asked for", () => {
+    const [wrong] = node("b", ["a"]).owners as [OwnerReference];
+    const asked = (owner: OwnerReference, extra: Partial<GraphNode> = {}) =>
+      graphOf(node("a", [], extra), node("b", [], { owners: [owner] })).decide("b");
+    expect(asked(wrong)).toEqual({ action: "none" });
+    expect(asked(wrong, { namespace: "other" })).toEqual({ action: "ask", owners: [wrong] });
+    for (const part of [{ kind: "Secret" }, { name: "nobody" }, { apiVersion: "v2" }]) {
+      const owner = { ...wrong, ...part };
+      expect(asked(owner)).toEqual({ action: "ask", owners: [owner] });
+    }
+  });
+
+  it("an owner of whom a reference says something wrong does not count, whoever else refers to it rightly", () => {
+    const right = node("b", ["a"]);
+    const wrong = node("c", ["a"]);
+    const [reference] = wrong.owners as [OwnerReference];
+    const owners = [{ ...reference, name: "nobody" }];
+    const graph = graphOf(node("a"), right, { ...wrong, owners });
+    graph.markAbsent(owners[0] as OwnerReference, wrong, true);
+    expect(graph.decide("c")).toEqual({ action: "delete", policy: "Background" });
+    expect(graph.decide("b")).toEqual({ action: "none" });
+  });
+
+  it("an owner known by another version counts as the server says", () => {
+    const dependent = node("b", ["a"]);
+    const owners = dependent.owners.map((owner) => ({ ...owner, apiVersion: "v2" }));
+    const graph = graphOf(node("a"), { ...dependent, owners });
+    const [owner] = owners as [OwnerReference];
+    expect(graph.decide("b", new Map([[owner, "solid"]]))).toEqual({ action: "none" });
+    expect(graph.decide("b", new Map([[owner, "waiting"]]))).toEqual({ action: "delete", policy: "Background" });
   });
 
   it("foreground: dependents first, then the finalizer", () => {

@@ -1,4 +1,4 @@
-import type { KubeObject } from "@coracle/api";
+import { apiVersionOf, type KubeObject } from "@coracle/api";
 import type { OwnerReference } from "@coracle/api/meta/v1";
 import type { DiscoveredResource } from "../discovery/resources.ts";
 
@@ -52,6 +52,9 @@ export type Verdict =
   /** Dependents that must go first. */
   | { readonly action: "collectDependents"; readonly uids: readonly string[] };
 
+/** What the server said of an owner that was asked for. */
+export type Answer = "solid" | "waiting";
+
 /** Owners that are known not to exist; old entries make room, at worst the server is asked again. */
 const MAX_ABSENT = 5000;
 
@@ -59,6 +62,7 @@ const MAX_ABSENT = 5000;
 export class OwnerGraph {
   readonly #nodes = new Map<string, GraphNode>();
   readonly #dependents = new Map<string, Set<string>>();
+  /** By what references say of them: with another name or kind the same uid may be there. */
   readonly #absent = new Set<string>();
 
   get(uid: string): GraphNode | undefined {
@@ -78,7 +82,7 @@ export class OwnerGraph {
   upsert(node: GraphNode): readonly string[] {
     const old = this.#nodes.get(node.uid);
     this.#nodes.set(node.uid, node);
-    this.#absent.delete(node.uid);
+    this.#absent.delete(coordinatesOf(referenceTo(node), node.namespace));
     const look: string[] = [];
     if (old !== undefined) {
       for (const owner of old.owners) {
@@ -94,7 +98,7 @@ export class OwnerGraph {
       if (known === undefined) this.#dependents.set(owner.uid, new Set([node.uid]));
       else known.add(node.uid);
       const ownerNode = this.#nodes.get(owner.uid);
-      if (ownerNode === undefined || ownerNode.isBeingDeleted || !isReachable(ownerNode, node)) look.push(node.uid);
+      if (ownerNode === undefined || ownerNode.isBeingDeleted || !isMeant(ownerNode, owner, node)) look.push(node.uid);
     }
     if (isWaitingForDependents(node)) look.push(node.uid, ...this.dependentsOf(node.uid).map((each) => each.uid));
     if (isOrphaning(node)) look.push(node.uid);
@@ -106,7 +110,7 @@ export class OwnerGraph {
     const node = this.#nodes.get(uid);
     if (node === undefined) return NONE;
     this.#nodes.delete(uid);
-    this.markAbsent(uid);
+    this.#markAbsent(coordinatesOf(referenceTo(node), node.namespace));
     const look = [...(this.#dependents.get(uid) ?? NONE)];
     for (const owner of node.owners) {
       this.#unlink(owner.uid, uid);
@@ -115,8 +119,13 @@ export class OwnerGraph {
     return look;
   }
 
-  markAbsent(uid: string): void {
-    this.#absent.add(uid);
+  /** The server has nothing of this kind, name and uid where `dependent` may have its owners. */
+  markAbsent(owner: OwnerReference, dependent: GraphNode, isNamespaced: boolean): void {
+    this.#markAbsent(coordinatesOf(owner, isNamespaced ? dependent.namespace : undefined));
+  }
+
+  #markAbsent(coordinates: string): void {
+    this.#absent.add(coordinates);
     if (this.#absent.size > MAX_ABSENT) for (const oldest of this.#absent) return void this.#absent.delete(oldest);
   }
 
@@ -133,7 +142,14 @@ export class OwnerGraph {
     return [...this.#nodes.values()].filter((node) => isIt(node.type)).map((node) => node.uid);
   }
 
-  decide(uid: string): Verdict {
+  #isAbsent(owner: OwnerReference, dependent: GraphNode): boolean {
+    return (
+      this.#absent.has(coordinatesOf(owner, undefined)) || this.#absent.has(coordinatesOf(owner, dependent.namespace))
+    );
+  }
+
+  /** What is to be done about an object. `answers`: what the server said when it was asked before. */
+  decide(uid: string, answers: ReadonlyMap<OwnerReference, Answer> = new Map()): Verdict {
     const node = this.#nodes.get(uid);
     if (node === undefined) return { action: "none" };
     if (isOrphaning(node)) return { action: "none" }; // handled by whoever lets the dependents go
@@ -146,10 +162,12 @@ export class OwnerGraph {
     let solid = 0;
     for (const owner of node.owners) {
       const ownerNode = this.#nodes.get(owner.uid);
-      if (ownerNode !== undefined && isReachable(ownerNode, node)) {
+      if (ownerNode !== undefined && isMeant(ownerNode, owner, node)) {
         if (isWaitingForDependents(ownerNode)) waiting.push(owner);
         else solid++;
-      } else if (ownerNode !== undefined || this.#absent.has(owner.uid)) dangling.push(owner);
+      } else if (this.#isAbsent(owner, node)) dangling.push(owner);
+      else if (answers.get(owner) === "solid") solid++;
+      else if (answers.get(owner) === "waiting") waiting.push(owner);
       else unknown.push(owner);
     }
     if (unknown.length > 0) return { action: "ask", owners: unknown };
@@ -185,6 +203,24 @@ export class OwnerGraph {
     const known = this.#dependents.get(owner);
     if (known?.delete(dependent) === true && known.size === 0) this.#dependents.delete(owner);
   }
+}
+
+const referenceTo = ({ type, name, uid }: GraphNode): OwnerReference => ({
+  apiVersion: apiVersionOf(type),
+  kind: type.kind,
+  name,
+  uid,
+});
+
+/** All that a reference says of where its owner is. */
+const coordinatesOf = ({ apiVersion, kind, name, uid }: OwnerReference, namespace = ""): string =>
+  [apiVersion, kind, namespace, name, uid].join("\n");
+
+/** The reference is to this owner in all that it says, and the owner can own the dependent. */
+function isMeant(owner: GraphNode, reference: OwnerReference, dependent: GraphNode): boolean {
+  const { kind, name } = reference;
+  const isSame = kind === owner.type.kind && name === owner.name && reference.apiVersion === apiVersionOf(owner.type);
+  return isSame && isReachable(owner, dependent);
 }
 
 /** An owner in another namespace is no owner. */

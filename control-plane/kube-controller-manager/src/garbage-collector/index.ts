@@ -6,7 +6,16 @@ import { createInformer, createWorkQueue, type Informer } from "@coracle/client"
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
 import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
-import { graphNode, isOrphaning, ORPHAN, OwnerGraph, type GraphNode, type Verdict } from "./graph.ts";
+import {
+  graphNode,
+  isOrphaning,
+  isWaitingForDependents,
+  ORPHAN,
+  OwnerGraph,
+  type Answer,
+  type GraphNode,
+  type Verdict,
+} from "./graph.ts";
 
 /** Kinds that own nothing and are owned by nobody, and come in numbers. */
 const IGNORED: ReadonlySet<string> = new Set(["/events", "events.k8s.io/events"]);
@@ -76,13 +85,18 @@ async function collect(
   if (isOrphaning(node)) return await orphanDependents(deps, graph, node, signal);
   let verdict: Verdict = graph.decide(uid);
   if (verdict.action === "ask") {
+    const answers = new Map<OwnerReference, Answer>();
     for (const owner of verdict.owners) {
       const type = monitors.typeOf(owner.apiVersion, owner.kind);
       if (type === undefined) throw new Error(`no resource is served for ${owner.apiVersion} ${owner.kind}`);
-      if (!(await exists(deps, type, node, owner.name, owner.uid, signal))) graph.markAbsent(owner.uid);
+      // That is wrong, and stays so: nobody can tell whether such an owner is there.
+      if (type.namespaced && node.namespace === undefined) return tellOutOfReach(deps, node, graph.outOfReach(node));
+      const answer = await ask(deps, type, node, owner, signal);
+      if (answer === undefined) graph.markAbsent(owner, node, type.namespaced);
       else if (graph.get(owner.uid) === undefined) return; // it will be seen, and what it owns looked at again
+      else answers.set(owner, answer);
     }
-    verdict = graph.decide(uid);
+    verdict = graph.decide(uid, answers);
   }
   if (verdict.action === "delete" || verdict.action === "removeOwners")
     tellOutOfReach(deps, node, graph.outOfReach(node));
@@ -125,21 +139,21 @@ function tellOutOfReach({ recorder }: ControllerDeps, node: GraphNode, owners: r
   }
 }
 
-async function exists(
+/** What the server has where the reference leads; undefined: nothing, or something else. */
+async function ask(
   deps: ControllerDeps,
   type: DiscoveredResource,
   dependent: GraphNode,
-  name: string,
-  uid: string,
+  { name, uid }: OwnerReference,
   signal: AbortSignal,
-): Promise<boolean> {
-  if (type.namespaced && dependent.namespace === undefined) return false;
+): Promise<Answer | undefined> {
   try {
     const namespace = type.namespaced ? dependent.namespace : undefined;
     const owner = await deps.client.get(type, { namespace, name }, { metadataOnly: true, signal });
-    return owner.metadata.uid === uid;
+    if (owner.metadata.uid !== uid) return undefined;
+    return isWaitingForDependents(graphNode(type, owner)) ? "waiting" : "solid";
   } catch (error) {
-    if (isNotFound(error)) return false;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

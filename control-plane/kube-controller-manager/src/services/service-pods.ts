@@ -43,16 +43,6 @@ export function hostnameIn(pod: Pod, service: Service): string | undefined {
   return hostname !== undefined && hostname !== "" && subdomain === service.metadata.name ? hostname : undefined;
 }
 
-/** The latest time at which something changed that endpoints depend on. */
-export function lastChange(service: Service, pods: readonly Pod[]): string | undefined {
-  let latest = service.metadata.creationTimestamp;
-  for (const pod of pods) {
-    const at = pod.status?.conditions?.find((condition) => condition.type === "Ready")?.lastTransitionTime;
-    if (at !== undefined && (latest === undefined || at > latest)) latest = at;
-  }
-  return latest;
-}
-
 /** Keys of the services that select a pod that changed in a way that endpoints show. */
 export function watchServicePods(services: Lister<Service>): Watch {
   return mapped(Pod, (pod, old) => {

@@ -1,0 +1,39 @@
+import type { Pod, Service } from "@coracle/api/core/v1";
+import type { CacheKey } from "@coracle/client";
+
+interface Seen {
+  readonly createdAt: string | undefined;
+  /** When each pod became ready or unready, by its name. */
+  readonly pods: Map<string, string>;
+}
+
+/** Since when the endpoints of services are other than they were in the pass before. */
+export class TriggerTimes {
+  readonly #seen = new Map<CacheKey, Seen>();
+
+  /** The earliest change since the last call; of a service not seen before when it was made; undefined: none. */
+  changedAt(key: CacheKey, service: Service, pods: readonly Pod[]): string | undefined {
+    const createdAt = service.metadata.creationTimestamp;
+    const known = this.#seen.get(key);
+    const times = known?.pods ?? new Map<string, string>();
+    let earliest: string | undefined;
+    const note = (at: string): void => void (earliest = earliest === undefined || at < earliest ? at : earliest);
+    for (const { metadata, status } of pods) {
+      const at = status?.conditions?.find((condition) => condition.type === "Ready")?.lastTransitionTime;
+      if (at === undefined || at <= (times.get(metadata.name ?? "") ?? "")) continue;
+      times.set(metadata.name ?? "", at);
+      note(at);
+    }
+    if (createdAt !== undefined && createdAt > (known?.createdAt ?? "")) note(createdAt);
+    if (times.size > 2 * pods.length) {
+      const present = new Set(pods.map(({ metadata }) => metadata.name ?? ""));
+      for (const name of times.keys()) if (!present.has(name)) times.delete(name);
+    }
+    this.#seen.set(key, { createdAt, pods: times });
+    return known === undefined ? createdAt : earliest;
+  }
+
+  forget(key: CacheKey): void {
+    this.#seen.delete(key);
+  }
+}
