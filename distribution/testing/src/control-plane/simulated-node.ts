@@ -1,4 +1,4 @@
-import { Node, Pod } from "@coracle/api/core/v1";
+import { Node, Pod, type Taint } from "@coracle/api/core/v1";
 import { Lease } from "@coracle/api/coordination/v1";
 import { isConflict, isNotFound } from "@coracle/apimachinery";
 import { sleep, type Clock } from "@coracle/base";
@@ -8,6 +8,7 @@ import type { ApiClient } from "@coracle/client";
 export interface SimulatedNode {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
   /** Default: 4 CPUs, 8 GiB, 110 pods. */
   readonly allocatable?: Readonly<Record<string, string>>;
   /** Containers with this image never become ready. */
@@ -35,7 +36,7 @@ export async function runSimulatedNode(node: SimulatedNode, deps: SimulatedNodeD
   const capacity = node.allocatable ?? { cpu: "4", memory: "8Gi", pods: "110", "ephemeral-storage": "100Gi" };
   await client.create(Node, {
     metadata: { name, labels: { "kubernetes.io/hostname": name, ...node.labels } },
-    spec: {},
+    spec: node.taints === undefined ? {} : { taints: node.taints },
   });
   const ready = {
     type: "Ready",

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
+import { setMaxListeners } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Node } from "@coracle/api/core/v1";
 import { Cleanup, createSeededRandom, isAbort, silentLogger, sleep, systemClock } from "@coracle/base";
 import { createApiClient, createHttpTransport, type ApiClient, type Transport } from "@coracle/client";
-import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
+import { parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { runScheduler } from "@coracle/kube-scheduler";
 import { openClusterPki } from "@coracle/pki";
 import { runSimulatedNode, type SimulatedNode } from "../control-plane/simulated-node.ts";
@@ -15,11 +16,17 @@ import { startOurServer, startPeerServer, type ServerUnderTest } from "../differ
 export interface Sides {
   readonly apiServer: "ours" | { readonly kubeApiserver: string; readonly etcd: string };
   readonly controllers: "ours" | { readonly kubeControllerManager: string };
+  /** Of the controllers, beside the usual ones. */
+  readonly flags?: readonly string[];
 }
 
 /** A control plane of parts of both sides, with simulated nodes; all of it is gone when disposed of. */
 export interface Arena extends AsyncDisposable {
   readonly admin: ApiClient;
+  /** Adds a node that says of its pods what a kubelet would, and runs nothing. */
+  addNode(node: SimulatedNode): Promise<void>;
+  /** The node says nothing any more, as after a power cut; its object stays. */
+  silenceNode(name: string): void;
   until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T>;
   /** What the controllers asked the API server for so far, as `verb resource/subresource`; only where ours serves. */
   callsOfControllers(): readonly string[];
@@ -65,6 +72,7 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
   const admin = clientOf("kubernetes-admin", "system:masters");
 
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
   const running: Promise<void>[] = [];
   let failure: Error | undefined;
   const run = (name: string, work: (signal: AbortSignal) => Promise<void>): void => {
@@ -93,7 +101,7 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
         signal,
         freeze: true,
         flags: {
-          ...defaultFlags,
+          ...parseControllerManagerFlags(sides.flags ?? []),
           leaderElect: false,
           useServiceAccountCredentials: true,
           rootCaFile: pki.path("ca.crt"),
@@ -103,16 +111,28 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     );
   } else startPeer(sides.controllers.kubeControllerManager, server, pki.path("sa.key"), pki.path("ca.crt"));
 
-  for (const node of nodes)
+  const silences = new Map<string, AbortController>();
+  async function addNode(node: SimulatedNode): Promise<void> {
+    const silence = new AbortController();
+    silences.set(node.name, silence);
     await new Promise<void>((resolve, reject) => {
       const client = clientOf(`system:node:${node.name}`, "system:nodes");
-      run(`node ${node.name}`, (signal) =>
-        runSimulatedNode(node, { client, clock: systemClock, signal, onReady: resolve }).catch((error: unknown) => {
+      run(`node ${node.name}`, async (signal) => {
+        const link = (): void => silence.abort(signal.reason);
+        signal.addEventListener("abort", link, { once: true });
+        try {
+          await runSimulatedNode(node, { client, clock: systemClock, signal: silence.signal, onReady: resolve });
+        } catch (error) {
+          if (silence.signal.aborted) return;
           reject(error as Error);
           throw error;
-        }),
-      );
+        } finally {
+          signal.removeEventListener("abort", link);
+        }
+      });
     });
+  }
+  for (const node of nodes) await addNode(node);
 
   function startPeer(program: string, { dir, target }: ServerUnderTest, saKey: string, rootCa: string): void {
     const kubeconfig = join(dir, "manager.kubeconfig");
@@ -138,6 +158,7 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
       `--root-ca-file=${rootCa}`,
       "--kube-api-qps=5000",
       "--kube-api-burst=5000",
+      ...(sides.flags ?? []),
     ];
     const child = spawn(program, flags, { stdio: ["ignore", log, log], cwd: dir });
     closeSync(log);
@@ -157,6 +178,8 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
 
   const arena: Arena = {
     admin,
+    addNode,
+    silenceNode: (name) => silences.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError")),
     async until(what, attempt) {
       const end = systemClock.monotonicMs() + WITHIN_MS;
       let last: unknown;

@@ -13,9 +13,11 @@ import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
 import type { ApiClient } from "@coracle/client";
 
-const any = (type: unknown): ResourceType<KubeObject> => type as ResourceType<KubeObject>;
+/** A type of which only what all objects have is of interest. */
+export const any = (type: unknown): ResourceType<KubeObject> => type as ResourceType<KubeObject>;
 
-const KINDS = [
+/** What a picture shows. */
+export const KINDS = [
   any(Deployment),
   any(ReplicaSet),
   any(StatefulSet),
@@ -44,17 +46,33 @@ export interface Picture {
 export async function pictureOf(admin: ApiClient, namespace: string): Promise<Picture> {
   const lists = new Map<string, readonly KubeObject[]>();
   for (const type of KINDS) lists.set(type.kind, (await admin.list(type, { namespace })).items);
-  const events = (await admin.list(Event, { namespace })).items;
+  return pictureFrom(lists, (await admin.list(Event, { namespace })).items).picture;
+}
+
+/** A picture, and the objects of it by their kinds in an order that is the same on all sides. */
+export interface OrderedPicture {
+  readonly picture: Picture;
+  readonly ordered: ReadonlyMap<string, readonly KubeObject[]>;
+}
+
+/** The picture of these objects (by their kinds) and of what is told of them. */
+export function pictureFrom(
+  lists: ReadonlyMap<string, readonly KubeObject[]>,
+  events: readonly Event[],
+): OrderedPicture {
   const rename = renamer([...lists].flatMap(([kind, items]) => items.map((item) => [kind, item] as const)));
   const objects: Record<string, readonly unknown[]> = {};
+  const ordered = new Map<string, readonly KubeObject[]>();
   for (const [kind, items] of lists) {
     if (items.length === 0) continue;
-    objects[kind] = items
-      .map((item) => JSON.stringify(plain(kind, item)))
-      .map(rename)
-      .map((text) => JSON.stringify(JSON.parse(text), inOrder))
-      .toSorted()
-      .map((text) => JSON.parse(text) as unknown);
+    const all = items
+      .map((item) => ({ item, text: JSON.stringify(JSON.parse(rename(JSON.stringify(plain(kind, item)))), inOrder) }))
+      .toSorted((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+    objects[kind] = all.map(({ text }) => JSON.parse(text) as unknown);
+    ordered.set(
+      kind,
+      all.map(({ item }) => item),
+    );
   }
   const told = events
     .filter((event) => (event.source?.component ?? event.reportingComponent) !== "default-scheduler")
@@ -66,7 +84,7 @@ export async function pictureOf(admin: ApiClient, namespace: string): Promise<Pi
         .replaceAll(/HASH\d+/g, "HASH")
         .replace(/ Chose "\S+" arbitrarily/, "");
     });
-  return { objects, events: [...new Set(told)].toSorted() };
+  return { picture: { objects, events: [...new Set(told)].toSorted() }, ordered };
 }
 
 /** Replaces names that are made up by what they are made from. */
@@ -97,8 +115,9 @@ function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: st
         .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?/g, "TIME")
         .replaceAll(/\b[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\b/g, "UID")
         // Of objects that are gone.
-        .replaceAll(/(web|db|agent)-(?=\w*\d)[b-df-hj-np-tv-xz2456789]{8,10}\b/g, "$1-HASH")
+        .replaceAll(/(web|db|agent)-[b-df-hj-np-tv-xz2456789]{8,10}\b/g, "$1-HASH")
         .replaceAll(/pods \\?"(\S+-)\w{5}\\?"/g, "pods $1*")
+        .replaceAll(/"(pod-template-hash|controller-revision-hash)":"(?!\w*-?HASH)\w+"/g, '"$1":"HASH"')
         .replaceAll(/\b10\.244\.\d+\.\d+\b/g, "ADDRESS")
         .replaceAll(/"name":"n\d"/g, '"name":"NODE"')
         .replaceAll(/kube-api-access-\w{5}/g, "kube-api-access-*")
@@ -123,6 +142,15 @@ function plain(kind: string, object: KubeObject): unknown {
     delete metadata["generation"];
     delete status?.["observedGeneration"];
   }
+  if (kind === "Node") {
+    const { conditions } = (status ?? {}) as { conditions?: { type: string; status: string; reason: string }[] };
+    copy.status = { conditions: (conditions ?? []).map((each) => [each.type, each.status, each.reason]) };
+  }
+  // Given by each server at its own time, of its own choice.
+  if (kind === "Service") for (const field of ["clusterIP", "clusterIPs", "healthCheckNodePort"]) delete spec?.[field];
+  if (kind === "ConfigMap" && metadata["name"] === "kube-root-ca.crt") delete copy["data"];
+  // Which of several equal volumes it is, is chance.
+  if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {
     delete spec?.["nodeName"];
     const { phase, conditions } = (status ?? {}) as { phase?: string; conditions?: { type: string }[] };
@@ -132,6 +160,7 @@ function plain(kind: string, object: KubeObject): unknown {
     JSON.stringify(copy, (key, value: unknown) =>
       key === "uid" ||
       key === "nodeName" ||
+      key === "nodePort" ||
       key === "resourceVersion" ||
       key.startsWith("controller-uid") ||
       key.endsWith("/controller-uid")

@@ -1,0 +1,271 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { Deployment, StatefulSet } from "@coracle/api/apps/v1";
+import { Job } from "@coracle/api/batch/v1";
+import {
+  Endpoints,
+  Namespace,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Service,
+  ServiceAccount,
+} from "@coracle/api/core/v1";
+import { EndpointSlice } from "@coracle/api/discovery/v1";
+import { StorageClass, VolumeAttachment } from "@coracle/api/storage/v1";
+import { isNotFound } from "@coracle/apimachinery";
+import { Cleanup, isAbort, sleep, systemClock } from "@coracle/base";
+import { createApiClient, createHttpTransport, type ApiClient } from "@coracle/client";
+import { openClusterPki } from "@coracle/pki";
+import { describe, expect, it } from "vitest";
+import { runSimulatedNode } from "../control-plane/simulated-node.ts";
+import { freePort, startOurServer, type ServerUnderTest } from "../differential/server.ts";
+import { coracle } from "../scheduling/scheduler-process.ts";
+import { familiesOf, type Family } from "./metric-families.ts";
+
+const { CORACLE_PEER_KUBE_CONTROLLER_MANAGER: peer = "" } = process.env;
+const TIMEOUT_MS = 300_000;
+const WITHIN_MS = 100_000;
+const namespace = "stage";
+
+/** Runs a manager at the server, as its leader; answers what is asked for its metrics. */
+function startManager(
+  { dir, target }: ServerUnderTest,
+  [program, ...args]: readonly [string, ...string[]],
+  port: number,
+  cleanup: Cleanup,
+): () => Promise<string> {
+  const pki = openClusterPki({ dir: join(dir, "pki"), apiServerNames: [], now: systemClock.now() });
+  const { cert, key } = pki.issueClient({ commonName: "system:kube-controller-manager" });
+  const data = (text: string): string => Buffer.from(text).toString("base64");
+  const kubeconfig = join(dir, "manager.kubeconfig");
+  const user = { "client-certificate-data": data(cert), "client-key-data": data(key) };
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server: target.url, "certificate-authority-data": data(target.ca) } }],
+    users: [{ name: "u", user }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  };
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const flags = [
+    `--kubeconfig=${kubeconfig}`,
+    `--secure-port=${port}`,
+    "--bind-address=127.0.0.1",
+    "--authorization-always-allow-paths=/metrics,/healthz",
+    "--leader-elect=true",
+    "--use-service-account-credentials=true",
+    `--service-account-private-key-file=${pki.path("sa.key")}`,
+    `--root-ca-file=${pki.path("ca.crt")}`,
+    "--allocate-node-cidrs=true",
+    "--cluster-cidr=10.244.0.0/16",
+    "--feature-gates=MaxUnavailableStatefulSet=true",
+  ];
+  const log = openSync(join(dir, "manager.log"), "a");
+  const child = spawn(program, [...args, ...flags], { stdio: ["ignore", log, log], cwd: dir });
+  closeSync(log);
+  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  cleanup.add(async () => {
+    child.kill("SIGKILL");
+    await gone;
+  });
+  return () =>
+    new Promise((resolve, reject) => {
+      const asked = request({ host: "127.0.0.1", port, path: "/metrics", rejectUnauthorized: false }, (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (piece: string) => (text += piece));
+        response.on("end", () =>
+          response.statusCode === 200 ? resolve(text) : reject(new Error(`${response.statusCode}: ${text}`)),
+        );
+      });
+      asked.on("error", (error) =>
+        reject(
+          child.exitCode === null
+            ? error
+            : new Error(`the manager ended: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`),
+        ),
+      );
+      asked.end();
+    });
+}
+
+async function until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T> {
+  const end = systemClock.monotonicMs() + WITHIN_MS;
+  let last: unknown;
+  while (systemClock.monotonicMs() <= end) {
+    try {
+      const answer = await attempt();
+      if (answer !== undefined && answer !== false) return answer;
+    } catch (error) {
+      last = error;
+    }
+    await sleep(systemClock, 100);
+  }
+  throw new Error(`still not true: ${what}`, { cause: last });
+}
+
+const isGone = (attempt: () => Promise<unknown>) => async (): Promise<boolean> => {
+  try {
+    await attempt();
+    return false;
+  } catch (error) {
+    return isNotFound(error);
+  }
+};
+
+/** A little of everything that is counted. */
+async function exercise(admin: ApiClient): Promise<void> {
+  const labels = { app: "web" };
+  const at = (image: string) => ({ nodeName: "n1", terminationGracePeriodSeconds: 0, containers: [{ name: "c", image }] });
+  const template = { metadata: { labels }, spec: at("web:1") };
+  const selector = { matchLabels: labels };
+  const task = (image: string) => ({ spec: { ...at(image), restartPolicy: "Never" } });
+  await until("there is somebody", async () => admin.get(ServiceAccount, { namespace: "kube-system", name: "default" }));
+  await admin.create(Namespace, { metadata: { name: namespace }, spec: {} });
+  await until("pods can be made", async () => admin.get(ServiceAccount, { namespace, name: "default" }));
+  await until("the node has a range", async () => (await admin.get(Node, { name: "n1" })).spec.podCIDR !== undefined);
+
+  await admin.create(Service, { metadata: { name: "web", namespace }, spec: { selector: labels, ports: [{ port: 80 }] } });
+  await admin.create(Deployment, { metadata: { name: "web", namespace }, spec: { replicas: 2, selector, template } });
+  await admin.create(StatefulSet, {
+    metadata: { name: "db", namespace },
+    spec: {
+      serviceName: "db",
+      replicas: 1,
+      selector: { matchLabels: { app: "db" } },
+      template: { metadata: { labels: { app: "db" } }, spec: at("web:1") },
+    },
+  });
+  const job = (name: string, spec: Omit<Job["spec"], "template">, image: string) =>
+    admin.create(Job, { metadata: { namespace, name }, spec: { ...spec, template: task(image) } });
+  await job("good", { completions: 2, completionMode: "Indexed" }, "task:ok");
+  await job("bad", { completions: 1, completionMode: "Indexed", backoffLimitPerIndex: 0 }, "task:bad");
+  const onExitCodes = { operator: "In", values: [1] };
+  await job("policy", { podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes }] } }, "task:bad");
+  await job("foreign", { managedBy: "example.com/somebody" }, "task:ok");
+
+  await admin.create(Service, { metadata: { name: "own", namespace }, spec: { ports: [{ port: 80 }] } });
+  const subsets = [{ addresses: [{ ip: "192.0.2.10" }], ports: [{ port: 80 }] }];
+  await admin.create(Endpoints, { metadata: { name: "own", namespace }, subsets });
+
+  const capacity = { storage: "1Gi" };
+  await admin.create(PersistentVolume, {
+    metadata: { name: "here" },
+    spec: { capacity, accessModes: ["ReadWriteOnce"], hostPath: { path: "/tmp/nowhere" }, storageClassName: "" },
+  });
+  const claimSpec = { accessModes: ["ReadWriteOnce"], resources: { requests: capacity } };
+  await admin.create(PersistentVolumeClaim, {
+    metadata: { name: "here", namespace },
+    spec: { ...claimSpec, storageClassName: "" },
+  });
+  await admin.create(StorageClass, { metadata: { name: "none" }, provisioner: "example.com/none" });
+  await admin.create(Pod, {
+    metadata: { name: "short-lived", namespace },
+    spec: {
+      ...at("web:1"),
+      volumes: [{ name: "v", ephemeral: { volumeClaimTemplate: { spec: { ...claimSpec, storageClassName: "none" } } } }],
+    },
+  });
+  await admin.create(PersistentVolume, {
+    metadata: { name: "driven" },
+    spec: {
+      capacity,
+      accessModes: ["ReadWriteOnce"],
+      csi: { driver: "csi.example.com", volumeHandle: "v1" },
+      storageClassName: "none",
+      claimRef: { namespace, name: "driven" },
+    },
+  });
+  await admin.create(PersistentVolumeClaim, {
+    metadata: { name: "driven", namespace },
+    spec: { ...claimSpec, storageClassName: "none", volumeName: "driven" },
+  });
+
+  const ended = (name: string, type: string) =>
+    until(`${name} is ${type}`, async () =>
+      (await admin.get(Job, { namespace, name })).status?.conditions?.some((each) => each.type === type),
+    );
+  await ended("good", "Complete");
+  await ended("bad", "Failed");
+  await ended("policy", "Failed");
+  await until("it is mirrored", async () => {
+    const { items } = await admin.list(EndpointSlice, { namespace });
+    return items.some(({ metadata }) => (metadata.name ?? "").startsWith("own-"));
+  });
+  const isBound = (name: string) => async () =>
+    (await admin.get(PersistentVolumeClaim, { namespace, name })).status?.phase === "Bound";
+  await until("the claim is bound", isBound("here"));
+  await until("the driven one too", isBound("driven"));
+  await admin.create(Pod, {
+    metadata: { name: "user", namespace },
+    spec: { ...at("web:1"), volumes: [{ name: "v", persistentVolumeClaim: { claimName: "driven" } }] },
+  });
+  await until("it is attached", async () => (await admin.list(VolumeAttachment)).items.length === 1);
+  await until("pods are there", async () => (await admin.get(Deployment, { namespace, name: "web" })).status?.replicas === 2);
+  await admin.patch(Deployment, { namespace, name: "web" }, "merge", { spec: { replicas: 1 } });
+  await admin.delete(StatefulSet, { namespace, name: "db" }, { propagationPolicy: "Orphan" });
+  await until("the set is gone", isGone(() => admin.get(StatefulSet, { namespace, name: "db" })));
+  await admin.delete(Job, { namespace, name: "good" }, { propagationPolicy: "Foreground" });
+  await until("the Job is gone", isGone(() => admin.get(Job, { namespace, name: "good" })));
+  await admin.delete(Service, { namespace, name: "own" });
+  await admin.patch(Node, { name: "n1" }, "merge", { spec: { taints: [{ key: "a", effect: "NoExecute" }] } });
+  await until("pods are driven away", async () => {
+    const { items } = await admin.list(Pod, { namespace });
+    return !items.some(({ metadata: { name } }) => name === "user");
+  });
+  await admin.delete(Node, { name: "n1" });
+}
+
+async function familiesAfterExercise(command: readonly [string, ...string[]]): Promise<ReadonlyMap<string, Family>> {
+  await using cleanup = new Cleanup();
+  const server = cleanup.use(await startOurServer(coracle, () => ["--feature-gates=MaxUnavailableStatefulSet=true"]));
+  const pki = openClusterPki({ dir: join(server.dir, "pki"), apiServerNames: [], now: systemClock.now() });
+  const clientOf = (commonName: string, ...organizations: string[]): ApiClient => {
+    const keys = pki.issueClient({ commonName, organizations });
+    return cleanup.use(
+      createApiClient({ transport: createHttpTransport({ server: server.target.url, ca: server.target.ca, ...keys }) }),
+    );
+  };
+  const admin = clientOf("kubernetes-admin", "system:masters");
+  const stop = new AbortController();
+  const metrics = startManager(server, command, await freePort(), cleanup);
+  const node = { client: clientOf("system:node:n1", "system:nodes"), clock: systemClock, signal: stop.signal };
+  const images = { shortImage: "task:ok", failingImage: "task:bad" };
+  const running = runSimulatedNode({ name: "n1", ...images }, { ...node, onReady: () => undefined }).catch(
+    (error: unknown) => {
+      // Its node is deleted at the end.
+      if (!isAbort(error, stop.signal) && !isNotFound(error)) throw error;
+    },
+  );
+  cleanup.add(async () => {
+    stop.abort(new DOMException("the test is over", "AbortError"));
+    await running;
+  });
+  await exercise(admin);
+  let before = "";
+  return await until("nothing new is counted", async () => {
+    await sleep(systemClock, 3000);
+    const text = await metrics();
+    if (process.env["DUMP"] !== undefined) writeFileSync(`${process.env["DUMP"]}-${command.length}`, text);
+    const found = familiesOf(text);
+    const names = [...found.keys()].toSorted().join();
+    const isQuiet = names === before;
+    before = names;
+    return isQuiet && found;
+  });
+}
+
+// Needs upstream's program: CORACLE_PEER_KUBE_CONTROLLER_MANAGER says where it is.
+describe.skipIf(peer === "")("what the manager counts of itself", () => {
+  it("has upstream's names, kinds, labels and buckets", { timeout: TIMEOUT_MS }, async () => {
+    const ours = await familiesAfterExercise([process.execPath, coracle, "kube-controller-manager"]);
+    const theirs = await familiesAfterExercise([peer]);
+    const missing = [...theirs.keys()].filter((name) => !ours.has(name));
+    expect(missing).toEqual([]);
+  });
+});
