@@ -8,16 +8,16 @@ import type { PodGroup } from "./pod-groups.ts";
 /** What a raw score counts, given the smallest and largest raw score among the nodes to choose from. */
 export type Normalizer = (raw: number, min: number, max: number) => number;
 
-/** What a plugin says about one node by itself. Answers are kept until the node changes. */
+/** What a plugin says about one node by itself. Answers are kept until the node changes. Members do without `this`. */
 export interface NodePart {
   readonly kind: "node";
   /** Does not depend on the pods of the node. */
   readonly isStatic: boolean;
   /** The same object for the same answer, as far as possible. */
-  filter?(slot: number): Unfit | undefined;
+  readonly filter?: ((slot: number) => Unfit | undefined) | undefined;
   /** As `filter`, if pods that take `others` were there too. Goes with a `filter` that is not static. */
-  filterBeside?(slot: number, others: readonly PodFacts[]): Unfit | undefined;
-  score?(slot: number): number;
+  readonly filterBeside?: ((slot: number, others: readonly PodFacts[]) => Unfit | undefined) | undefined;
+  readonly score?: ((slot: number) => number) | undefined;
   /** Absent: the score counts as it is. Goes with static scores only. */
   readonly normalize?: Normalizer | undefined;
   /** Changes when answers change for another reason than the node. */

@@ -1,3 +1,4 @@
+import { explain } from "../framework/filtering.ts";
 import type { Unfit } from "../framework/plugin.ts";
 import type { PodFacts } from "../state/pod-facts.ts";
 import type { NodePart } from "./column-plugin.ts";
@@ -14,6 +15,12 @@ export interface PlacedPart<Part> {
   readonly weight: number;
 }
 
+/** What keeps pods out of a cluster: who, and in words. */
+export interface Refusals {
+  readonly plugins: ReadonlySet<string>;
+  readonly message: string;
+}
+
 /** Why a node is out, and by which plugin. */
 export interface OrderedRefusal {
   readonly unfit: Unfit;
@@ -22,6 +29,24 @@ export interface OrderedRefusal {
 }
 
 const GONE = -1;
+
+/** A part whose answers depend on the pods of the node. All of the same shape: the engine finds members at once. */
+interface Dynamic {
+  readonly placed: PlacedPart<NodePart>;
+  readonly order: number;
+  readonly weight: number;
+  readonly filter: NodePart["filter"];
+  readonly filterBeside: NodePart["filterBeside"];
+  /** Of those that count as they are. */
+  readonly score: NodePart["score"];
+}
+
+function dynamicOf(placed: PlacedPart<NodePart>): Dynamic {
+  const { part, order, weight } = placed;
+  const counts = weight !== 0 && part.normalize === undefined;
+  const score = counts ? part.score : undefined;
+  return { placed, order, weight, filter: part.filter, filterBeside: part.filterBeside, score };
+}
 
 /**
  * For one class of pods: of every node whether it fits and what it scores, as far as that depends on the node alone.
@@ -32,14 +57,22 @@ export class NodeVerdicts {
   /** What pods take that wait for this node and go before those of this class. */
   readonly #aheadOn: (slot: number) => readonly PodFacts[] | undefined;
   readonly #statics: readonly PlacedPart<NodePart>[];
-  readonly #dynamics: readonly PlacedPart<NodePart>[];
+  /** In their order. */
+  readonly #dynamics: readonly Dynamic[];
   readonly raws: readonly RawScores[];
   readonly #refusals: (OrderedRefusal | undefined)[] = [undefined];
   readonly #ids = new Map<Unfit, number>();
+  /** Most often it is the one as before. */
+  #lastUnfit: Unfit | undefined;
+  #lastId = 0;
   /** How many nodes are out for each refusal. */
   #counts: number[] = [0];
+  /** As long as no node has another verdict. */
+  #summary: Refusals | undefined;
   /** 0: fits; more: number of the refusal; -1: no such node. */
   verdicts = new Int32Array(0);
+  /** Somebody keeps `verdicts` as they are: they are copied before one changes. */
+  #isKept = false;
   #staticVerdicts = new Int32Array(0);
   /** Weighted scores that need no normalizing. */
   fixed = new Float64Array(0);
@@ -59,7 +92,7 @@ export class NodeVerdicts {
     this.#aheadOn = aheadOn;
     const byScore = (each: PlacedPart<NodePart>): boolean => each.part.normalize !== undefined;
     this.#statics = parts.filter(({ part }) => part.isStatic);
-    this.#dynamics = parts.filter(({ part }) => !part.isStatic);
+    this.#dynamics = parts.filter(({ part }) => !part.isStatic).map((each) => dynamicOf(each));
     this.raws = parts
       .filter(byScore)
       .flatMap(({ part, weight }) =>
@@ -78,12 +111,24 @@ export class NodeVerdicts {
     return this.#refusals[id];
   }
 
-  /** Refusals with the number of nodes they keep out. */
-  *refusals(): Generator<readonly [OrderedRefusal, number]> {
+  /** The verdicts, as they stay whatever changes later. */
+  keep(): Int32Array {
+    this.#isKept = true;
+    return this.verdicts;
+  }
+
+  /** What keeps pods of the class out, nodes taken together. */
+  refusals(): Refusals {
+    if (this.#summary !== undefined) return this.#summary;
+    const plugins = new Set<string>();
+    const reasons = new Map<string, number>();
     for (const [id, refusal] of this.#refusals.entries()) {
       const count = this.#counts[id] ?? 0;
-      if (refusal !== undefined && count > 0) yield [refusal, count];
+      if (refusal === undefined || count === 0) continue;
+      plugins.add(refusal.plugin);
+      for (const reason of refusal.unfit.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + count);
     }
+    return (this.#summary = { plugins, message: explain(this.#table.aliveCount, reasons) });
   }
 
   /** By number of refusal: 1 where the node might fit if pods left it. */
@@ -134,7 +179,7 @@ export class NodeVerdicts {
   /** What is against a node if only `ahead` wait for it. */
   refusalAt(slot: number, ahead: readonly PodFacts[] | undefined): OrderedRefusal | undefined {
     let first: OrderedRefusal | undefined;
-    for (const each of [...this.#statics, ...this.#dynamics]) {
+    for (const each of [...this.#statics, ...this.#dynamics.map(({ placed }) => placed)]) {
       const { part, plugin, order } = each;
       if (first !== undefined && first.order < order) continue;
       const isBeside = ahead !== undefined && !part.isStatic;
@@ -147,17 +192,22 @@ export class NodeVerdicts {
   #versionOfParts(): number {
     let version = 0;
     for (const { part } of this.#statics) version += part.version?.() ?? 0;
-    for (const { part } of this.#dynamics) version += part.version?.() ?? 0;
+    for (const {
+      placed: { part },
+    } of this.#dynamics)
+      version += part.version?.() ?? 0;
     return version;
   }
 
   #rebuild(): void {
     const { capacity, size } = this.#table;
     this.verdicts = new Int32Array(capacity).fill(GONE);
+    this.#isKept = false;
     this.#staticVerdicts = new Int32Array(capacity);
     this.fixed = new Float64Array(capacity);
     this.#staticFixed = new Float64Array(capacity);
     this.#counts = this.#counts.fill(0);
+    this.#summary = undefined;
     for (const raw of this.raws) raw.clear(capacity);
     this.#buckets?.clear(capacity);
     for (let slot = 0; slot < size; slot++) this.#evaluate(slot, true);
@@ -172,17 +222,24 @@ export class NodeVerdicts {
     }
     if (isStatic || before === GONE) this.#evaluateStatics(slot);
     let verdict = this.#staticVerdicts[slot] ?? 0;
-    let fixed = this.#staticFixed[slot] ?? 0;
     const ahead = this.#aheadOn(slot);
-    for (const each of this.#dynamics) {
-      if (verdict !== 0 && each.order >= this.#orderOf(verdict)) continue;
-      const { part, weight } = each;
-      const unfit = ahead === undefined ? part.filter?.(slot) : part.filterBeside?.(slot, ahead);
-      if (unfit !== undefined) verdict = this.#idOf(unfit, each);
-      if (verdict === 0 && weight !== 0 && part.normalize === undefined && part.score !== undefined)
-        fixed += weight * part.score(slot);
+    const order = verdict === 0 ? Infinity : this.#orderOf(verdict);
+    for (let i = 0; i < this.#dynamics.length; i++) {
+      const each = this.#dynamics[i];
+      if (each === undefined || each.order >= order) break; // what is known comes first
+      const unfit = ahead === undefined ? each.filter?.(slot) : each.filterBeside?.(slot, ahead);
+      if (unfit === undefined) continue;
+      verdict = this.#idOf(unfit, each.placed);
+      break;
     }
-    this.fixed[slot] = fixed;
+    if (verdict === 0) {
+      let fixed = this.#staticFixed[slot] ?? 0;
+      for (let i = 0; i < this.#dynamics.length; i++) {
+        const each = this.#dynamics[i];
+        if (each?.score !== undefined) fixed += each.weight * each.score(slot);
+      }
+      this.fixed[slot] = fixed;
+    }
     this.#settle(slot, verdict);
   }
 
@@ -205,8 +262,13 @@ export class NodeVerdicts {
   #settle(slot: number, verdict: number): void {
     const before = this.verdicts[slot] ?? GONE;
     if (before !== verdict) {
+      this.#summary = undefined;
       if (before !== GONE) this.#counts[before] = (this.#counts[before] ?? 0) - 1;
       if (verdict !== GONE) this.#counts[verdict] = (this.#counts[verdict] ?? 0) + 1;
+      if (this.#isKept) {
+        this.verdicts = this.verdicts.slice();
+        this.#isKept = false;
+      }
       this.verdicts[slot] = verdict;
       if (before === 0) for (const raw of this.raws) raw.remove(slot);
       if (verdict === 0) for (const raw of this.raws) raw.add(slot);
@@ -221,12 +283,15 @@ export class NodeVerdicts {
   }
 
   #idOf(unfit: Unfit, { plugin, order }: PlacedPart<NodePart>): number {
+    if (unfit === this.#lastUnfit) return this.#lastId;
     let id = this.#ids.get(unfit);
     if (id === undefined) {
       id = this.#refusals.push({ unfit, plugin, order }) - 1;
       this.#counts.push(0);
       this.#ids.set(unfit, id);
     }
+    this.#lastUnfit = unfit;
+    this.#lastId = id;
     return id;
   }
 }

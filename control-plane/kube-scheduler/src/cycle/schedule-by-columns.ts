@@ -201,27 +201,23 @@ function pickBest(totals: Float64Array, count: number, random: () => number): nu
 /** Why nowhere. */
 function refuse(attempt: Attempt): Decision {
   const { state, verdicts, moving, refused, cycle, isContested, others } = attempt;
+  const verdict = verdicts.keep();
+  if (moving === undefined && refused.size === 0 && !isContested && others.length === 0) {
+    const { message, plugins } = verdicts.refusals();
+    const unfit = new LazyUnfit(state.nodes(), (node) => verdicts.refusal(verdict[node.slot] ?? 0)?.unfit);
+    return { type: "unfit", message, plugins, unfit, state: cycle };
+  }
   const total = state.table.aliveCount;
   const plugins = new Set<string>();
   const reasons = new Map<string, number>();
-  const count = ({ plugin, unfit }: Refusal, nodes: number): void => {
-    plugins.add(plugin);
-    for (const reason of unfit.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + nodes);
-  };
-  const isSimple = moving === undefined && refused.size === 0 && !isContested && others.length === 0;
-  const verdict = verdicts.verdicts.slice();
-  if (isSimple) {
-    for (const [refusal, nodes] of verdicts.refusals()) count(refusal, nodes);
-    const unfit = new LazyUnfit(state.nodes(), (node) => verdicts.refusal(verdict[node.slot] ?? 0)?.unfit);
-    return { type: "unfit", message: explain(total, reasons), plugins, unfit, state: cycle };
-  }
   const nominated = state.node(state.nominationOf(attempt.pod) ?? "");
   const found = new Map<string, Unfit>();
   for (const node of state.nodes()) {
     const own = verdicts.refusal(verdict[node.slot] ?? 0);
     const refusal = nominated?.slot === node.slot ? refused.get(node.slot) : firstOf(own, attempt, node);
     if (refusal === undefined) continue;
-    count(refusal, 1);
+    plugins.add(refusal.plugin);
+    for (const reason of refusal.unfit.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     found.set(node.name, refusal.unfit);
   }
   return { type: "unfit", message: explain(total, reasons), plugins, unfit: found, state: cycle };

@@ -124,23 +124,37 @@ function mayFitNow(pod: Pod, requests: ResourceAmounts, { event, old, current }:
   return ["pods", ...names].some((name) => (now.get(name) ?? 0) > (before.get(name) ?? 0));
 }
 
+/** What lacks on a node. The same lacks are the same object, found without putting texts together. */
+class Shortage {
+  readonly #all: readonly string[];
+  readonly #more: (Shortage | undefined)[] = [];
+  /** Pods that leave may help. */
+  readonly forNow: Unfit;
+  readonly forGood: Unfit;
+
+  /** `all`: whatever may lack. */
+  constructor(reasons: readonly string[], all: readonly string[]) {
+    this.#all = all;
+    this.forNow = { reasons, isFinal: false };
+    this.forGood = { reasons, isFinal: true };
+  }
+
+  /** Number `which` lacks too. */
+  and(which: number): Shortage {
+    return (this.#more[which] ??= new Shortage([...this.forNow.reasons, this.#all[which] ?? ""], this.#all));
+  }
+}
+
 /** The filter over columns. */
 function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
   const names = [...requests.keys()];
   const amounts = [...requests.values()];
   const columns: readonly ResourceColumn[] = names.map((name) => table.resource(name));
   const pods = table.resource("pods");
-  const answers = new Map<string, Unfit>();
-  const answer = (isFull: boolean, lacking: readonly string[], isFinal: boolean): Unfit => {
-    const reasons = [...(isFull ? ["Too many pods"] : []), ...lacking.map((name) => `Insufficient ${name}`)];
-    const key = `${isFinal ? "!" : ""}${reasons.join()}`;
-    let unfit = answers.get(key);
-    if (unfit === undefined) answers.set(key, (unfit = { reasons, isFinal }));
-    return unfit;
-  };
+  const enough = new Shortage([], ["Too many pods", ...names.map((name) => `Insufficient ${name}`)]);
   const fit = (slot: number, morePods: number, more?: readonly PodFacts[]): Unfit | undefined => {
-    const isFull = (table.podCount[slot] ?? 0) + morePods + 1 > (pods.allocatable[slot] ?? 0);
-    let lacking: string[] | undefined;
+    let short = enough;
+    if ((table.podCount[slot] ?? 0) + morePods + 1 > (pods.allocatable[slot] ?? 0)) short = short.and(0);
     let isFinal = false;
     for (let i = 0; i < columns.length; i++) {
       const column = columns[i];
@@ -150,10 +164,11 @@ function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
       let requested = column.requested[slot] ?? 0;
       if (more !== undefined) for (const facts of more) requested += facts.requests.get(column.name) ?? 0;
       if (amount <= allocatable - requested) continue;
-      (lacking ??= []).push(column.name);
+      short = short.and(i + 1);
       if (amount > allocatable) isFinal = true;
     }
-    return isFull || lacking !== undefined ? answer(isFull, lacking ?? [], isFinal) : undefined;
+    if (short === enough) return undefined;
+    return isFinal ? short.forGood : short.forNow;
   };
   return {
     kind: "node",

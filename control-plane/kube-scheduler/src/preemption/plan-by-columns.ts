@@ -21,7 +21,6 @@ const UNKNOWN = 0;
 const CANDIDATE = 1;
 const NOTHING = 2;
 
-const NOT_HELPFUL_ONLY = [NOT_HELPFUL];
 const MAX_CLASSES = 64;
 
 /**
@@ -90,11 +89,14 @@ export class PreemptionPlanner {
     if (best !== undefined) return { type: "nominated", nodeName: best.nodeName, victims: best.victims };
 
     const reasons = new Map<string, number>();
-    for (const slot of order) {
+    let helpless = 0;
+    for (let i = 0; i < order.length; i++) {
+      const slot = order[i] ?? 0;
       const found = isOpen[verdict[slot] ?? 0] === 1 ? byNode[slot] : undefined;
-      const why = found !== undefined && "reasons" in found ? found.reasons : NOT_HELPFUL_ONLY;
-      for (const reason of why) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+      if (found === undefined || !("reasons" in found)) helpless++;
+      else for (const reason of found.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     }
+    if (helpless > 0) reasons.set(NOT_HELPFUL, (reasons.get(NOT_HELPFUL) ?? 0) + helpless);
     return { type: "none", message: explain(order.length, reasons), isUnderWay: false };
   }
 
