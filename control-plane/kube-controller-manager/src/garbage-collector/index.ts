@@ -82,6 +82,7 @@ async function collect(
   const { graph } = monitors;
   const node = graph.get(uid);
   if (node === undefined) return;
+  tellOutOfReach(deps, node, graph.outOfReach(node));
   if (isOrphaning(node)) return await orphanDependents(deps, graph, node, signal);
   let verdict: Verdict = graph.decide(uid);
   if (verdict.action === "ask") {
@@ -90,7 +91,7 @@ async function collect(
       const type = monitors.typeOf(owner.apiVersion, owner.kind);
       if (type === undefined) throw new Error(`no resource is served for ${owner.apiVersion} ${owner.kind}`);
       // That is wrong, and stays so: nobody can tell whether such an owner is there.
-      if (type.namespaced && node.namespace === undefined) return tellOutOfReach(deps, node, graph.outOfReach(node));
+      if (type.namespaced && node.namespace === undefined) return;
       const answer = await ask(deps, type, node, owner, signal);
       if (answer === undefined) graph.markAbsent(owner, node, type.namespaced);
       else if (graph.get(owner.uid) === undefined) return; // it will be seen, and what it owns looked at again
@@ -98,8 +99,6 @@ async function collect(
     }
     verdict = graph.decide(uid, answers);
   }
-  if (verdict.action === "delete" || verdict.action === "removeOwners")
-    tellOutOfReach(deps, node, graph.outOfReach(node));
   switch (verdict.action) {
     case "none":
     case "ask":

@@ -12,15 +12,16 @@ import {
   matchingOrphans,
   owned,
   requeueAfter,
+  slowStart,
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
 import { hashOf, syncHistory, trimHistory } from "../history/revisions.ts";
-import { isFinished, nextAvailabilityMs } from "../pods/pod-state.ts";
+import { nextAvailabilityMs } from "../pods/pod-state.ts";
 import { claimOwners, isStaleClaim } from "./claim-owners.ts";
 import { claimsForOrdinal, identityLabels, isInRange, ordinalOf, POD_NAME_LABEL, podForOrdinal } from "./pod.ts";
 import type { StatefulSetMonitor } from "./monitor.ts";
-import { maxUnavailableOf, planSteps, revisionOf, statefulStatus, unavailableOf } from "./plan.ts";
+import { maxUnavailableOf, planSteps, revisionOf, statefulStatus, unavailableOf, type Step } from "./plan.ts";
 
 /**
  * Keeps pods with names, storage and an order of their own for every StatefulSet. `monitor` is there where several pods
@@ -85,14 +86,15 @@ export function createStatefulSetController(
     });
 
   /** What every pod of the set has, whatever its template says: claims that go with the right owner, and its labels. */
-  async function settlePod(set: StatefulSet, pod: Pod, signal: AbortSignal): Promise<void> {
+  async function settlePod(set: StatefulSet, pod: Pod, isReached: boolean, signal: AbortSignal): Promise<void> {
     const ordinal = ordinalOf(set.metadata.name ?? "", pod.metadata.name);
     if (ordinal === undefined) return;
     const isWanted = isInRange(set, ordinal);
     if (isWanted && pod.status?.phase === "Pending") await createClaims(set, ordinal, signal);
+    if (!isReached) return;
     await settleClaims(set, pod, ordinal, signal);
     const labels = identityLabels(set, ordinal);
-    if (!isWanted || pod.metadata.labels?.[POD_NAME_LABEL] === labels[POD_NAME_LABEL] || isFinished(pod)) return;
+    if (!isWanted || pod.metadata.labels?.[POD_NAME_LABEL] === labels[POD_NAME_LABEL]) return;
     const repaired = { ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } } };
     await told(set, "Update", pod.metadata.name ?? "", async () => client.update(Pod, repaired, { signal }));
   }
@@ -193,18 +195,14 @@ export function createStatefulSetController(
         return stored;
       };
       const isDeleted = set.metadata.deletionTimestamp !== undefined;
-      // Before pods go: their claims may have to go with them.
-      const settled = isDeleted ? [] : await Promise.allSettled(mine.map(async (pod) => settlePod(set, pod, signal)));
-      let failure: unknown = settled.find((each) => each.status === "rejected")?.reason;
-      const steps = isDeleted || failure !== undefined ? [] : planSteps(set, mine, names, now, monitor !== undefined);
-      const results = await Promise.allSettled(
-        steps.map(async (step) => {
-          if (step.action === "delete") await deletePod(set, step.pod, signal);
-          else if (step.revision === "update") await createPod(set, step.ordinal, template, update, signal);
-          else await createPod(set, step.ordinal, currentTemplate(), current, signal);
-        }),
-      );
-      for (const result of results) if (result.status === "rejected") failure ??= result.reason;
+      const steps = isDeleted ? [] : planSteps(set, mine, names, now, monitor !== undefined);
+      const { failure } = await slowStart(steps.length, async (i) => {
+        const step = steps[i] as Step;
+        if (step.action === "settle") await settlePod(set, step.pod, step.isReached, signal);
+        else if (step.action === "delete") await deletePod(set, step.pod, signal);
+        else if (step.revision === "update") await createPod(set, step.ordinal, template, update, signal);
+        else await createPod(set, step.ordinal, currentTemplate(), current, signal);
+      });
       monitor?.observe(set, maxUnavailableOf(set), unavailableOf(set, mine, now));
       const status = statefulStatus(set, mine, names, history.collisionCount, now);
       if (!equalJson(status, { readyReplicas: 0, availableReplicas: 0, collisionCount: 0, ...set.status }))

@@ -1,7 +1,7 @@
 import type { StatefulSet } from "@coracle/api/apps/v1";
 import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
-import { planSteps, statefulStatus } from "./plan.ts";
+import { planSteps, statefulStatus, type Step } from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const REVISIONS = { current: "web-1", update: "web-1" };
@@ -34,9 +34,18 @@ function pod(ordinal: number, state: "ready" | "unready" | "terminating" = "read
   };
 }
 
-const deletes = (to: StatefulSet, pods: readonly Pod[]): (string | undefined)[] =>
-  planSteps(to, pods, REVISIONS, NOW).map((step) =>
-    step.action === "delete" ? step.pod.metadata.name : `create ${step.ordinal}`,
+/** Without what is settled on the way. */
+const nameOf = (step: Step): readonly string[] =>
+  step.action === "settle"
+    ? []
+    : [step.action === "delete" ? `delete ${step.pod.metadata.name}` : `create ${step.ordinal} ${step.revision}`];
+const deletes = (to: StatefulSet, pods: readonly Pod[]): readonly string[] =>
+  planSteps(to, pods, REVISIONS, NOW)
+    .flatMap(nameOf)
+    .map((step) => step.replace("delete ", ""));
+const settled = (to: StatefulSet, pods: readonly Pod[]): readonly string[] =>
+  planSteps(to, pods, REVISIONS, NOW).flatMap((step) =>
+    step.action === "settle" ? [`${step.pod.metadata.name}${step.isReached ? "" : ": claims"}`] : [],
   );
 
 describe("planSteps", () => {
@@ -56,6 +65,24 @@ describe("planSteps", () => {
   });
 });
 
+describe("pods are given what they lack", () => {
+  const broken = (ordinal: number): Pod => ({ ...pod(ordinal, "unready"), status: { phase: "Pending" } });
+
+  it.each([
+    [
+      "of an ordered set as far as all before are available",
+      set(3),
+      [pod(0), broken(1), pod(2)],
+      ["web-0", "web-1: claims"],
+    ],
+    ["of an ordered set not behind one that is missing", set(3), [pod(0), pod(2)], ["web-0"]],
+    ["of a parallel set all", set(3, "Parallel"), [pod(0), broken(1), pod(2)], ["web-0", "web-1", "web-2"]],
+    ["also those that go, once the others are well", set(1), [pod(0), pod(1), broken(2)], ["web-0", "web-2", "web-1"]],
+    ["but not those that go as long as another is not", set(1), [broken(0), pod(1)], ["web-0: claims"]],
+    ["but not those that have ended", set(1), [{ ...pod(0), status: { phase: "Failed" } }], []],
+  ])("%s", (_, to, pods, expected) => expect(settled(to, pods)).toEqual(expected));
+});
+
 describe("an update of an ordered set", () => {
   const names = { current: "web-1", update: "web-2" };
   const of = (updateStrategy: NonNullable<StatefulSet["spec"]["updateStrategy"]>, start = 0): StatefulSet => {
@@ -66,10 +93,9 @@ describe("an update of an ordered set", () => {
     ...from,
     metadata: { ...from.metadata, labels: { "controller-revision-hash": "web-2" } },
   });
-  const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): string[] =>
-    planSteps(to, pods, names, NOW, takesSeveral).map((step) =>
-      step.action === "delete" ? `delete ${step.pod.metadata.name}` : `create ${step.ordinal} ${step.revision}`,
-    );
+  const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): string[] => [
+    ...planSteps(to, pods, names, NOW, takesSeveral).flatMap(nameOf),
+  ];
   const rolling = (partition = 0) => of({ type: "RollingUpdate", rollingUpdate: { partition } });
 
   it.each([

@@ -7,6 +7,8 @@ import { scaledValue } from "../templates/int-or-percent.ts";
 import { isInRange, ordinalOf } from "./pod.ts";
 
 export type Step =
+  /** Gives a pod the claims that are missing; with `isReached` also its labels, and its claims the right owners. */
+  | { readonly action: "settle"; readonly pod: Pod; readonly isReached: boolean }
   | { readonly action: "create"; readonly ordinal: number; readonly revision: "current" | "update" }
   | { readonly action: "delete"; readonly pod: Pod };
 
@@ -20,7 +22,7 @@ const isRunningAndReady = (pod: Pod): boolean => pod.status?.phase === "Running"
 export const revisionOf = (pod: Pod): string => pod.metadata.labels?.[REVISION_HASH] ?? "";
 
 /**
- * The next steps. Ordered sets take one at a time: up in order, each after the one before is available; down in
+ * The next steps, in their order: should one fail, those behind it are not for now. Ordered sets take one at a time: up in order, each after the one before is available; down in
  * reverse; updates from the highest ordinal, each after the last one is back. Parallel sets start and stop at once.
  * With `takesSeveral` (the feature MaxUnavailableStatefulSet) updates take as many pods away as the set says.
  */
@@ -45,6 +47,8 @@ export function planSteps(
     else condemned.push(pod);
   }
   const steps: Step[] = [];
+  const isSettled = (pod: Pod): boolean =>
+    !isTerminating(pod) && isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
 
   for (let ordinal = start; ordinal < end; ordinal++) {
     const pod = byOrdinal.get(ordinal);
@@ -54,15 +58,18 @@ export function planSteps(
     } else if (isFinished(pod)) {
       if (!isTerminating(pod)) steps.push({ action: "delete", pod });
       if (isOrdered) return steps;
-    } else if (isOrdered && (isTerminating(pod) || !isRunningAndReady(pod) || !isAvailable(pod, minReadySeconds, now)))
-      return steps;
+    } else {
+      const isReached = !isOrdered || isSettled(pod);
+      steps.push({ action: "settle", pod, isReached });
+      if (!isReached) return steps;
+    }
   }
 
   const byOrdinalDown = (a: Pod, b: Pod): number =>
     (ordinalOf(name, b.metadata.name) ?? 0) - (ordinalOf(name, a.metadata.name) ?? 0);
   const downwards = condemned.toSorted(byOrdinalDown);
-  const isSettled = (pod: Pod): boolean =>
-    !isTerminating(pod) && isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
+  // Before they go: their claims may have to go with them.
+  for (const pod of downwards) steps.push({ action: "settle", pod, isReached: true });
   // An unhealthy pod halts the way down, so that no quorum is lost on it; only the last unhealthy one may go.
   const lastUnhealthy = downwards.findLast((pod) => !isSettled(pod));
   for (const pod of downwards) {
@@ -70,18 +77,20 @@ export function planSteps(
     if (!isTerminating(pod)) steps.push({ action: "delete", pod });
     if (isOrdered) return steps;
   }
-  if (steps.length > 0 || set.spec.updateStrategy?.type === "OnDelete") return steps;
+  if (steps.some(({ action }) => action !== "settle") || set.spec.updateStrategy?.type === "OnDelete") return steps;
 
   const first = Math.max(start, start + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0));
   const replicas = end - start;
   const unavailable = replicas - [...byOrdinal.values()].filter(isSettled).length;
   // Several at a time, however those above are.
   const atOnce = takesSeveral ? maxUnavailableOf(set) : undefined;
+  let taken = 0;
   for (let ordinal = end - 1; ordinal >= first; ordinal--) {
     const pod = byOrdinal.get(ordinal);
-    if (atOnce !== undefined && unavailable + steps.length >= atOnce) return steps;
+    if (atOnce !== undefined && unavailable + taken >= atOnce) return steps;
     if (pod !== undefined && revisionOf(pod) !== revisions.update && !isTerminating(pod)) {
       steps.push({ action: "delete", pod });
+      taken++;
       if (atOnce === undefined) return steps;
     } else if (atOnce === undefined && (pod === undefined || !isSettled(pod))) return steps;
   }

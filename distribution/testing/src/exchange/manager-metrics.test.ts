@@ -23,10 +23,11 @@ import { openClusterPki } from "@coracle/pki";
 import { describe, expect, it } from "vitest";
 import { runSimulatedNode } from "../control-plane/simulated-node.ts";
 import { freePort, startOurServer, type ServerUnderTest } from "../differential/server.ts";
-import { coracle } from "../scheduling/scheduler-process.ts";
+import { coracle as built } from "../scheduling/scheduler-process.ts";
 import { familiesOf, type Family } from "./metric-families.ts";
 
 const { CORACLE_PEER_KUBE_CONTROLLER_MANAGER: peer = "" } = process.env;
+const coracle = process.env["CORACLE_OWN"] ?? built;
 const TIMEOUT_MS = 300_000;
 const WITHIN_MS = 100_000;
 const namespace = "stage";
@@ -121,16 +122,27 @@ const isGone = (attempt: () => Promise<unknown>) => async (): Promise<boolean> =
 /** A little of everything that is counted. */
 async function exercise(admin: ApiClient): Promise<void> {
   const labels = { app: "web" };
-  const at = (image: string) => ({ nodeName: "n1", terminationGracePeriodSeconds: 0, containers: [{ name: "c", image }] });
+  const at = (image: string) => ({
+    nodeName: "n1",
+    terminationGracePeriodSeconds: 0,
+    containers: [{ name: "c", image }],
+  });
   const template = { metadata: { labels }, spec: at("web:1") };
   const selector = { matchLabels: labels };
   const task = (image: string) => ({ spec: { ...at(image), restartPolicy: "Never" } });
-  await until("there is somebody", async () => admin.get(ServiceAccount, { namespace: "kube-system", name: "default" }));
+  await until("there is somebody", async () =>
+    admin.get(ServiceAccount, { namespace: "kube-system", name: "default" }),
+  );
   await admin.create(Namespace, { metadata: { name: namespace }, spec: {} });
   await until("pods can be made", async () => admin.get(ServiceAccount, { namespace, name: "default" }));
   await until("the node has a range", async () => (await admin.get(Node, { name: "n1" })).spec.podCIDR !== undefined);
 
-  await admin.create(Service, { metadata: { name: "web", namespace }, spec: { selector: labels, ports: [{ port: 80 }] } });
+  const annotations = { "volumes.kubernetes.io/controller-managed-attach-detach": "true" };
+  await admin.patch(Node, { name: "n1" }, "merge", { metadata: { annotations } });
+  await admin.create(Service, {
+    metadata: { name: "web", namespace },
+    spec: { selector: labels, ports: [{ port: 80 }] },
+  });
   await admin.create(Deployment, { metadata: { name: "web", namespace }, spec: { replicas: 2, selector, template } });
   await admin.create(StatefulSet, {
     metadata: { name: "db", namespace },
@@ -168,7 +180,9 @@ async function exercise(admin: ApiClient): Promise<void> {
     metadata: { name: "short-lived", namespace },
     spec: {
       ...at("web:1"),
-      volumes: [{ name: "v", ephemeral: { volumeClaimTemplate: { spec: { ...claimSpec, storageClassName: "none" } } } }],
+      volumes: [
+        { name: "v", ephemeral: { volumeClaimTemplate: { spec: { ...claimSpec, storageClassName: "none" } } } },
+      ],
     },
   });
   await admin.create(PersistentVolume, {
@@ -206,12 +220,21 @@ async function exercise(admin: ApiClient): Promise<void> {
     spec: { ...at("web:1"), volumes: [{ name: "v", persistentVolumeClaim: { claimName: "driven" } }] },
   });
   await until("it is attached", async () => (await admin.list(VolumeAttachment)).items.length === 1);
-  await until("pods are there", async () => (await admin.get(Deployment, { namespace, name: "web" })).status?.replicas === 2);
+  await until(
+    "pods are there",
+    async () => (await admin.get(Deployment, { namespace, name: "web" })).status?.replicas === 2,
+  );
   await admin.patch(Deployment, { namespace, name: "web" }, "merge", { spec: { replicas: 1 } });
   await admin.delete(StatefulSet, { namespace, name: "db" }, { propagationPolicy: "Orphan" });
-  await until("the set is gone", isGone(() => admin.get(StatefulSet, { namespace, name: "db" })));
+  await until(
+    "the set is gone",
+    isGone(() => admin.get(StatefulSet, { namespace, name: "db" })),
+  );
   await admin.delete(Job, { namespace, name: "good" }, { propagationPolicy: "Foreground" });
-  await until("the Job is gone", isGone(() => admin.get(Job, { namespace, name: "good" })));
+  await until(
+    "the Job is gone",
+    isGone(() => admin.get(Job, { namespace, name: "good" })),
+  );
   await admin.delete(Service, { namespace, name: "own" });
   await admin.patch(Node, { name: "n1" }, "merge", { spec: { taints: [{ key: "a", effect: "NoExecute" }] } });
   await until("pods are driven away", async () => {
@@ -263,8 +286,8 @@ async function familiesAfterExercise(command: readonly [string, ...string[]]): P
 // Needs upstream's program: CORACLE_PEER_KUBE_CONTROLLER_MANAGER says where it is.
 describe.skipIf(peer === "")("what the manager counts of itself", () => {
   it("has upstream's names, kinds, labels and buckets", { timeout: TIMEOUT_MS }, async () => {
-    const ours = await familiesAfterExercise([process.execPath, coracle, "kube-controller-manager"]);
     const theirs = await familiesAfterExercise([peer]);
+    const ours = await familiesAfterExercise([process.execPath, coracle, "kube-controller-manager"]);
     const missing = [...theirs.keys()].filter((name) => !ours.has(name));
     expect(missing).toEqual([]);
   });

@@ -117,7 +117,10 @@ function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: st
         // Of objects that are gone.
         .replaceAll(/(web|db|agent)-[b-df-hj-np-tv-xz2456789]{8,10}\b/g, "$1-HASH")
         .replaceAll(/pods \\?"(\S+-)\w{5}\\?"/g, "pods $1*")
-        .replaceAll(/"(pod-template-hash|controller-revision-hash)":"(?!\w*-?HASH)\w+"/g, '"$1":"HASH"')
+        .replaceAll(
+          /"(pod-template-hash|controller-revision-hash|controller.kubernetes.io\/hash)":"(?!\w*-?HASH)\w+"/g,
+          '"$1":"HASH"',
+        )
         .replaceAll(/\b10\.244\.\d+\.\d+\b/g, "ADDRESS")
         .replaceAll(/"name":"n\d"/g, '"name":"NODE"')
         .replaceAll(/kube-api-access-\w{5}/g, "kube-api-access-*")

@@ -1,4 +1,6 @@
 import { Pod } from "@coracle/api/core/v1";
+import { PodDisruptionBudget } from "@coracle/api/policy/v1";
+import { any } from "../../picture.ts";
 import { keyOf, type Actor, type Step } from "../actor.ts";
 
 /** Images and what becomes of pods with them: run, never get ready. */
@@ -89,6 +91,11 @@ export const POD_STEPS: Readonly<Record<string, Step>> = {
   },
   async "a pod's labels no longer match"(actor) {
     await actor.merge(Pod, actor.one(Pod, isLive), { metadata: { labels: { app: "nobody" } } });
+    // Upstream's budgets do not notice that.
+    for (const budget of actor.all(PodDisruptionBudget))
+      await actor.merge(any(PodDisruptionBudget), budget, {
+        metadata: { annotations: { look: String(actor.below(1e9)) } },
+      });
   },
   async "a pod's labels match again"(actor) {
     const [app = "web"] = new Set(actor.all(Pod).map((pod) => pod.metadata.labels?.["app"] ?? "web"));

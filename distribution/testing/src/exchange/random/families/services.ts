@@ -1,3 +1,4 @@
+import type { KubeObject } from "@coracle/api";
 import { Endpoints, Pod, Service } from "@coracle/api/core/v1";
 import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { any } from "../../picture.ts";
@@ -63,6 +64,7 @@ async function makePod(actor: Actor): Promise<void> {
   });
 }
 
+const keyText = ({ metadata }: KubeObject): string => `${metadata.namespace}/${metadata.name}`;
 const subset = (actor: Actor): object => ({
   addresses: [
     { ip: `192.0.2.${actor.below(5) + 1}` },
@@ -139,15 +141,13 @@ export const services: Family = {
     async "a slice is changed by hand"(actor) {
       await actor.merge(any(EndpointSlice), actor.one(EndpointSlice), { endpoints: [] });
     },
-    async "a slice gets another manager"(actor) {
-      const labels = { "endpointslice.kubernetes.io/managed-by": "somebody" };
-      await actor.merge(any(EndpointSlice), actor.one(EndpointSlice), { metadata: { labels } });
-    },
     async "Endpoints are deleted"(actor) {
       await actor.admin.delete(Endpoints, keyOf(actor.one(Endpoints)));
     },
     async "Endpoints are changed by hand"(actor) {
-      await actor.merge(any(Endpoints), actor.one(Endpoints), { subsets: [subset(actor)] });
+      const own = new Set(actor.all(Service, ({ spec }) => spec?.selector === undefined).map(keyText));
+      const made = actor.one(Endpoints, (endpoints) => own.has(keyText(endpoints)));
+      await actor.merge(any(Endpoints), made, { subsets: [subset(actor)] });
     },
     async "Endpoints are made by hand"(actor) {
       const without = actor.all(Service, ({ spec }) => spec?.selector === undefined);
