@@ -22,6 +22,7 @@ import {
   sameTaints,
   silentConditions,
   taintsFor,
+  UNREACHABLE,
   unreadyKey,
   zoneLabel,
   zoneOf,
@@ -115,6 +116,23 @@ export function createNodeLifecycleController(
     }
   }
 
+  /** Nodes that are being looked at, and since when some are. */
+  let underWay = 0;
+  let busySince = 0;
+
+  /** Measures a look at a node, and at all that are due at the same time. */
+  function checking(): Disposable {
+    const began = clock.monotonicMs();
+    if (underWay++ === 0) busySince = began;
+    return {
+      [Symbol.dispose]() {
+        const now = clock.monotonicMs();
+        metrics?.nodeChecked(now - began);
+        if (--underWay === 0) metrics?.nodesChecked(now - busySince);
+      },
+    };
+  }
+
   metrics?.watchZones(() =>
     [...countZones(nodes.list())].map(([zone, { ready, notReady }]) => [zoneLabel(zone), ready + notReady, notReady]),
   );
@@ -146,6 +164,7 @@ export function createNodeLifecycleController(
     workers: 4,
     started: (context) => void ({ enqueue } = context),
     async reconcile(name, { signal, log }) {
+      using _checked = checking();
       let node = nodes.byKey(name);
       if (node === undefined) {
         const uid = registered.get(name);
@@ -183,7 +202,8 @@ export function createNodeLifecycleController(
         }
       }
       const key = unreadyKey(node);
-      if (key !== undefined) await markPodsNotReady(node, signal);
+      // Of one that says itself that it is not ready the kubelet tells how its pods are.
+      if (key === UNREACHABLE) await markPodsNotReady(node, signal);
       const isEvicting = (node.spec?.taints ?? []).some((taint) => taint.key === key && taint.effect === "NoExecute");
       const delayMs = evictionDelay(node, key !== undefined && !isEvicting);
       const taints = taintsFor(node, delayMs === 0, now, areAllDown);

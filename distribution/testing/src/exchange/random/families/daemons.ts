@@ -1,5 +1,6 @@
 import { ControllerRevision, DaemonSet } from "@coracle/api/apps/v1";
 import { Node, Pod } from "@coracle/api/core/v1";
+import { sleep, systemClock } from "@coracle/base";
 import { any } from "../../picture.ts";
 import { keyOf, type Actor, type Family } from "../actor.ts";
 import { HISTORY_LABEL } from "../camera.ts";
@@ -56,6 +57,12 @@ async function addNode(actor: Actor, name: string): Promise<void> {
 
 const change = async (actor: Actor, spec: object): Promise<void> =>
   actor.merge(any(DaemonSet), actor.one(DaemonSet), { spec });
+
+/** Upstream's controller does not count anew for every change of a node. */
+async function lookAgain(actor: Actor): Promise<void> {
+  for (const set of actor.all(DaemonSet))
+    await actor.merge(any(DaemonSet), set, { metadata: { annotations: { look: String(actor.below(1e9)) } } });
+}
 
 const condition = (status: string, reason: string) => ({
   type: "Ready",
@@ -118,6 +125,10 @@ export const daemons: Family = {
       const isReady = node.status?.conditions?.some((each) => each.type === "Ready" && each.status === "True") === true;
       const conditions = [isReady ? condition("False", "KubeletNotReady") : condition("True", "KubeletReady")];
       await actor.admin.patch(Node, keyOf(node), "strategic", { status: { conditions } }, { subresource: "status" });
+      const isTainted = async (): Promise<boolean> =>
+        ((await actor.admin.get(Node, keyOf(node))).spec?.taints ?? []).some(({ key }) => key.endsWith("/not-ready"));
+      while ((await isTainted()) !== isReady) await sleep(systemClock, 100);
+      await lookAgain(actor);
     },
     async "a node comes"(actor) {
       const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
