@@ -39,7 +39,11 @@ export interface Explanation {
 }
 
 /** Asks every plugin about every node, one by one: what a decision leaves out to be fast. Changes nothing. */
-export function explainPod(pod: Pod, { schedulerName, plugins }: Profile, snapshot: Snapshot): Explanation {
+export function explainPod(
+  pod: Pod,
+  { schedulerName, plugins }: Pick<Profile, "schedulerName" | "plugins">,
+  snapshot: Snapshot,
+): Explanation {
   const { namespace, name } = pod.metadata;
   const nodeName = pod.spec.nodeName ?? "";
   const waiting: Pod = { ...pod, spec: { ...pod.spec, nodeName: undefined } };
@@ -63,7 +67,12 @@ export function explainPod(pod: Pod, { schedulerName, plugins }: Profile, snapsh
         unfit: { reasons: [`node(s) didn't satisfy plugin(s) [${names.join(" ")}]`], isFinal: true },
       };
     }
-    return refusalBeside(plugins, waiting, node, snapshot) ?? firstRefusal(filters, state, waiting, node);
+    try {
+      return refusalBeside(plugins, waiting, node, snapshot) ?? firstRefusal(filters, state, waiting, node);
+    } catch (error) {
+      // It would end the search: no node is chosen at all.
+      return { plugin: "", unfit: { reasons: [(error as Error).message], isFinal: true } };
+    }
   };
   const fitting: NodeState[] = [];
   const refused: NodeExplanation[] = [];

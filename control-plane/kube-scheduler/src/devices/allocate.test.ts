@@ -62,7 +62,7 @@ function allocate(
 function tell(...input: Parameters<typeof allocate>): string {
   const answer = allocate(...input);
   if (answer.type === "problem") return answer.message;
-  if (answer.type === "none") return "none";
+  if (answer.type === "none") return answer.reason === "cannot allocate all claims" ? "none" : answer.reason;
   const text = (result: AllocationResult): string =>
     (result.devices?.results ?? []).map(({ request, device }) => `${request}=${device}`).join(" ");
   return answer.results.map(text).join(" | ");

@@ -7,7 +7,7 @@ import {
   subtractQuantities,
   type Quantity,
 } from "@coracle/apimachinery";
-import { AllocationProblem, type AllocatorOptions } from "./allocator-options.ts";
+import { AllocationProblem, AllocationTimeout, type AllocatorOptions } from "./allocator-options.ts";
 import { allocationOf, type Chosen } from "./allocation-result.ts";
 import { compileConstraint, type Constraint } from "./constraints.ts";
 import { consume, sumCapacities, type Capacities } from "./consumed-capacity.ts";
@@ -18,10 +18,10 @@ import { isTolerated, readRequests, type Choice, type Request } from "./requests
 export const MAX_DEVICES = 32;
 const ASK_TIME_EVERY = 256;
 
-/** The devices for each claim, in the order of the claims; or that there are none here; or why nobody can tell. */
+/** The devices for each claim, in the order of the claims; or why there are none here; or why nobody can tell anywhere. */
 export type Allocation =
   | { readonly type: "allocated"; readonly results: readonly AllocationResult[] }
-  | { readonly type: "none" }
+  | { readonly type: "none"; readonly reason: string }
   | { readonly type: "problem"; readonly message: string };
 
 /**
@@ -47,14 +47,15 @@ export class DeviceAllocator {
       const search = new Search(this.#options, node, pools, claims, (pool) => this.#leftOf(pool), isLate);
       const chosen = search.run();
       if (chosen !== undefined)
-        return { type: "allocated", results: chosen.map((each, i) => allocationOf(claims[i], each)) };
+        return { type: "allocated", results: chosen.map((each, i) => allocationOf(claims[i], each, node, features)) };
     } catch (error) {
+      if (error instanceof AllocationTimeout) return { type: "none", reason: error.message };
       if (error instanceof AllocationProblem) return { type: "problem", message: error.message };
       throw error;
     }
     if (pools.some(({ state }) => state === "invalid"))
-      return { type: "problem", message: "invalid resource pools were encountered" };
-    return { type: "none" };
+      return { type: "none", reason: "invalid resource pools were encountered" };
+    return { type: "none", reason: "cannot allocate all claims" };
   }
 
   /** Counters of the pool after what devices in use have consumed, wherever they are. */
@@ -181,7 +182,7 @@ class Search {
 
   #take(claim: number, choice: Choice, { id, device, pool, slice }: Candidate): boolean {
     if (++this.#steps % ASK_TIME_EVERY === 0 && this.#isLate())
-      throw new AllocationProblem("timed out trying to allocate devices");
+      throw new AllocationTimeout("timed out trying to allocate devices");
     const { inUse, features, newShareId } = this.#options;
     const isShared = this.#isShared(device);
     const taking = this.#taking.get(id) ?? [];
@@ -275,8 +276,7 @@ class Search {
   }
 
   #isSelected(choice: Choice, device: Device, { spec }: ResourceSlice): boolean {
-    // Conditions of binding are another feature's.
-    if ((device.bindingConditions ?? []).length > 0) return false;
+    if (!this.#options.features.bindingConditions && (device.bindingConditions ?? []).length > 0) return false;
     if (spec.perDeviceNodeSelection === true && !isOnNode(device, this.#node)) return false;
     const { deviceClass, selectors = [], claimKey, name } = choice;
     const ofClass = deviceClass.spec.selectors ?? [];

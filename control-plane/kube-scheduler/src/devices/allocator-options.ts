@@ -22,5 +22,8 @@ export interface AllocatorOptions {
   readonly newShareId: () => string;
 }
 
-/** Why it cannot be told whether devices can be had. */
+/** Why it cannot be told whether devices can be had: something is wrong with a claim or a class. */
 export class AllocationProblem extends Error {}
+
+/** The search on this node took too long. */
+export class AllocationTimeout extends Error {}

@@ -143,6 +143,16 @@ describe("a pod with a claim to devices", () => {
     ],
   ])("%s", (_, claims, pod, expected) => expect(worldOf(...claims).attempt(pod).reason).toBe(expected));
 
+  it("fails where a claim is at fault, whatever the node", () => {
+    const claim = claimOf({
+      spec: { devices: { requests: [{ name: "r", exactly: { deviceClassName: "any", count: 33 } }] } },
+    });
+    const { attempt } = worldOf(claim);
+    expect(() => attempt(podOf("p"))).toThrow(
+      'running "DynamicResources" filter plugin: claim ns/c: number of requested devices 33 exceeds the claim limit of 32',
+    );
+  });
+
   it("gets devices and becomes their user, also after a conflict", async () => {
     const world = worldOf(claimOf());
     world.failTimes(1);

@@ -4,6 +4,7 @@ import { equalJson } from "@coracle/apimachinery";
 import { DeviceAllocator } from "../devices/allocate.ts";
 import type { DevicesInUse } from "../devices/allocator-options.ts";
 import { bindClaim, isReservedFor, type ClaimWriter } from "../devices/bind-claim.ts";
+import { isOverdue, mustBecomeReady, readinessOf } from "../devices/binding-conditions.ts";
 import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import type { DeviceSelectors } from "../devices/device-selectors.ts";
 import { bothInUse } from "../devices/devices-in-use.ts";
@@ -18,6 +19,7 @@ const ASKED = `${NAME}/asked`;
 const MAX_CONSUMERS = 256;
 const MAX_ALTERNATIVES = 8;
 const FILTER_TIMEOUT_MS = 10_000;
+const BINDING_TIMEOUT_MS = 600_000;
 
 /** What is known of devices and claims to them. */
 export interface DeviceView {
@@ -36,11 +38,18 @@ export interface DynamicResourcesOptions {
   readonly writer?: ClaimWriter | undefined;
   /** Shared by all who decide here. */
   readonly pending?: PendingClaims;
+  /** Monotonic. */
   readonly nowMs: () => number;
+  /** Wall-clock time, epoch milliseconds. */
+  readonly now: () => number;
+  /** Tells the user that a pod waits for devices to become ready on its node. */
+  readonly tellWaiting?: (pod: Pod, nodeName: string) => void;
   readonly newShareId: () => string;
   readonly features?: DeviceFeatures;
   /** How long one node may be searched; 0: as long as it takes. */
   readonly filterTimeoutMs?: number;
+  /** How long devices may take to become ready before their pod is bound. */
+  readonly bindingTimeoutMs?: number;
 }
 
 /** What one cycle knows. */
@@ -61,8 +70,8 @@ const toAllocate = ({ claims }: Cycle): readonly ResourceClaim[] =>
 
 /** Devices for the claims of pods: chosen with the node, given to the claim before the pod is bound. */
 export function createDynamicResources(options: DynamicResourcesOptions): Plugin {
-  const { view, writer, nowMs, features = DEFAULT_DEVICE_FEATURES } = options;
-  const { filterTimeoutMs = FILTER_TIMEOUT_MS } = options;
+  const { view, writer, nowMs, now, features = DEFAULT_DEVICE_FEATURES } = options;
+  const { filterTimeoutMs = FILTER_TIMEOUT_MS, bindingTimeoutMs = BINDING_TIMEOUT_MS } = options;
   const { pending = new PendingClaims((namespace, name) => view.claim(namespace, name)) } = options;
   const lookup = (namespace: string, name: string): ResourceClaim | undefined => pending.current(namespace, name);
   const cycleOf = (state: CycleState): Cycle | undefined => state.get(NAME) as Cycle | undefined;
@@ -73,18 +82,48 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
     let isElsewhere = false;
     for (const claim of cycle.claims) {
       const selector = claim.status?.allocation?.nodeSelector;
-      if (selector === undefined || matchesNodeSelector(selector, node)) continue;
+      const isHere = selector === undefined || matchesNodeSelector(selector, node);
+      if (isHere && !isHopeless(claim)) continue;
       cycle.elsewhere.add(claim);
       isElsewhere = true;
     }
     if (cycle.allocator !== undefined) {
-      const deadline = filterTimeoutMs === 0 ? Infinity : nowMs() + filterTimeoutMs;
+      const deadline = filterTimeoutMs === 0 || !features.filterTimeout ? Infinity : nowMs() + filterTimeoutMs;
       const allocation = cycle.allocator.allocate(node, toAllocate(cycle), () => nowMs() > deadline);
-      if (allocation.type === "problem") return unfit(allocation.message);
-      if (allocation.type === "none") return unfit("cannot allocate all claims");
+      // A claim or a class is at fault: no other node would do either.
+      if (allocation.type === "problem") throw new Error(`running "${NAME}" filter plugin: ${allocation.message}`);
+      if (allocation.type === "none") return unfit(allocation.reason);
       if (!isElsewhere) cycle.results.set(name, allocation.results);
     }
     return isElsewhere ? unfit("resourceclaim not available on the node") : undefined;
+  }
+
+  /** The devices of the claim will not become ready any more. */
+  function isHopeless(claim: ResourceClaim): boolean {
+    if (!features.bindingConditions || claim.status?.allocation === undefined) return false;
+    const readiness = readinessOf(claim);
+    return readiness !== "ready" && (readiness !== "pending" || isOverdue(claim, now(), bindingTimeoutMs));
+  }
+
+  /** Resolves when all devices that the cycle's claims have are ready; throws if they will not be. */
+  async function untilReady(cycle: Cycle, { changed }: ClaimWriter): Promise<void> {
+    const deadline = nowMs() + bindingTimeoutMs;
+    for (;;) {
+      cycle.claims = cycle.claims.map((claim) => {
+        const { namespace = "", name = "" } = claim.metadata;
+        const current = lookup(namespace, name);
+        if (current === undefined) throw new Error(`could not find ResourceClaim "${namespace}/${name}"`);
+        return current;
+      });
+      const unready = cycle.claims.find((claim) => readinessOf(claim) !== "ready");
+      if (unready === undefined) return;
+      const readiness = readinessOf(unready);
+      if (typeof readiness !== "string") throw new Error(readiness.problem);
+      if (isOverdue(unready, now(), bindingTimeoutMs)) throw new Error(`claim ${unready.metadata.name} binding timeout`);
+      const left = deadline - nowMs();
+      if (left <= 0) throw new Error("device binding timeout");
+      await changed(left);
+    }
   }
 
   return {
@@ -189,19 +228,26 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       }
     },
     needsPreBind: (state) => cycleOf(state) !== undefined,
-    async preBind(state, pod) {
+    async preBind(state, pod, nodeName) {
       const cycle = cycleOf(state);
       for (const [i, claim] of (cycle?.claims ?? []).entries()) {
         if (cycle === undefined || isReservedFor(claim, pod)) continue;
         if (writer === undefined) throw new Error("nobody here allocates claims");
-        const written = await bindClaim(writer, claim, pod, cycle.decided.get(claim.metadata.uid ?? ""));
+        const allocatedAt = features.bindingConditions ? timestamp(now()) : undefined;
+        const decided = cycle.decided.get(claim.metadata.uid ?? "");
+        const written = await bindClaim(writer, claim, pod, decided, allocatedAt);
         pending.written(written);
         cycle.claims = cycle.claims.with(i, written);
       }
+      if (cycle === undefined || writer === undefined || !features.bindingConditions) return;
+      if (!cycle.claims.some(mustBecomeReady)) return;
+      options.tellWaiting?.(pod, nodeName);
+      await untilReady(cycle, writer);
     },
   };
 }
 
+const timestamp = (now: number): string => `${new Date(now).toISOString().slice(0, 19)}Z`;
 const unfit = (reason: string): Unfit => ({ reasons: [reason], isFinal: true });
 
 /** Why the pod cannot have the claim anywhere. */

@@ -68,7 +68,7 @@ export function defaultPlugins(
     { plugin: createInterPodAffinity(args.InterPodAffinity, deps.namespaces), weight: 2 },
     ...(deps.devices === undefined
       ? []
-      : [{ plugin: createDynamicResources({ ...deps.devices, ...filterTimeout(args.DynamicResources) }), weight: 2 }]),
+      : [{ plugin: createDynamicResources({ ...deps.devices, ...timeouts(args.DynamicResources) }), weight: 2 }]),
     {
       plugin: createDefaultPreemption(all ?? (() => plugins), deps.budgets, args.DefaultPreemption, deps.isAskedAbout),
       weight: 0,
@@ -80,5 +80,9 @@ export function defaultPlugins(
   return plugins;
 }
 
-const filterTimeout = (args: PluginArgs["DynamicResources"]): { readonly filterTimeoutMs?: number } =>
-  args?.filterTimeout === undefined ? {} : { filterTimeoutMs: durationMs(args.filterTimeout) };
+const timeouts = ({ filterTimeout, bindingTimeout }: PluginArgs["DynamicResources"] = {}): Partial<
+  Pick<DynamicResourcesOptions, "filterTimeoutMs" | "bindingTimeoutMs">
+> => ({
+  ...(filterTimeout === undefined ? {} : { filterTimeoutMs: durationMs(filterTimeout) }),
+  ...(bindingTimeout === undefined ? {} : { bindingTimeoutMs: durationMs(bindingTimeout) }),
+});

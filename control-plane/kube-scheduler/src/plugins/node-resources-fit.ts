@@ -4,7 +4,7 @@ import type { ResourceColumn } from "../columns/node-table.ts";
 import { isPod, type ClusterChange, type CycleState, type Plugin, type Unfit } from "../framework/plugin.ts";
 import type { ClusterState } from "../state/cluster-state.ts";
 import type { PodFacts } from "../state/pod-facts.ts";
-import { amountsOf, podRequests, scoringRequests, type ResourceAmounts } from "../state/pod-resources.ts";
+import { amountsOf, podRequests, requestsToScore, type ResourceAmounts } from "../state/pod-resources.ts";
 import { resourceScorer, type ResourceWeight, type ScoringStrategy } from "./resource-scoring.ts";
 
 const NAME = "NodeResourcesFit";
@@ -55,7 +55,7 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
     ],
     isHelpful: (pod, change) => mayFitNow(pod, needed(podRequests(pod)), change),
     preFilter(state, pod) {
-      state.set(NAME, { requests: needed(podRequests(pod)), scored: scoringRequests(pod) } satisfies Needs);
+      state.set(NAME, { requests: needed(podRequests(pod)), scored: requestsToScore(pod) } satisfies Needs);
       return undefined;
     },
     filter(state, _, node) {
@@ -86,7 +86,7 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
     },
     columns: {
       nodePart(pod, state) {
-        const scored = scoringRequests(pod);
+        const scored = requestsToScore(pod);
         const columns = resources.map(({ name }) => state.table.resource(name));
         const own = resources.map(({ name }) => scored.get(name) ?? 0);
         const isOut = resources.map(({ name }) => isLeftOut(name, scored));

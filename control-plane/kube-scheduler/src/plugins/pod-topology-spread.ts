@@ -54,7 +54,7 @@ function countMatches(node: NodeState, constraint: Constraint, namespace: string
   let count = 0;
   for (const other of node.pods) {
     if (other.metadata.namespace !== namespace || other.metadata.deletionTimestamp !== undefined) continue;
-    if (constraint.selects.matches(other.metadata.labels ?? {})) count++;
+    if (constraint.countsPod(other.metadata.labels ?? {})) count++;
   }
   return count;
 }
@@ -165,10 +165,8 @@ function scoreStates(set: ConstraintSet, pod: Pod, nodes: readonly NodeState[], 
       for (const node of compared) matches.set(node.name, countMatches(node, constraint, pod.metadata.namespace));
       return { constraint, matches, weight: Math.log(compared.length + 2) };
     }
-    for (const node of compared) {
-      const value = valueOf(node);
-      if (value !== undefined) matches.set(value, 0);
-    }
+    // Nodes without the label are, where they take part, one more domain.
+    for (const node of compared) matches.set(valueOf(node) ?? "", 0);
     for (const node of snapshot.nodes()) {
       const value = valueOf(node);
       const before = value === undefined ? undefined : matches.get(value);
@@ -198,7 +196,7 @@ function maySpreadNow(pod: Pod, { event, old, current }: ClusterChange, constrai
     return false;
   if (event === "pod-tolerations-changed")
     return pod.spec.topologySpreadConstraints?.some(({ nodeTaintsPolicy }) => nodeTaintsPolicy === "Honor") === true;
-  const counts = (object: Pod | undefined, { selects }: Constraint): boolean =>
-    object !== undefined && selects.matches(object.metadata.labels ?? {});
+  const counts = (object: Pod | undefined, { countsPod }: Constraint): boolean =>
+    object !== undefined && countsPod(object.metadata.labels ?? {});
   return constraints.some((each) => counts(old as Pod | undefined, each) !== counts(current as Pod | undefined, each));
 }

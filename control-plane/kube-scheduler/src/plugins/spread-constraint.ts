@@ -31,6 +31,8 @@ export interface Constraint {
   readonly maxSkew: number;
   readonly minDomains: number;
   readonly selects: Selector;
+  /** Whether a pod that is there counts. A selector that says nothing selects whom it is asked about, and counts nobody. */
+  readonly countsPod: (labels: Readonly<Record<string, string>>) => boolean;
   /** Whether a node takes part in the count. */
   readonly counts: (node: Node) => boolean;
 }
@@ -80,11 +82,16 @@ export function createConstraintSource(owners: SpreadOwners, args: PodTopologySp
 function compile(constraint: TopologySpreadConstraint, pod: Pod): Constraint {
   const honorsAffinity = constraint.nodeAffinityPolicy !== "Ignore";
   const honorsTaints = constraint.nodeTaintsPolicy === "Honor";
+  const selector = withMatchLabelKeys(constraint, pod);
+  const selects = compileLabelSelector(selector);
+  const isEmpty =
+    Object.keys(selector?.matchLabels ?? {}).length === 0 && (selector?.matchExpressions ?? []).length === 0;
   return {
     key: constraint.topologyKey,
     maxSkew: constraint.maxSkew,
     minDomains: constraint.minDomains ?? 1,
-    selects: compileLabelSelector(withMatchLabelKeys(constraint, pod)),
+    selects,
+    countsPod: (labels) => !isEmpty && selects.matches(labels),
     counts: (node) =>
       (!honorsAffinity || podAcceptsNode(pod, node)) &&
       (!honorsTaints ||

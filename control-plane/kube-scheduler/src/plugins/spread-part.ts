@@ -74,7 +74,7 @@ export function spreadPart(
       if (group.isLeaving || group.namespace !== namespace) return [];
       const effects: Effect[] = [];
       for (const { constraint, counts } of [...rules, ...wishes])
-        if (constraint.selects.matches(group.labels)) effects.push({ table: counts, weight: 1 });
+        if (constraint.countsPod(group.labels)) effects.push({ table: counts, weight: 1 });
       return effects;
     },
     isIdle: () => rules.length === 0 && wishes.length === 0,
@@ -218,16 +218,20 @@ function addWish(
   }
 }
 
-/** How many domains the nodes of the list are in. */
+/** How many domains the nodes of the list are in; those that are in none are one more. */
 function distinct({ values, valueCount }: LabelColumn, slots: Int32Array, count: number, scores: Float64Array): number {
   if (seen.length < valueCount) seen = new Int32Array(valueCount * 2);
   const marks = seen.fill(0, 0, valueCount);
   let domains = 0;
+  let isAnyOutside = false;
   for (let i = 0; i < count; i++) {
+    if (scores[i] === OUT) continue;
     const domain = values[slots[i] ?? 0] ?? -1;
-    if (domain < 0 || scores[i] === OUT || marks[domain] !== 0) continue;
-    marks[domain] = 1;
-    domains++;
+    if (domain < 0) isAnyOutside = true;
+    else if (marks[domain] === 0) {
+      marks[domain] = 1;
+      domains++;
+    }
   }
-  return domains;
+  return isAnyOutside ? domains + 1 : domains;
 }

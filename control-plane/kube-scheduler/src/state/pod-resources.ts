@@ -79,8 +79,12 @@ function requestsOf(pod: Pod, container: Container, defaults?: ResourceAmounts):
  * ones started before it), whichever is more; plus overhead. Pod-level requests replace the sum where given.
  */
 export function podRequests(pod: Pod, defaults?: ResourceAmounts): ResourceAmounts {
+  return requestsWith(pod, pod.spec.resources?.requests, defaults);
+}
+
+function requestsWith(pod: Pod, ofPod: Quantities | undefined, defaults?: ResourceAmounts): ResourceAmounts {
   const total = sumUp(pod, (container) => requestsOf(pod, container, defaults));
-  for (const [name, amount] of amountsOf(pod.spec.resources?.requests)) total.set(name, amount);
+  for (const [name, amount] of amountsOf(ofPod)) total.set(name, amount);
   addTo(total, amountsOf(pod.spec.overhead));
   return total;
 }
@@ -124,4 +128,9 @@ const SCORING_DEFAULTS: ResourceAmounts = new Map([
 /** As podRequests, but a container without cpu or memory request counts as a small one. */
 export function scoringRequests(pod: Pod): ResourceAmounts {
   return podRequests(pod, SCORING_DEFAULTS);
+}
+
+/** As `scoringRequests`, of a pod that is yet to come: what it asks for as a whole is not looked at, which is upstream's way. */
+export function requestsToScore(pod: Pod): ResourceAmounts {
+  return requestsWith(pod, undefined, SCORING_DEFAULTS);
 }
