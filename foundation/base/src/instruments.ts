@@ -4,6 +4,13 @@ function labelText(names: readonly string[], values: readonly string[]): string 
   return `{${names.map((name, i) => `${name}=${JSON.stringify(values[i] ?? "")}`).join(",")}}`;
 }
 
+/** A number as Go writes it: a bound is found by its text. */
+function numberText(value: number): string {
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 1e-4 && size < 1e6)) return String(value);
+  return value.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+}
+
 /** Something that can be asked for its lines in Prometheus' text format. */
 export interface Instrument {
   text(): string;
@@ -122,7 +129,10 @@ export class Histogram implements Instrument {
       for (const [i, count] of counts.entries()) {
         total += count;
         const bound = this.#bounds[i];
-        const labels = labelText([...this.#labels, "le"], [...values, bound === undefined ? "+Inf" : String(bound)]);
+        const labels = labelText(
+          [...this.#labels, "le"],
+          [...values, bound === undefined ? "+Inf" : numberText(bound)],
+        );
         out += `${this.#name}_bucket${labels} ${total}\n`;
       }
       const labels = labelText(this.#labels, values);
@@ -134,5 +144,8 @@ export class Histogram implements Instrument {
 
 /** `count` bounds from `start`, each `factor` times the one before. */
 export function exponentialBuckets(start: number, factor: number, count: number): readonly number[] {
-  return Array.from({ length: count }, (_, i) => Number((start * factor ** i).toPrecision(12)));
+  const bounds = [start];
+  // Each from the one before, so that they are the very numbers that others have.
+  for (let i = 1; i < count; i++) bounds.push((bounds[i - 1] ?? 0) * factor);
+  return bounds;
 }

@@ -4,7 +4,8 @@ import { isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import { cacheKeyOf, type CacheKey } from "@coracle/client";
 import { defineController, done, mapped, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import { MANAGED_BY, SERVICE_NAME } from "../endpointslice/plan.ts";
-import { MIRROR_MANAGER, planMirror } from "./plan.ts";
+import type { MirrorMonitor } from "./monitor.ts";
+import { isMirrored, MIRROR_MANAGER, planMirror } from "./plan.ts";
 
 const BY_ENDPOINTS = "mirrored";
 
@@ -13,13 +14,19 @@ export function createEndpointSliceMirroringController(
   deps: ControllerDeps,
   workers: number,
   maxPerSubset: number,
+  monitor: MirrorMonitor,
 ): Controller {
-  const { client, informers } = deps;
+  const { client, informers, clock } = deps;
   const services = informers.informer(Service).lister;
   const endpoints = informers.informer(Endpoints).lister;
   const ours = ({ metadata: { labels, namespace } }: EndpointSlice): readonly CacheKey[] =>
     labels?.[MANAGED_BY] === MIRROR_MANAGER ? [`${namespace}/${labels[SERVICE_NAME]}`] : [];
   const slices = informers.informer(EndpointSlice, { indexes: { [BY_ENDPOINTS]: ours } }).lister;
+
+  async function counted(operation: "create" | "update" | "delete", write: Promise<unknown>): Promise<void> {
+    await write;
+    monitor.written(operation);
+  }
 
   return defineController<Endpoints>(deps, {
     name: "endpointslicemirroring",
@@ -30,23 +37,30 @@ export function createEndpointSliceMirroringController(
     ],
     workers,
     async reconcile(key, { signal }) {
+      const began = clock.monotonicMs();
       const existing = slices.byIndex(BY_ENDPOINTS, key);
-      const plan = planMirror(endpoints.byKey(key), services.byKey(key), existing, maxPerSubset);
+      const source = endpoints.byKey(key);
+      const service = services.byKey(key);
+      const plan = planMirror(source, service, existing, maxPerSubset);
+      if (isMirrored(source, service)) monitor.planned(key, source, existing, plan, maxPerSubset);
+      else monitor.forget(key);
       for (const slice of plan.create) {
         try {
-          await client.create(EndpointSlice, slice, { signal });
+          await counted("create", client.create(EndpointSlice, slice, { signal }));
         } catch (error) {
           if (!isAlreadyExists(error)) throw error; // ours, and not seen yet: its event brings us back
         }
       }
-      for (const slice of plan.update) await client.update(EndpointSlice, slice, { signal });
+      for (const slice of plan.update) await counted("update", client.update(EndpointSlice, slice, { signal }));
       for (const { metadata } of plan.delete) {
         try {
-          await client.delete(EndpointSlice, { namespace: metadata.namespace, name: metadata.name ?? "" }, { signal });
+          const slice = { namespace: metadata.namespace, name: metadata.name ?? "" };
+          await counted("delete", client.delete(EndpointSlice, slice, { signal }));
         } catch (error) {
           if (!isNotFound(error)) throw error;
         }
       }
+      monitor.synced(clock.monotonicMs() - began);
       return done;
     },
   });

@@ -15,7 +15,6 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
-import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { createPod, deletePod } from "../pods/pod-control.ts";
 import { isReady } from "../pods/pod-state.ts";
 import { instantOf, timestamp } from "../time/timestamp.ts";
@@ -39,6 +38,8 @@ import {
   type Observation,
   type WorkPlan,
 } from "./plan.ts";
+import { matchFailurePolicy } from "./failure-policy.ts";
+import type { JobMonitor } from "./monitor.ts";
 import { createJobOrphanController, releasePod } from "./orphans.ts";
 import { podForJob } from "./pod.ts";
 import { announcedEnding, compactStatus, conditionOf, endingConditions, isFinished, withCondition } from "./status.ts";
@@ -63,7 +64,7 @@ interface Outcome {
 const uidOf = (pod: Pod): string => pod.metadata.uid ?? "";
 
 /** Runs every Job's pods to completion. A pod is counted exactly once: its finalizer goes only after it is in the status. */
-export function createJobController(deps: ControllerDeps, workers?: number, metrics?: ControllerMetrics): Controller {
+export function createJobController(deps: ControllerDeps, workers: number, monitor: JobMonitor): Controller {
   const { client, informers, clock, recorder } = deps;
   const expectations = createExpectations(clock);
   const jobs = informers.informer(Job).lister;
@@ -100,10 +101,17 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
     signal: AbortSignal,
   ): Promise<Outcome> {
     expectations.expectCreations(key, count);
+    let failed = 0;
     const { succeeded, failure } = await slowStart(count, async (i) => {
       const history = seen.histories.get(indexes[i] ?? -1);
-      await createPod(deps, Job, job, podForJob(job, indexes[i], history), signal);
+      try {
+        await createPod(deps, Job, job, podForJob(job, indexes[i], history), signal);
+      } catch (error) {
+        failed += 1;
+        throw error;
+      }
     });
+    monitor.created(job, seen, succeeded, failed);
     for (let i = succeeded; i < count; i++) expectations.creationObserved(key);
     return { created: succeeded, deleted: [], failure };
   }
@@ -171,7 +179,7 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
       }
       const { managedBy, completionMode = "NonIndexed" } = cached.spec;
       if (managedBy !== undefined && managedBy !== "kubernetes.io/job-controller") {
-        metrics?.foreignJob(managedBy);
+        monitor.isForeign(managedBy);
         return done;
       }
       const began = clock.monotonicMs();
@@ -227,7 +235,7 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
       );
       memory.failures = failures;
       const action = outcome.deleted.length > 0 ? "pods_deleted" : outcome.created > 0 ? "pods_created" : "tracking";
-      metrics?.jobSynced(job, outcome.failure === undefined, action, clock.monotonicMs() - began);
+      monitor.synced(job, outcome.failure === undefined, action, clock.monotonicMs() - began);
       if (outcome.failure !== undefined) throw outcome.failure;
       if (isFinished(stored)) return done;
       const deadlineMs = untilDeadline(stored, now);
@@ -236,7 +244,14 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
   });
   return {
     name: main.name,
-    run: async (signal) => void (await Promise.all([main.run(signal), orphans.run(signal)])),
+    async run(signal) {
+      using _seen = informers.informer(Pod).addHandlers({
+        added: (pod) => monitor.podSeen(undefined, pod),
+        updated: (old, pod) => monitor.podSeen(old, pod),
+        deleted: (pod) => monitor.podSeen(pod, undefined),
+      });
+      await Promise.all([main.run(signal), orphans.run(signal)]);
+    },
   };
 
   interface Report {
@@ -295,6 +310,11 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
         memory.released.add(uidOf(pod));
       }),
     );
+    if (job.spec.podFailurePolicy !== undefined)
+      for (const pod of toRelease) {
+        const match = pod.status?.phase === "Failed" ? matchFailurePolicy(job, pod) : undefined;
+        if (match !== undefined) monitor.failureHandled(match.action);
+      }
     const isFinal = ending !== undefined && terminating === 0 && !counting.isPartial;
     const final: JobStatus = {
       ...base,
@@ -322,7 +342,7 @@ export function createJobController(deps: ControllerDeps, workers?: number, metr
     const wanted = compactStatus(status);
     if (equalJson(wanted, compactStatus(job.status ?? {}))) return job;
     const stored = await client.update(Job, { ...job, status: wanted }, { subresource: "status", signal });
-    metrics?.jobReported(job, wanted);
+    monitor.reported(job, wanted);
     memory.outdated.add(job.metadata.resourceVersion ?? "");
     memory.written = stored;
     return stored;

@@ -22,7 +22,7 @@ export async function releasePod(client: ApiClient, pod: Pod, signal: AbortSigna
   const { namespace, name = "", uid } = pod.metadata;
   const metadata = { uid, "$deleteFromPrimitiveList/finalizers": [TRACKING] };
   try {
-    await client.patch(Pod, { namespace, name }, "strategic", { metadata }, { signal });
+    await client.patch(Pod, { namespace, name }, "strategic", { metadata }, { metadataOnly: true, signal });
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }

@@ -3,6 +3,10 @@ import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 import { ControllerMetrics } from "../metrics/controller-metrics.ts";
 import { SliceMonitor } from "../endpointslice/monitor.ts";
 import { AutoscalerMonitor } from "../horizontal-pod-autoscaling/monitor.ts";
+import { BundleMonitor } from "../clustertrustbundle-publisher/monitor.ts";
+import { MirrorMonitor } from "../endpointslice-mirroring/monitor.ts";
+import { NodeIpamMonitor } from "../node-ipam/monitor.ts";
+import { JobMonitor } from "../job/monitor.ts";
 import { StatefulSetMonitor } from "../statefulset/monitor.ts";
 import { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 
@@ -20,6 +24,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   "garbage-collector": "garbage_collector_attempt_to_delete",
   "job-orphans": "job_orphan_pod",
   "kube-apiserver-serving-clustertrustbundle-publisher": "ca_cert_publisher_cluster_trust_bundles",
+  "node-ipam": "cidrallocator_node",
   "node-lifecycle": "node_lifecycle_controller",
   "persistentvolume-binder-claims": "claims",
   "persistentvolume-binder-volumes": "volumes",
@@ -32,6 +37,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   resourcequota: "resourcequota_primary",
   "root-ca-certificate-publisher": "root_ca_cert_publisher",
   "selinux-warning": "selinux_warning",
+  "service-cidr": "ipaddresses",
   "serviceaccount-token": "serviceaccount_tokens_service",
   "storageversion-garbage-collector": "storage_version_garbage_collector_storageversions",
   "storage-version-migrator": "storage-version-migrator-controller",
@@ -48,6 +54,10 @@ export class ControllerManagerMetrics extends ControllerMetrics {
   readonly autoscaling = new AutoscalerMonitor();
   readonly storage = new StorageMonitor();
   readonly endpointSlices = new SliceMonitor();
+  readonly bundles = new BundleMonitor();
+  readonly jobs = new JobMonitor();
+  readonly mirroring = new MirrorMonitor();
+  readonly nodeIpam = new NodeIpamMonitor();
   readonly statefulSets = new StatefulSetMonitor();
   readonly #queues: WorkQueueMetrics;
 
@@ -63,8 +73,17 @@ export class ControllerManagerMetrics extends ControllerMetrics {
 
   /** All of it in Prometheus' text format. */
   override text(): string {
-    return (
-      super.text() + this.autoscaling.text() + this.endpointSlices.text() + this.storage.text() + this.#queues.text()
-    );
+    const monitors = [
+      this.autoscaling,
+      this.bundles,
+      this.endpointSlices,
+      this.jobs,
+      this.mirroring,
+      this.nodeIpam,
+      this.statefulSets,
+      this.storage,
+      this.#queues,
+    ];
+    return super.text() + monitors.map((each) => each.text()).join("");
   }
 }

@@ -140,10 +140,10 @@ export const controllers: readonly ControllerEntry[] = [
     name: "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     identity: "kube-apiserver-serving-clustertrustbundle-publisher",
     gates: ["ClusterTrustBundle"],
-    create: (deps, flags) =>
+    create: (deps, flags, metrics) =>
       flags.rootCaFile === undefined
         ? undefined
-        : createClusterTrustBundlePublisher(deps, readFileSync(flags.rootCaFile, "utf8")),
+        : createClusterTrustBundlePublisher(deps, readFileSync(flags.rootCaFile, "utf8"), metrics.bundles),
   },
   {
     name: "namespace-controller",
@@ -179,11 +179,12 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "endpointslice-mirroring-controller",
     identity: "endpointslicemirroring-controller",
-    create: (deps, flags) =>
+    create: (deps, flags, metrics) =>
       createEndpointSliceMirroringController(
         { ...deps, batchPeriodMs: flags.mirroringUpdatesBatchPeriodMs },
         flags.mirroringConcurrentServiceEndpointSyncs,
         flags.mirroringMaxEndpointsPerSubset,
+        metrics.mirroring,
       ),
   },
   {
@@ -199,8 +200,10 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "node-ipam-controller",
     identity: "node-controller",
-    create: (deps, flags) =>
-      flags.allocateNodeCidrs && flags.clusterCidr.length > 0 ? createNodeIpamController(deps, flags) : undefined,
+    create: (deps, flags, metrics) =>
+      flags.allocateNodeCidrs && flags.clusterCidr.length > 0
+        ? createNodeIpamController(deps, flags, metrics.nodeIpam)
+        : undefined,
   },
   {
     name: "node-lifecycle-controller",
@@ -337,7 +340,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "job-controller",
     identity: "job-controller",
-    create: (deps, flags, metrics) => createJobController(deps, flags.concurrentJobSyncs, metrics),
+    create: (deps, flags, metrics) => createJobController(deps, flags.concurrentJobSyncs, metrics.jobs),
   },
   {
     name: "cronjob-controller",

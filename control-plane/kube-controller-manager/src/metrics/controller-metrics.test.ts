@@ -10,12 +10,12 @@ describe("the manager's metrics", () => {
   it("of Jobs: what grew in a status, and who ended by it", () => {
     const metrics = new ControllerManagerMetrics();
     const before = job({ status: { succeeded: 1 } });
-    metrics.jobReported(before, {
+    metrics.jobs.reported(before, {
       succeeded: 3,
       failed: 1,
       conditions: [{ type: "Complete", status: "True", reason: "CompletionsReached" }],
     });
-    metrics.jobSynced(before, true, "tracking", 5);
+    metrics.jobs.synced(before, true, "tracking", 5);
     const text = metrics.text();
     for (const line of [
       'job_controller_job_pods_finished_total{completion_mode="NonIndexed",result="succeeded"} 2',

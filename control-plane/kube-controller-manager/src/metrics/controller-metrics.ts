@@ -1,4 +1,3 @@
-import type { Job, JobStatus } from "@coracle/api/batch/v1";
 import { Counter, exponentialBuckets, Gauge, Histogram, type Instrument } from "@coracle/base";
 
 /** How many nodes of each zone are there, and how many are not ready. */
@@ -15,9 +14,6 @@ export type LabelConflicts = () => Iterable<{
 
 /** Why the collector of pods removed one, in upstream's words. */
 export type PodRemoval = "terminated" | "orphaned" | "out-of-service" | "unscheduled";
-
-/** What a pass over a Job did. */
-export type JobSyncAction = "reconciling" | "tracking" | "pods_created" | "pods_deleted";
 
 const FROM_A_MILLISECOND = exponentialBuckets(0.001, 2, 15);
 const EVICTION_SECONDS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 240];
@@ -52,6 +48,16 @@ export class ControllerMetrics {
     "[STABLE] Number of Node evictions that happened since current instance of NodeController started.",
     ["zone"],
   );
+  readonly #nodeSeconds = this.#histogram(
+    "node_collector_update_node_health_duration_seconds",
+    "[ALPHA] Duration in seconds for NodeController to update the health of a single node.",
+    exponentialBuckets(0.001, 4, 8),
+  );
+  readonly #allNodesSeconds = this.#histogram(
+    "node_collector_update_all_nodes_health_duration_seconds",
+    "[ALPHA] Duration in seconds for NodeController to update the health of all nodes.",
+    exponentialBuckets(0.01, 4, 8),
+  );
   readonly #taintDeletions = this.#counter(
     "taint_eviction_controller_pod_deletions_total",
     "[ALPHA] Total number of Pods deleted by TaintEvictionController since its start.",
@@ -80,32 +86,6 @@ export class ControllerMetrics {
     "cronjob_controller_job_creation_skew_duration_seconds",
     "[STABLE] Time between when a cronjob is scheduled to be run, and when the corresponding job is created",
     exponentialBuckets(1, 2, 10),
-  );
-  readonly #jobSyncs = this.#counter("job_controller_job_syncs_total", "[STABLE] The number of job syncs", [
-    "completion_mode",
-    "result",
-    "action",
-  ]);
-  readonly #jobSeconds = this.#histogram(
-    "job_controller_job_sync_duration_seconds",
-    "[STABLE] The time it took to sync a job",
-    exponentialBuckets(0.004, 2, 15),
-    ["completion_mode", "result", "action"],
-  );
-  readonly #jobsFinished = this.#counter("job_controller_jobs_finished_total", "[STABLE] The number of finished jobs", [
-    "completion_mode",
-    "result",
-    "reason",
-  ]);
-  readonly #jobPods = this.#counter(
-    "job_controller_job_pods_finished_total",
-    "[STABLE] The number of finished Pods that are fully tracked",
-    ["completion_mode", "result"],
-  );
-  readonly #foreignJobs = this.#counter(
-    "job_controller_jobs_by_external_controller_total",
-    "[ALPHA] The number of Jobs managed by an external controller",
-    ["controller_name"],
   );
 
   constructor() {
@@ -143,12 +123,26 @@ export class ControllerMetrics {
 
   /** Sizes of zones are looked up there. */
   watchZones(zones: ZoneSizes): void {
-    this.#zones = zones;
+    this.#zones = () => {
+      const found = [...zones()];
+      for (const [zone] of found) this.#evictedNodes.of(zone); // told from the beginning
+      return found;
+    };
   }
 
   /** Conflicts of labels are looked up there. */
   watchLabelConflicts(conflicts: LabelConflicts): void {
     this.#labelConflicts = conflicts;
+  }
+
+  /** The health of a node was looked at. */
+  nodeChecked(durationMs: number): void {
+    this.#nodeSeconds.observe(durationMs / 1000);
+  }
+
+  /** The health of all nodes that were due was looked at. */
+  nodesChecked(durationMs: number): void {
+    this.#allNodesSeconds.observe(durationMs / 1000);
   }
 
   /** A node's pods are driven away. */
@@ -190,31 +184,6 @@ export class ControllerMetrics {
     this.#skewSeconds.observe(lateMs / 1000);
   }
 
-  jobSynced(job: Job, isFine: boolean, action: JobSyncAction, durationMs: number): void {
-    const labels = [modeOf(job), isFine ? "success" : "error", action];
-    this.#jobSyncs.add(1, ...labels);
-    this.#jobSeconds.observe(durationMs / 1000, ...labels);
-  }
-
-  /** Somebody else manages it. */
-  foreignJob(managedBy: string): void {
-    this.#foreignJobs.add(1, managedBy);
-  }
-
-  /** The status of a Job was written. */
-  jobReported(job: Job, status: JobStatus): void {
-    const grown = (count: "succeeded" | "failed"): number =>
-      Math.max(0, (status[count] ?? 0) - (job.status?.[count] ?? 0));
-    for (const result of ["succeeded", "failed"] as const)
-      if (grown(result) > 0) this.#jobPods.add(grown(result), modeOf(job), result);
-    for (const { type, status: holds, reason = "" } of status.conditions ?? []) {
-      const was = job.status?.conditions?.some((each) => each.type === type && each.status === "True") === true;
-      if (holds !== "True" || was) continue;
-      if (type === "Complete") this.#jobsFinished.add(1, modeOf(job), "succeeded", reason);
-      if (type === "Failed") this.#jobsFinished.add(1, modeOf(job), "failed", reason);
-    }
-  }
-
   /** All of it in Prometheus' text format. */
   text(): string {
     return this.#instruments.map((each) => each.text()).join("");
@@ -232,5 +201,3 @@ export class ControllerMetrics {
     return histogram;
   }
 }
-
-const modeOf = ({ spec }: Job): string => spec.completionMode ?? "NonIndexed";

@@ -1,3 +1,5 @@
+import type { RangeObserver } from "./monitor.ts";
+
 /** An address range. Numbers are big so that both families are the same code. */
 export interface Cidr {
   readonly isIpv6: boolean;
@@ -53,12 +55,23 @@ export class CidrSet {
   readonly #used = new Set<number>();
   readonly #size: number;
   #next = 0;
+  /** Told of what is taken and given back. */
+  observer: RangeObserver | undefined;
 
   constructor(range: Cidr, nodePrefix: number) {
     if (nodePrefix < range.prefix) throw new Error(`a /${nodePrefix} does not fit into ${formatCidr(range)}`);
     this.#range = range;
     this.#nodePrefix = nodePrefix;
     this.#size = 2 ** Math.min(nodePrefix - range.prefix, 24);
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get used(): number {
+    return this.#used.size;
   }
 
   get isIpv6(): boolean {
@@ -70,7 +83,8 @@ export class CidrSet {
     for (let i = 0; i < this.#size; i++) {
       const index = (this.#next + i) % this.#size;
       if (this.#used.has(index)) continue;
-      this.#used.add(index);
+      this.#take(index);
+      this.observer?.searched(i);
       this.#next = (index + 1) % this.#size;
       return formatCidr({ isIpv6: this.isIpv6, base: this.#baseOf(index), prefix: this.#nodePrefix });
     }
@@ -79,11 +93,17 @@ export class CidrSet {
 
   /** Marks everything that overlaps `text` as in use. */
   occupy(text: string): void {
-    for (const index of this.#indexesOf(text)) this.#used.add(index);
+    for (const index of this.#indexesOf(text)) this.#take(index);
+  }
+
+  #take(index: number): void {
+    if (this.#used.has(index)) return;
+    this.#used.add(index);
+    this.observer?.allocated();
   }
 
   release(text: string): void {
-    for (const index of this.#indexesOf(text)) this.#used.delete(index);
+    for (const index of this.#indexesOf(text)) if (this.#used.delete(index)) this.observer?.released();
   }
 
   #baseOf(index: number): bigint {

@@ -2,15 +2,22 @@ import { Node } from "@coracle/api/core/v1";
 import { referenceTo } from "@coracle/client";
 import { defineController, done, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import type { ControllerManagerFlags } from "../flags.ts";
-import { CidrSet, parseCidr } from "./cidr-set.ts";
+import { CidrSet, formatCidr, parseCidr } from "./cidr-set.ts";
+import type { NodeIpamMonitor } from "./monitor.ts";
 
 /** Gives every node its range of pod addresses. */
-export function createNodeIpamController(deps: ControllerDeps, flags: ControllerManagerFlags): Controller {
+export function createNodeIpamController(
+  deps: ControllerDeps,
+  flags: ControllerManagerFlags,
+  monitor: NodeIpamMonitor,
+): Controller {
   const { client, informers, recorder } = deps;
   const sets = flags.clusterCidr.map((text) => {
     const cidr = parseCidr(text);
     if (cidr === undefined) throw new Error(`--cluster-cidr: ${JSON.stringify(text)} is no address range`);
-    return new CidrSet(cidr, cidr.isIpv6 ? flags.nodeCidrMaskSizeIpv6 : flags.nodeCidrMaskSize);
+    const set = new CidrSet(cidr, cidr.isIpv6 ? flags.nodeCidrMaskSizeIpv6 : flags.nodeCidrMaskSize);
+    set.observer = monitor.watch(formatCidr(cidr), set);
+    return set;
   });
   for (const range of flags.serviceClusterIpRange) for (const set of sets) set.occupy(range);
   const nodes = informers.informer(Node).lister;
