@@ -50,6 +50,7 @@ function worldOf(...initial: ResourceClaim[]) {
       if (conflicts-- > 0) return Promise.reject(conflict({ group: "", resource: "resourceclaims" }, "c", "changed"));
       return Promise.resolve(write(claim));
     },
+    changed: () => Promise.resolve(),
     deallocate: () => void log.push("deallocate"),
     giveUp: () => void log.push("giveUp"),
   };
@@ -67,6 +68,7 @@ function worldOf(...initial: ResourceClaim[]) {
     },
     writer,
     nowMs: () => 0,
+    now: () => 0,
     newShareId: () => "share",
   });
   const cluster = new ClusterState();
@@ -147,8 +149,8 @@ describe("a pod with a claim to devices", () => {
     const claim = claimOf({
       spec: { devices: { requests: [{ name: "r", exactly: { deviceClassName: "any", count: 33 } }] } },
     });
-    const { attempt } = worldOf(claim);
-    expect(() => attempt(podOf("p"))).toThrow(
+    const world = worldOf(claim);
+    expect(() => world.attempt(podOf("p"))).toThrow(
       'running "DynamicResources" filter plugin: claim ns/c: number of requested devices 33 exceeds the claim limit of 32',
     );
   });
