@@ -1,5 +1,5 @@
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
-import { CONTROLLERS, type CloudControllerManagerFlags } from "./flags.ts";
+import type { CloudControllerManagerFlags } from "./flags.ts";
 import type { CloudMetrics } from "./metrics.ts";
 import { createCloudNodeLifecycleController } from "./node-lifecycle/index.ts";
 import { createCloudNodeController } from "./node/index.ts";
@@ -14,7 +14,7 @@ interface ControllerEntry {
   /** Its service account in kube-system. */
   readonly identity: string;
   /** Where its events come from. */
-  readonly eventSource: string;
+  readonly component: string;
   /** Undefined when the provider does not offer what it needs, or the flags leave it nothing to do. */
   create(
     deps: ControllerDeps,
@@ -29,7 +29,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "cloud-node-controller",
     identity: "node-controller",
-    eventSource: "cloud-node-controller",
+    component: "cloud-node-controller",
     create: (deps, cloud, flags, metrics) =>
       cloud.instances === undefined
         ? undefined
@@ -38,7 +38,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "cloud-node-lifecycle-controller",
     identity: "node-controller",
-    eventSource: "cloud-node-lifecycle-controller",
+    component: "cloud-node-lifecycle-controller",
     create: (deps, cloud, flags) =>
       cloud.instances === undefined
         ? undefined
@@ -47,7 +47,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "service-lb-controller",
     identity: "service-controller",
-    eventSource: "service-controller",
+    component: "service-controller",
     create: (deps, cloud, flags, metrics) =>
       cloud.loadBalancers === undefined
         ? undefined
@@ -56,7 +56,7 @@ export const controllers: readonly ControllerEntry[] = [
   {
     name: "node-route-controller",
     identity: "route-controller",
-    eventSource: "route_controller",
+    component: "route_controller",
     create(deps, cloud, flags) {
       if (!flags.configureCloudRoutes || cloud.routes === undefined) return undefined;
       if (flags.clusterCidr.length === 0) throw new Error("the route controller needs --cluster-cidr");
@@ -64,10 +64,3 @@ export const controllers: readonly ControllerEntry[] = [
     },
   },
 ];
-
-/** True when `--controllers` asks for the controller, by its name or its former one. */
-export function isEnabled(name: string, selection: readonly string[]): boolean {
-  const names = [name, CONTROLLERS[name] ?? name];
-  if (names.some((each) => selection.includes(`-${each}`))) return false;
-  return selection.includes("*") || names.some((each) => selection.includes(each));
-}

@@ -1,10 +1,16 @@
-import { flag, parseFlags, UsageError, type Flag, type FlagValues } from "@coracle/base";
-
-/** The name of a file; an empty one is none. */
-const file = (name: string): Flag<string | undefined> => ({
-  ...flag.string<string | undefined>(name, undefined),
-  parse: (text) => (text === "" ? undefined : text),
-});
+import { readFeatureGates } from "@coracle/apimachinery";
+import {
+  fileFlag as file,
+  flag,
+  flagsWithoutEffect,
+  parseFlags,
+  refusedFlag as refused,
+  servingFlags,
+  UsageError,
+  type FlagValues,
+} from "@coracle/base";
+import { leaderElectionFlags } from "@coracle/client";
+import { readSelection } from "@coracle/controller-kit";
 
 /** Names of the controllers, and those that they had. */
 export const CONTROLLERS: Readonly<Record<string, string>> = {
@@ -16,12 +22,7 @@ export const CONTROLLERS: Readonly<Record<string, string>> = {
 
 const FLAGS = {
   kubeconfig: file("kubeconfig"),
-  leaderElect: flag.boolean("leader-elect", true),
-  leaderElectLeaseDurationMs: flag.durationMs("leader-elect-lease-duration", 15_000),
-  leaderElectRenewDeadlineMs: flag.durationMs("leader-elect-renew-deadline", 10_000),
-  leaderElectRetryPeriodMs: flag.durationMs("leader-elect-retry-period", 2000),
-  leaderElectResourceName: flag.string("leader-elect-resource-name", "cloud-controller-manager"),
-  leaderElectResourceNamespace: flag.string("leader-elect-resource-namespace", "kube-system"),
+  ...leaderElectionFlags("cloud-controller-manager"),
   /** `*`, names, and `-name` for those left out. */
   controllers: flag.list("controllers", ["*"]),
   /** `local`, or an npm package or module file whose default export makes the provider. */
@@ -31,6 +32,7 @@ const FLAGS = {
   allowUntaggedCloud: flag.boolean("allow-untagged-cloud", false),
   clusterName: flag.string("cluster-name", "kubernetes"),
   clusterCidr: flag.list("cluster-cidr"),
+  cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
   /** Who gives nodes their ranges is kube-controller-manager; routes need somebody to. */
   allocateNodeCidrs: flag.boolean("allocate-node-cidrs", false),
   configureCloudRoutes: flag.boolean("configure-cloud-routes", true),
@@ -40,12 +42,30 @@ const FLAGS = {
   concurrentNodeSyncs: flag.number("concurrent-node-syncs", 1),
   concurrentServiceSyncs: flag.number("concurrent-service-syncs", 1),
   useServiceAccountCredentials: flag.boolean("use-service-account-credentials", false),
-  /** Serves health and metrics; 0: nothing is served. */
-  securePort: flag.number("secure-port", 10_258),
-  bindAddress: flag.string("bind-address", "0.0.0.0"),
-  /** PEM files; absent: a certificate of its own. */
-  tlsCertFile: file("tls-cert-file"),
-  tlsPrivateKeyFile: file("tls-private-key-file"),
+  /** Between the starts of two controllers. */
+  controllerStartIntervalMs: flag.durationMs("controller-start-interval", 0),
+  /** `NAME=true|false`. */
+  featureGates: flag.list("feature-gates"),
+  enableLeaderMigration: refused(
+    flag.boolean("enable-leader-migration", false),
+    "is not supported: no controller moves between managers here",
+  ),
+  leaderMigrationConfig: refused(flag.string("leader-migration-config", ""), "is not supported"),
+  master: refused(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
+  externalCloudVolumePlugin: refused(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
+  version: refused(flag.string("version", ""), "is not supported: the API server tells it at /version"),
+  tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
+  webhooks: refused(flag.string("webhooks", ""), "is not supported: a provider has no webhooks here"),
+  /** Webhooks would be served there, were there any. */
+  ...flagsWithoutEffect([
+    "min-resync-period",
+    "webhook-bind-address",
+    "webhook-secure-port",
+    "webhook-cert-dir",
+    "webhook-tls-cert-file",
+    "webhook-tls-private-key-file",
+  ]),
+  ...servingFlags(10_258),
   /** Level of the log as upstream counts it. */
   verbosity: flag.number("v", 0),
 };
@@ -60,10 +80,10 @@ export const defaultFlags: CloudControllerManagerFlags = parseFlags(FLAGS, []);
 export function parseCloudControllerManagerFlags(argv: readonly string[]): CloudControllerManagerFlags {
   const flags = parseFlags(FLAGS, argv);
   if (flags.cloudProvider === "") throw new UsageError("--cloud-provider cannot be empty");
-  for (const selected of flags.controllers) {
-    const name = selected.replace(/^-/, "");
-    if (selected !== "*" && !(name in CONTROLLERS) && !Object.values(CONTROLLERS).includes(name))
-      throw new UsageError(`"${name}" is not in the list of known controllers`);
-  }
-  return flags;
+  if (flags.concurrentNodeSyncs < 1) throw new UsageError("concurrent-node-syncs must be a positive number");
+  if (readFeatureGates(flags.featureGates).get("CloudControllerManagerWebhook") === true)
+    throw new UsageError(
+      "feature gate CloudControllerManagerWebhook is not supported: a provider has no webhooks here",
+    );
+  return { ...flags, controllers: readSelection(flags.controllers, CONTROLLERS) };
 }

@@ -1,19 +1,12 @@
-import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { Cleanup, systemClock, systemRandom, TaskScope, type Clock, type Logger, type Random } from "@coracle/base";
-import {
-  createEventRecorder,
-  createInformerFactory,
-  runAsLeader,
-  serviceAccountClients,
-  type ApiClient,
-  type Transport,
-} from "@coracle/client";
-import { controllers, isEnabled } from "./controllers.ts";
+import { Cleanup, systemClock, systemRandom, type Clock, type Logger, type Random } from "@coracle/base";
+import { createInformerFactory, electionOf, runElected, type ApiClient, type Transport } from "@coracle/client";
+import { isSelected, runControllers } from "@coracle/controller-kit";
+import { controllers } from "./controllers.ts";
 import type { CloudControllerManagerFlags } from "./flags.ts";
 import { CloudMetrics } from "./metrics.ts";
 import type { CloudProviderFactory } from "./provider/cloud-provider.ts";
+import { guardProvider, providerOf } from "./provider/guard-provider.ts";
 import { loadProvider } from "./provider/load-provider.ts";
 
 export interface CloudControllerManagerOptions {
@@ -39,71 +32,50 @@ export interface CloudControllerManagerOptions {
 
 /**
  * Runs the cloud's controllers until `signal` aborts; with `leaderElect` only while this process holds the lease. Rejects
- * when the lease is lost, or the provider cannot be made. Nothing of it runs any more when it returns.
+ * when the lease is lost, or the provider cannot be made. Nothing of it runs any more when it returns, but for calls of a
+ * provider that does not heed its signals.
  */
 export async function runCloudControllerManager(options: CloudControllerManagerOptions): Promise<void> {
-  const { flags, signal, client, clock = systemClock, random = systemRandom, logger } = options;
+  const { flags, signal, client, identity, clock = systemClock, random = systemRandom, logger } = options;
   // A name that leads nowhere is told now, not when the lease is ours.
-  const provider = options.provider ?? (await loadProvider(flags.cloudProvider, process.cwd()));
-  if (!flags.leaderElect) return await runControllers({ ...options, provider }, signal);
-  try {
-    await runAsLeader(
+  const makeProvider = options.provider ?? (await loadProvider(flags.cloudProvider, process.cwd()));
+  const election = electionOf(flags, { client, identity, clock, random, logger });
+  const lead = async (tenure: AbortSignal): Promise<void> => {
+    const { anonymousTransport, freeze, metrics = new CloudMetrics(clock) } = options;
+    await using cleanup = new Cleanup();
+    const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
+    const config =
+      options.config ?? (flags.cloudConfig === undefined ? undefined : readFileSync(flags.cloudConfig, "utf8"));
+    const made = await providerOf(
+      () => makeProvider({ config, client, informers, clock, logger, signal: tenure }),
+      clock,
+      tenure,
+    );
+    const cloud = guardProvider(made, clock, metrics);
+    cleanup.add(async () => cloud[Symbol.asyncDispose]?.());
+    if (cloud.hasClusterId === false && !flags.allowUntaggedCloud)
+      throw new Error(
+        "no ClusterID found.  A ClusterID is required for the cloud provider to function properly.  This check can be bypassed by setting the allow-untagged-cloud option",
+      );
+    const { useServiceAccountCredentials, controllerStartIntervalMs: startIntervalMs } = flags;
+    await runControllers(
+      controllers
+        .filter(({ name }) => isSelected(name, flags.controllers))
+        .map((entry) => ({ ...entry, create: (deps) => entry.create(deps, cloud, flags, metrics) })),
       {
         client,
-        namespace: flags.leaderElectResourceNamespace,
-        name: flags.leaderElectResourceName,
-        identity: options.identity ?? `${hostname()}_${randomUUID()}`,
-        leaseDurationMs: flags.leaderElectLeaseDurationMs,
-        renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
-        retryPeriodMs: flags.leaderElectRetryPeriodMs,
+        informers,
+        anonymousTransport,
+        useServiceAccountCredentials,
+        startIntervalMs,
         clock,
         random,
         logger,
+        queueMetrics: metrics,
+        userAgent: "cloud-controller-manager",
       },
-      async (tenure) => runControllers({ ...options, provider }, tenure),
-      signal,
+      tenure,
     );
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) return;
-    throw error;
-  }
-}
-
-async function runControllers(
-  options: CloudControllerManagerOptions & { readonly provider: CloudProviderFactory },
-  signal: AbortSignal,
-): Promise<void> {
-  const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
-  const { metrics = new CloudMetrics() } = options;
-  const clientFor = identities(options, clock, random);
-  await using cleanup = new Cleanup();
-  const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
-  const config =
-    options.config ?? (flags.cloudConfig === undefined ? undefined : readFileSync(flags.cloudConfig, "utf8"));
-  const cloud = await options.provider({ config, client, informers, clock, logger, signal });
-  cleanup.add(async () => cloud[Symbol.asyncDispose]?.());
-  if (cloud.hasClusterId === false && !flags.allowUntaggedCloud)
-    throw new Error(
-      "no ClusterID found.  A ClusterID is required for the cloud provider to function properly.  This check can be bypassed by setting the allow-untagged-cloud option",
-    );
-  await using scope = new TaskScope(signal);
-  for (const entry of controllers) {
-    if (!isEnabled(entry.name, flags.controllers)) continue;
-    const own = clientFor(entry.identity);
-    const recorder = cleanup.use(createEventRecorder({ client: own, component: entry.eventSource, clock, logger }));
-    const controller = entry.create({ client: own, informers, clock, random, logger, recorder }, cloud, flags, metrics);
-    if (controller === undefined) logger.info("controller has nothing to do", { controller: entry.name });
-    else scope.run(async (running) => controller.run(running));
-  }
-  await scope.join();
-}
-
-function identities(
-  { client, anonymousTransport: transport, flags }: CloudControllerManagerOptions,
-  clock: Clock,
-  random: Random,
-): (identity: string) => ApiClient {
-  if (!flags.useServiceAccountCredentials) return () => client;
-  if (transport === undefined) throw new Error("service account credentials need a transport without an identity");
-  return serviceAccountClients({ client, transport, clock, random, userAgent: "cloud-controller-manager" });
+  };
+  await runElected(election, lead, signal);
 }

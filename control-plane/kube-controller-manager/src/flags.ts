@@ -1,31 +1,20 @@
 import { readFeatureGates } from "@coracle/apimachinery";
-import { flag, parseFlags, UsageError, type Flag, type FlagValues } from "@coracle/base";
+import {
+  fileFlag as file,
+  flag,
+  flagsWithoutEffect,
+  parseFlags,
+  refusedFlag as refused,
+  servingFlags,
+  UsageError,
+  type FlagValues,
+} from "@coracle/base";
+import { leaderElectionFlags } from "@coracle/client";
 import { readSelection } from "./manager/controller-names.ts";
-
-/** The name of a file; an empty one is none. */
-const file = (name: string): Flag<string | undefined> => ({
-  ...flag.string<string | undefined>(name, undefined),
-  parse: (text) => (text === "" ? undefined : text),
-});
-
-/** What cannot be done here; only its default is taken. */
-const refused = <T>(known: Flag<T>, why: string): Flag<T> => ({
-  ...known,
-  parse(text, name) {
-    const value = known.parse(text, name);
-    if (value !== known.fallback) throw new UsageError(`--${name} ${why}`);
-    return value;
-  },
-});
 
 const FLAGS = {
   kubeconfig: file("kubeconfig"),
-  leaderElect: flag.boolean("leader-elect", true),
-  leaderElectLeaseDurationMs: flag.durationMs("leader-elect-lease-duration", 15_000),
-  leaderElectRenewDeadlineMs: flag.durationMs("leader-elect-renew-deadline", 10_000),
-  leaderElectRetryPeriodMs: flag.durationMs("leader-elect-retry-period", 2000),
-  leaderElectResourceName: flag.string("leader-elect-resource-name", "kube-controller-manager"),
-  leaderElectResourceNamespace: flag.string("leader-elect-resource-namespace", "kube-system"),
+  ...leaderElectionFlags("kube-controller-manager"),
   /** `*`, names, and `-name` for those left out. */
   controllers: flag.list("controllers", ["*"]),
   allocateNodeCidrs: flag.boolean("allocate-node-cidrs", false),
@@ -108,7 +97,6 @@ const FLAGS = {
   endpointUpdatesBatchPeriodMs: flag.durationMs("endpoint-updates-batch-period", 0),
   endpointsliceUpdatesBatchPeriodMs: flag.durationMs("endpointslice-updates-batch-period", 0),
   mirroringUpdatesBatchPeriodMs: flag.durationMs("mirroring-endpointslice-updates-batch-period", 0),
-  leaderElectResourceLock: flag.choice("leader-elect-resource-lock", "leases", ["leases"]),
   cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
   cloudProvider: flag.choice("cloud-provider", "", ["", "external"]),
   emulatedVersion: flag.choice("emulated-version", "", ["", "1.35", "kube=1.35"]),
@@ -125,8 +113,8 @@ const FLAGS = {
   ),
   version: refused(flag.string("version", ""), "is not supported: the API server tells it at /version"),
   tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
-  /** What is about a cloud's controllers, Go's client, its log, or about serving in ways that we do not: of no effect. */
-  withoutEffect: flag.string(
+  /** Also what is about a cloud's controllers. */
+  ...flagsWithoutEffect(
     [
       "cloud-config",
       "concurrent-service-syncs",
@@ -135,63 +123,12 @@ const FLAGS = {
       "min-resync-period",
       "namespace-sync-period",
       "flex-volume-plugin-dir",
-      "kube-api-qps",
-      "kube-api-burst",
-      "kube-api-content-type",
-      "cert-dir",
-      "http2-max-streams-per-connection",
-      "tls-cipher-suites",
-      "tls-min-version",
-      "authentication-kubeconfig",
-      "authentication-token-webhook-cache-ttl",
-      "authorization-kubeconfig",
-      "authorization-webhook-cache-authorized-ttl",
-      "authorization-webhook-cache-unauthorized-ttl",
-      "requestheader-allowed-names",
-      "requestheader-client-ca-file",
-      "requestheader-extra-headers-prefix",
-      "requestheader-group-headers",
-      "requestheader-uid-headers",
-      "requestheader-username-headers",
-      "client-ca-file",
-      "min-compatibility-version",
-      "allow-metric-labels",
-      "allow-metric-labels-manifest",
-      "disabled-metrics",
-      "show-hidden-metrics-for-version",
-      "log-flush-frequency",
-      "log-json-info-buffer-size",
-      "log-text-info-buffer-size",
-      "logging-format",
-      "vmodule",
     ],
-    undefined as string | undefined,
-  ),
-  switchesWithoutEffect: flag.boolean(
-    [
-      "configure-cloud-routes",
-      "profiling",
-      "contention-profiling",
-      "disable-http2-serving",
-      "permit-address-sharing",
-      "permit-port-sharing",
-      "authentication-skip-lookup",
-      "authentication-tolerate-lookup-failure",
-      "log-json-split-stream",
-      "log-text-split-stream",
-    ],
-    false,
+    ["configure-cloud-routes"],
   ),
   /** `NAME=true|false`. */
   featureGates: flag.list("feature-gates"),
-  /** Serves health and metrics; 0: nothing is served. */
-  securePort: flag.number("secure-port", 10_257),
-  bindAddress: flag.string("bind-address", "0.0.0.0"),
-  /** PEM files; absent: a certificate of its own. */
-  tlsCertFile: file("tls-cert-file"),
-  tlsPrivateKeyFile: file("tls-private-key-file"),
-  /** Paths that anybody may see. */
-  authorizationAlwaysAllowPaths: flag.list("authorization-always-allow-paths", ["/healthz", "/readyz", "/livez"]),
+  ...servingFlags(10_257),
   /** Level of the log as upstream counts it. */
   verbosity: flag.number("v", 0),
 };

@@ -1,9 +1,9 @@
 import type { Pod } from "@coracle/api/core/v1";
-import { Cleanup, linkSignal, type Clock, type Logger, type Random } from "@coracle/base";
+import { Cleanup, type Clock, type Logger, type Random } from "@coracle/base";
 import {
   createEventRecorder,
   createInformerFactory,
-  runAsLeader,
+  runElected,
   type ApiClient,
   type EventRecorder,
 } from "@coracle/client";
@@ -69,16 +69,13 @@ export interface SchedulerElection {
 /** Gives every waiting pod a node, until the signal aborts. Throws when leadership is lost. */
 export async function runScheduler(options: SchedulerOptions): Promise<void> {
   const { leaderElection, client, clock, random, logger, signal } = options;
-  if (leaderElection === undefined) return await schedule(options, signal);
   const names = { namespace: "kube-system", name: "kube-scheduler" };
-  const election = { client, clock, random, logger, ...names, ...leaderElection };
-  await runAsLeader(election, (tenure) => schedule(options, tenure), signal);
+  const election =
+    leaderElection === undefined ? undefined : { client, clock, random, logger, ...names, ...leaderElection };
+  await runElected(election, (tenure) => schedule(options, tenure), signal);
 }
 
-async function schedule(options: SchedulerOptions, tenure: AbortSignal): Promise<void> {
-  // Requests under way listen to it, many at once.
-  using link = linkSignal(tenure);
-  const { signal } = link;
+async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
   const { client, clock, random, logger, configuration = defaultConfiguration() } = options;
   await using cleanup = new Cleanup();
   const factory = cleanup.use(createInformerFactory({ client, clock, random, logger }));

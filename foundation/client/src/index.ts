@@ -29,7 +29,8 @@ export { serviceAccountClients, type ServiceAccountClientsOptions } from "./iden
 export { createInformerFactory } from "./informer/informer-factory.ts";
 export { cacheKeyOf, splitCacheKey } from "./informer/object-cache.ts";
 export { loadKubeconfig, type ClientConfig } from "./kubeconfig/kubeconfig.ts";
-export { LeadershipLostError, runAsLeader, type LeaderElectionOptions } from "./leader-election/leader-election.ts";
+export { electionOf, leaderElectionFlags, type LeaderElectionFlags } from "./leader-election/election-flags.ts";
+export { LeadershipLostError, runElected, type LeaderElectionOptions } from "./leader-election/leader-election.ts";
 export { WorkQueueMetrics } from "./queue/work-queue-metrics.ts";
 export { createWorkQueue, type WorkQueue, type WorkQueueObserver, type WorkQueueOptions } from "./queue/work-queue.ts";
 export { createHttpTransport, type HttpTransportOptions } from "./transport/http-transport.ts";

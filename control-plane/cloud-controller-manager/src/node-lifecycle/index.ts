@@ -1,5 +1,5 @@
 import { Node } from "@coracle/api/core/v1";
-import { isNotFound } from "@coracle/apimachinery";
+import { isConflict, isNotFound } from "@coracle/apimachinery";
 import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import type { Instances } from "../provider/cloud-provider.ts";
 import { isReady, planTaints } from "./plan.ts";
@@ -22,14 +22,18 @@ export function createCloudNodeLifecycleController(
     const message = `Deleting node ${name} because it does not exist in the cloud provider`;
     recorder.event(reference, "Normal", "DeletingNode", message);
     try {
-      await client.delete(Node, { name }, { signal });
+      // Not one that came under its name meanwhile.
+      await client.delete(Node, { name }, { preconditions: { uid }, signal });
     } catch (error) {
-      if (isNotFound(error)) return;
+      if (isNotFound(error) || isConflict(error)) return;
       const why = (error as Error).message;
       recorder.event(reference, "Warning", "DeletingNodeFailed", `Failed deleting node ${name}: ${why}`);
       throw error;
     }
   }
+
+  const stateOf = async (node: Node, signal: AbortSignal): Promise<"off" | "unknown"> =>
+    (await instances.isShutDown(node, signal)) ? "off" : "unknown";
 
   return defineController<Node>(deps, {
     name: "cloud-node-lifecycle",
@@ -45,7 +49,7 @@ export function createCloudNodeLifecycleController(
         await remove(node, signal);
         return done;
       }
-      const taints = planTaints(node, !isReady(node) && (await instances.isShutDown(node, signal)));
+      const taints = planTaints(node, isReady(node) ? "runs" : await stateOf(node, signal));
       if (taints !== undefined) await client.update(Node, { ...node, spec: { ...node.spec, taints } }, { signal });
       return isReady(node) ? done : requeueAfter(periodMs);
     },

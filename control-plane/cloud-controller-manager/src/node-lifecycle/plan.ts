@@ -9,9 +9,14 @@ const isShutDownTaint = ({ key, effect }: Taint): boolean => key === SHUT_DOWN.k
 export const isReady = (node: Node): boolean =>
   node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
 
-/** The taints of a node whose machine is off, or runs; undefined: as it has them. */
-export function planTaints(node: Node, isShutDown: boolean): readonly Taint[] | undefined {
+/**
+ * The taints of a node whose machine is off, or runs; undefined: as it has them. Only a node that is ready says for sure
+ * that its machine runs.
+ */
+export function planTaints(node: Node, machine: "off" | "runs" | "unknown"): readonly Taint[] | undefined {
   const taints = node.spec?.taints ?? [];
-  if (taints.some(isShutDownTaint) === isShutDown) return undefined;
-  return isShutDown ? [...taints, SHUT_DOWN] : taints.filter((taint) => !isShutDownTaint(taint));
+  const isTainted = taints.some(isShutDownTaint);
+  if (machine === "off" && !isTainted) return [...taints, SHUT_DOWN];
+  if (machine === "runs" && isTainted) return taints.filter((taint) => !isShutDownTaint(taint));
+  return undefined;
 }

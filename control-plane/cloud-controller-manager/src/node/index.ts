@@ -1,11 +1,16 @@
 import { Node, type NodeAddress } from "@coracle/api/core/v1";
-import type { Instant } from "@coracle/base";
+import { isConflict } from "@coracle/apimachinery";
+import { sleep, type Instant } from "@coracle/base";
 import { referenceTo } from "@coracle/client";
 import { defineController, done, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import type { CloudControllerManagerFlags } from "../flags.ts";
 import type { CloudMetrics } from "../metrics.ts";
 import type { InstanceMetadata, Instances, Zones } from "../provider/cloud-provider.ts";
 import { initialized, isUninitialized, missingLabels, planAddresses } from "./plan.ts";
+
+/** A kubelet writes its node's status all the time: a refusal for that is no reason to ask the cloud again. */
+const WRITE_TRIES = 20;
+const WRITE_PAUSE_MS = 50;
 
 /**
  * Tells each new node what its machine is and lets pods onto it, then keeps its addresses as the cloud has them. One timer
@@ -18,7 +23,7 @@ export function createCloudNodeController(
   flags: CloudControllerManagerFlags,
   metrics: CloudMetrics,
 ): Controller {
-  const { client, informers, clock, recorder } = deps;
+  const { client, informers, clock, random, recorder } = deps;
   const nodes = informers.informer(Node).lister;
   /** When the cloud is asked for a node's addresses next. */
   const askAt = new Map<string, Instant>();
@@ -45,6 +50,26 @@ export function createCloudNodeController(
     // A list of its own, not merged: strategic merge would keep addresses that are gone.
     if (wanted !== undefined)
       await client.patch(Node, { name }, "merge", { status: { addresses: wanted } }, { subresource: "status", signal });
+  }
+
+  async function initialize(
+    node: Node,
+    metadata: InstanceMetadata,
+    discard: (label: string) => void,
+    signal: AbortSignal,
+  ): Promise<Node> {
+    const { name = "", uid } = node.metadata;
+    for (let latest = node, tries = 1; ; tries++) {
+      try {
+        return await client.update(Node, initialized(latest, metadata, discard), { signal });
+      } catch (error) {
+        if (!isConflict(error) || tries === WRITE_TRIES) throw error;
+        await sleep(clock, WRITE_PAUSE_MS * (1 + random.next()), signal);
+        latest = await client.get(Node, { name }, { signal });
+        // Another machine's by now.
+        if (latest.metadata.uid !== uid) throw error;
+      }
+    }
   }
 
   return defineController<Node>(deps, {
@@ -78,10 +103,8 @@ export function createCloudNodeController(
         log.info("the cloud does not say yet what this node is", { node: name });
         return requeueAfter(flags.nodeMonitorPeriodMs);
       }
-      const wanted = initialized(node, metadata, (label) =>
-        log.warn("label of the cloud is left out", { node: name, label }),
-      );
-      const written = await client.update(Node, wanted, { signal });
+      const discard = (label: string): void => log.warn("label of the cloud is left out", { node: name, label });
+      const written = await initialize(node, metadata, discard, signal);
       const ageSeconds = (): number =>
         (clock.now() - Date.parse(node.metadata.creationTimestamp ?? new Date(clock.now()).toISOString())) / 1000;
       metrics.taintRemovalSeconds.observe(ageSeconds());

@@ -22,6 +22,16 @@ function leadsTo(route: Route, node: Node, cidr: string): boolean {
   return targetNodeAddresses === undefined || sameAddresses(targetNodeAddresses, node.status?.addresses ?? []);
 }
 
+function byDestination<T extends { readonly destinationCidr: string }>(all: readonly T[]): ReadonlyMap<string, T[]> {
+  const found = new Map<string, T[]>();
+  for (const each of all) {
+    const same = found.get(each.destinationCidr);
+    if (same === undefined) found.set(each.destinationCidr, [each]);
+    else same.push(each);
+  }
+  return found;
+}
+
 /** Every range of every node gets one route; routes within the cluster's ranges that no node wants are removed. */
 export function planRoutes(
   nodes: readonly Node[],
@@ -29,12 +39,15 @@ export function planRoutes(
   isOurs: (cidr: string) => boolean,
 ): RoutePlan {
   const wanted = nodes.flatMap((node) => podCidrsOf(node).map((destinationCidr) => ({ node, destinationCidr })));
+  const wantedBy = byDestination(wanted);
+  const routesTo = byDestination(routes);
   const isWanted = (route: Route): boolean =>
-    wanted.some(({ node, destinationCidr }) => leadsTo(route, node, destinationCidr));
+    wantedBy.get(route.destinationCidr)?.some(({ node }) => leadsTo(route, node, route.destinationCidr)) === true;
   return {
     remove: routes.filter((route) => isOurs(route.destinationCidr) && !isWanted(route)),
     create: wanted.filter(
-      ({ node, destinationCidr }) => !routes.some((route) => leadsTo(route, node, destinationCidr)),
+      ({ node, destinationCidr }) =>
+        routesTo.get(destinationCidr)?.some((route) => leadsTo(route, node, destinationCidr)) !== true,
     ),
   };
 }

@@ -8,10 +8,13 @@ import {
   requeueAfter,
   type Controller,
   type ControllerDeps,
+  type ReconcileContext,
+  type ReconcileResult,
 } from "@coracle/controller-kit";
 import type { CloudControllerManagerFlags } from "../flags.ts";
 import type { CloudMetrics } from "../metrics.ts";
 import { isImplementedElsewhere, retryAfterOf, type LoadBalancers } from "../provider/cloud-provider.ts";
+import { NodeSync } from "./node-sync.ts";
 import {
   balancedNodes,
   FINALIZER,
@@ -46,6 +49,8 @@ export function createServiceController(
   /** The last of a Service that has, or had, a balancer: should it vanish, its balancer must, too. */
   const seen = new Map<CacheKey, Service>();
 
+  const nodeSync = new NodeSync(clock, (seconds) => metrics.nodeSyncSeconds.observe(seconds));
+
   const event = (service: Service, type: "Normal" | "Warning", reason: string, message: string): void =>
     recorder.event(referenceTo(Service, service), type, reason, message);
 
@@ -71,9 +76,12 @@ export function createServiceController(
   }
 
   async function remove(service: Service, signal: AbortSignal): Promise<void> {
-    const exists = await balancers.get(clusterName, service, signal).catch((error: unknown) => {
+    let exists: LoadBalancerStatus | undefined;
+    try {
+      exists = await balancers.get(clusterName, service, signal);
+    } catch (error) {
       throw failed("failed to check if load balancer exists before cleanup", error);
-    });
+    }
     if (exists !== undefined) {
       event(service, "Normal", "DeletingLoadBalancer", "Deleting load balancer");
       try {
@@ -119,9 +127,9 @@ export function createServiceController(
     const startedAt = clock.monotonicMs();
     try {
       await balancers.updateNodes(clusterName, service, to, signal);
-      metrics.hostUpdateSeconds.observe((clock.monotonicMs() - startedAt) / 1000);
     } catch (error) {
-      if (isImplementedElsewhere(error) || signal.aborted) return;
+      signal.throwIfAborted();
+      if (isImplementedElsewhere(error)) return;
       // It matters only while there is a balancer.
       const exists = await balancers.get(clusterName, service, signal).catch(() => ({}));
       if (exists === undefined) return;
@@ -129,6 +137,8 @@ export function createServiceController(
       const message = `Error updating load balancer with new hosts ${nodeNames(to)} [node names limited, total number of nodes: ${to.length}], error: ${(error as Error).message}`;
       event(service, "Warning", "UpdateLoadBalancerFailed", message);
       throw error;
+    } finally {
+      metrics.hostUpdateSeconds.observe((clock.monotonicMs() - startedAt) / 1000);
     }
     if (to.length === 0) noNodes(service);
     else event(service, "Normal", "UpdatedLoadBalancer", "Updated load balancer with new hosts");
@@ -154,6 +164,42 @@ export function createServiceController(
     event(service, "Normal", "DeletedLoadBalancer", "Deleted load balancer");
   }
 
+  /** Brings the Service's balancer to what the Service says. */
+  async function bring(key: CacheKey, { signal, log }: ReconcileContext): Promise<ReconcileResult> {
+    const service = services.byKey(key);
+    const former = seen.get(key);
+    if (former !== undefined && former.metadata.uid !== service?.metadata.uid) {
+      await removeVanished(former, signal);
+      seen.delete(key);
+      known.delete(key);
+    }
+    if (service === undefined) return done;
+    const to = balancedNodes(nodes.list());
+    const plan = planService(service, known.get(key), to);
+    if (plan === "nothing") return done;
+    const last = { service, nodes: nodesText(to) };
+    // Should this fail, nothing is known, and the next try begins from the start.
+    known.delete(key);
+    if (plan !== "delete") seen.set(key, service);
+    try {
+      if (plan === "delete") {
+        await remove(service, signal);
+        seen.delete(key);
+        return done;
+      }
+      await (plan === "ensure" ? ensure(service, to, signal) : updateNodes(service, to, signal));
+      known.set(key, last);
+      return done;
+    } catch (error) {
+      if (plan !== "update-nodes" && !signal.aborted)
+        event(service, "Warning", "SyncLoadBalancerFailed", `Error syncing load balancer: ${(error as Error).message}`);
+      const retryMs = retryAfterOf(error) ?? retryAfterOf((error as Error).cause);
+      if (retryMs === undefined) throw error;
+      log.info("load balancer is not there yet", { service: key, retryMs });
+      return requeueAfter(retryMs);
+    }
+  }
+
   return defineController<Service>(deps, {
     name: "service-lb",
     for: Service,
@@ -161,49 +207,17 @@ export function createServiceController(
       needsCleanup(service) || (old === undefined ? wantsLoadBalancer(service) : needsUpdate(old, service)),
     watches: [
       mapped(Node, (node, old) =>
-        nodes.byKey(cacheKeyOf(node)) === node && !nodeMatters(old, node) ? [] : [...seen.keys()],
+        nodes.byKey(cacheKeyOf(node)) === node && !nodeMatters(old, node) ? [] : nodeSync.started(seen.keys()),
       ),
     ],
     workers: flags.concurrentServiceSyncs,
     baseDelayMs: FIRST_RETRY_MS,
     maxDelayMs: MAX_RETRY_MS,
-    async reconcile(key, { signal, log }) {
-      const service = services.byKey(key);
-      const former = seen.get(key);
-      if (former !== undefined && former.metadata.uid !== service?.metadata.uid) {
-        await removeVanished(former, signal);
-        seen.delete(key);
-        known.delete(key);
-      }
-      if (service === undefined) return done;
-      const to = balancedNodes(nodes.list());
-      const plan = planService(service, known.get(key), to);
-      if (plan === "nothing") return done;
-      const last = { service, nodes: nodesText(to) };
-      // Should this fail, nothing is known, and the next try begins from the start.
-      known.delete(key);
-      if (plan !== "delete") seen.set(key, service);
+    async reconcile(key, context) {
       try {
-        if (plan === "delete") {
-          await remove(service, signal);
-          seen.delete(key);
-          return done;
-        }
-        await (plan === "ensure" ? ensure(service, to, signal) : updateNodes(service, to, signal));
-        known.set(key, last);
-        return done;
-      } catch (error) {
-        if (plan !== "update-nodes" && !signal.aborted)
-          event(
-            service,
-            "Warning",
-            "SyncLoadBalancerFailed",
-            `Error syncing load balancer: ${(error as Error).message}`,
-          );
-        const retryMs = retryAfterOf((error as Error).cause);
-        if (retryMs === undefined) throw error;
-        log.info("load balancer is not there yet", { service: key, retryMs });
-        return requeueAfter(retryMs);
+        return await bring(key, context);
+      } finally {
+        nodeSync.ended(key);
       }
     },
   });

@@ -1,4 +1,4 @@
-import { UsageError } from "@coracle/base";
+import { isSelected, readSelection as readNames } from "@coracle/controller-kit";
 
 /** Every controller that upstream's manager knows, with the name it had in former versions. */
 const FORMER_NAMES: Readonly<Record<string, string | undefined>> = {
@@ -62,24 +62,8 @@ const OFF_BY_DEFAULT: ReadonlySet<string> = new Set([
 ]);
 
 /** Reads `--controllers`: former names become today's. Throws UsageError for what nobody knows. */
-export function readSelection(selection: readonly string[]): readonly string[] {
-  const today = new Map(
-    Object.entries(FORMER_NAMES).flatMap(([name, former]) => (former === undefined ? [] : [[former, name] as const])),
-  );
-  return selection.map((item) => {
-    if (item === "*") return item;
-    const sign = item.startsWith("-") ? "-" : "";
-    const asked = item.slice(sign.length);
-    const name = today.get(asked) ?? asked;
-    if (!Object.hasOwn(FORMER_NAMES, name))
-      throw new UsageError(`${JSON.stringify(asked)} is not in the list of known controllers`);
-    return sign + name;
-  });
-}
+export const readSelection = (selection: readonly string[]): readonly string[] => readNames(selection, FORMER_NAMES);
 
 /** True when a selection asks for `name`: the first mention counts, `*` for those that are on by default. */
-export function isEnabled(name: string, selection: readonly string[]): boolean {
-  const mention = selection.find((item) => item === name || item === `-${name}`);
-  if (mention !== undefined) return mention === name;
-  return selection.includes("*") && !OFF_BY_DEFAULT.has(name);
-}
+export const isEnabled = (name: string, selection: readonly string[]): boolean =>
+  isSelected(name, selection, OFF_BY_DEFAULT);

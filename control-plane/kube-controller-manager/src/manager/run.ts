@@ -1,23 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { hostname } from "node:os";
-import {
-  Cleanup,
-  sleep,
-  systemClock,
-  systemRandom,
-  TaskScope,
-  type Clock,
-  type Logger,
-  type Random,
-} from "@coracle/base";
-import {
-  createEventRecorder,
-  createInformerFactory,
-  runAsLeader,
-  serviceAccountClients,
-  type ApiClient,
-  type Transport,
-} from "@coracle/client";
+import { systemClock, systemRandom, type Clock, type Logger, type Random } from "@coracle/base";
+import { createInformerFactory, electionOf, runElected, type ApiClient, type Transport } from "@coracle/client";
+import { runControllers, type ManagedController } from "@coracle/controller-kit";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { isEnabled } from "./controller-names.ts";
 import { isGateOn } from "./gates.ts";
@@ -52,58 +35,35 @@ export interface ControllerManagerOptions {
  * the lease is lost or a controller cannot go on. Nothing of it runs any more when it returns.
  */
 export async function runControllerManager(options: ControllerManagerOptions): Promise<void> {
-  const { flags, signal, client, clock = systemClock, random = systemRandom, logger } = options;
-  if (!flags.leaderElect) return await runControllers(options, signal);
-  try {
-    await runAsLeader(
-      {
-        client,
-        namespace: flags.leaderElectResourceNamespace,
-        name: flags.leaderElectResourceName,
-        identity: options.identity ?? `${hostname()}_${randomUUID()}`,
-        leaseDurationMs: flags.leaderElectLeaseDurationMs,
-        renewDeadlineMs: flags.leaderElectRenewDeadlineMs,
-        retryPeriodMs: flags.leaderElectRetryPeriodMs,
-        clock,
-        random,
-        logger,
-      },
-      async (tenure) => runControllers(options, tenure),
-      signal,
+  const { flags, signal, client, identity, clock = systemClock, random = systemRandom, logger } = options;
+  const election = electionOf(flags, { client, identity, clock, random, logger });
+  const lead = async (tenure: AbortSignal): Promise<void> => {
+    const { anonymousTransport, metrics, freeze } = options;
+    await using informers = createInformerFactory({ client, clock, random, logger, freeze });
+    const context = { client, informers, anonymousTransport, clock, random, logger };
+    const { useServiceAccountCredentials, controllerStartIntervalMs: startIntervalMs } = flags;
+    await runControllers(
+      managedControllers(flags, metrics ?? new ControllerManagerMetrics(clock)),
+      { ...context, useServiceAccountCredentials, startIntervalMs, queueMetrics: metrics, userAgent: NAME },
+      tenure,
     );
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) return;
-    throw error;
-  }
+  };
+  await runElected(election, lead, signal);
 }
 
-async function runControllers(options: ControllerManagerOptions, signal: AbortSignal): Promise<void> {
-  const { client, flags, logger, clock = systemClock, random = systemRandom, freeze } = options;
-  const { metrics: queueMetrics } = options;
-  const metrics = queueMetrics ?? new ControllerManagerMetrics(clock);
-  let isFirst = true;
-  const clientFor = identities(options, clock, random);
-  await using cleanup = new Cleanup();
-  const informers = cleanup.use(createInformerFactory({ client, clock, random, logger, freeze }));
-  await using scope = new TaskScope(signal);
-  for (const entry of controllers) {
-    if (!isEnabled(entry.name, flags.controllers)) continue;
-    if (entry.gates?.some((gate) => !isGateOn(gate, flags.featureGates)) === true) continue;
-    if (!isFirst && flags.controllerStartIntervalMs > 0) await sleep(clock, flags.controllerStartIntervalMs, signal);
-    isFirst = false;
-    const component = entry.component ?? entry.identity ?? "kube-controller-manager";
-    const own = entry.identity === undefined ? client : clientFor(entry.identity);
-    const recorder = cleanup.use(createEventRecorder({ client: own, component, clock, logger }));
-    const deps = { client: own, informers, clock, random, logger, recorder, queueMetrics };
-    const controller = entry.create(deps, flags, metrics);
-    if (controller !== undefined) scope.run(async (running) => controller.run(running));
-  }
-  await scope.join();
-}
+const NAME = "kube-controller-manager";
 
-function identities(options: ControllerManagerOptions, clock: Clock, random: Random): (identity: string) => ApiClient {
-  const { client, anonymousTransport: transport } = options;
-  if (!options.flags.useServiceAccountCredentials) return () => client;
-  if (transport === undefined) throw new Error("service account credentials need a transport without an identity");
-  return serviceAccountClients({ client, transport, clock, random, userAgent: "kube-controller-manager" });
+/** Those that the flags leave on. */
+function managedControllers(
+  flags: ControllerManagerFlags,
+  metrics: ControllerManagerMetrics,
+): readonly ManagedController[] {
+  return controllers
+    .filter(({ name }) => isEnabled(name, flags.controllers))
+    .filter(({ gates = [] }) => gates.every((gate) => isGateOn(gate, flags.featureGates)))
+    .map((entry) => ({
+      ...entry,
+      component: entry.component ?? entry.identity ?? NAME,
+      create: (deps) => entry.create(deps, flags, metrics),
+    }));
 }

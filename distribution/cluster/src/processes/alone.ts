@@ -7,7 +7,13 @@ import {
   type Logger,
   type Random,
 } from "@coracle/base";
-import { createApiClient, createHttpTransport, loadKubeconfig, type OwnedApiClient } from "@coracle/client";
+import {
+  createApiClient,
+  createHttpTransport,
+  loadKubeconfig,
+  type OwnedApiClient,
+  type Transport,
+} from "@coracle/client";
 
 /** What a component that runs alone is given. */
 export interface AloneContext {
@@ -76,4 +82,10 @@ export async function clientOf(kubeconfig: string | undefined, userAgent: string
   if (kubeconfig === undefined || kubeconfig === "") throw new Error("--kubeconfig is required");
   const transport = createHttpTransport(await loadKubeconfig(kubeconfig));
   return createApiClient({ transport, userAgent, withoutManagedFields: true });
+}
+
+/** A way to a kubeconfig's server without its identity, for those who bring tokens. */
+export async function anonymousTransport(kubeconfig: string): Promise<Transport> {
+  const { cert: _cert, key: _key, token: _token, tokenFile: _file, ...anonymous } = await loadKubeconfig(kubeconfig);
+  return createHttpTransport(anonymous);
 }

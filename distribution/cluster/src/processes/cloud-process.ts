@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemRandom } from "@coracle/base";
-import { createHttpTransport, loadKubeconfig, type Transport } from "@coracle/client";
 import {
   CloudMetrics,
   defaultFlags,
@@ -11,29 +10,24 @@ import {
 import { cloudRoutes, localCloudConfig } from "../cloud.ts";
 import { clusterPaths, type ClusterConfig } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
-import { clientOf, runAloneComponent, withFlags } from "./alone.ts";
-import { serveComponent } from "./component-endpoint.ts";
+import { anonymousTransport, clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { serveByFlags } from "./component-endpoint.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 
 /** Nodes here are this machine or parts of it, and nobody else changes their routes: drift is looked for now and then. */
 const ROUTE_PERIOD_MS = 300_000;
-
-/** A way to the server for those who bring tokens. */
-async function anonymousTransport(kubeconfig: string): Promise<Transport> {
-  const { cert: _cert, key: _key, token: _token, tokenFile: _file, ...anonymous } = await loadKubeconfig(kubeconfig);
-  return createHttpTransport(anonymous);
-}
 
 /** Runs cloud-controller-manager by itself. */
 export async function runAlone(component: string, args: readonly string[]): Promise<number> {
   const flags = withFlags(component, () => parseCloudControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     await using client = await clientOf(flags.kubeconfig, component);
-    const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
-    const metrics = new CloudMetrics();
-    const pages = { "/metrics": () => metrics.text() };
-    await using _endpoint =
-      port === 0 ? undefined : await serveComponent({ ...context, client, port, address, certFile, keyFile, pages });
+    const metrics = new CloudMetrics(context.clock);
+    await using _endpoint = await serveByFlags(flags, {
+      ...context,
+      client,
+      pages: { "/metrics": () => metrics.text() },
+    });
     await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
     await runCloudControllerManager({ ...context, client, flags, metrics, anonymousTransport: anonymous });
   });

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { hostname } from "node:os";
 import { SubjectAccessReview } from "@coracle/api/authorization/v1";
 import { TokenReview, type UserInfo } from "@coracle/api/authentication/v1";
-import type { Clock, Logger } from "@coracle/base";
+import type { Clock, FlagValues, Logger, servingFlags } from "@coracle/base";
 import type { ApiClient } from "@coracle/client";
 import { createAuthority, type CertifiedKey } from "@coracle/pki";
 
@@ -65,6 +65,23 @@ export async function serveComponent(options: ComponentEndpointOptions): Promise
     });
   });
   return { port: portOf(server), [Symbol.asyncDispose]: () => closed(server) };
+}
+
+/** Serves what the flags of a component ask for; undefined with `--secure-port=0`. */
+export async function serveByFlags(
+  flags: FlagValues<ReturnType<typeof servingFlags>>,
+  context: Pick<ComponentEndpointOptions, "client" | "clock" | "logger" | "pages">,
+): Promise<ComponentEndpoint | undefined> {
+  const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
+  if (port === 0) return undefined;
+  return await serveComponent({
+    ...context,
+    port,
+    address,
+    certFile,
+    keyFile,
+    allowed: flags.authorizationAlwaysAllowPaths,
+  });
 }
 
 function keyPair({ certFile, keyFile, clock }: ComponentEndpointOptions): CertifiedKey {

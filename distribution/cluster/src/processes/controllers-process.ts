@@ -1,6 +1,5 @@
 import { hostname } from "node:os";
 import { silentLogger, systemClock, systemRandom } from "@coracle/base";
-import { createHttpTransport, loadKubeconfig, type ApiClient } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
 import {
   ControllerManagerMetrics,
@@ -16,14 +15,13 @@ import {
   explanationText,
   SchedulerDebug,
   SchedulerMetrics,
-  type SchedulerFlags,
 } from "@coracle/kube-scheduler";
 import { cloudRoutes } from "../cloud.ts";
 import { clusterPaths } from "../cluster-config.ts";
 import { isNamespaced } from "../cluster-network.ts";
 import { replaceSupervisor } from "../supervisor/replace-supervisor.ts";
-import { clientOf, runAloneComponent, withFlags, type AloneContext } from "./alone.ts";
-import { serveComponent, type ComponentEndpoint, type ComponentEndpointOptions } from "./component-endpoint.ts";
+import { anonymousTransport, clientOf, runAloneComponent, withFlags } from "./alone.ts";
+import { serveByFlags } from "./component-endpoint.ts";
 import { isSupervised, runSupervised } from "./process-main.ts";
 import { collectWhenQuiet } from "./quiet-collection.ts";
 
@@ -42,7 +40,7 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       const metrics = new SchedulerMetrics(context.clock);
       const debug = new SchedulerDebug();
       const pages = { ...debug.pages(setup.configuration), "/metrics": () => metrics.text() };
-      await using _endpoint = await endpointOf(flags, client, context, pages, flags.authorizationAlwaysAllowPaths);
+      await using _endpoint = await serveByFlags(flags, { ...context, client, pages });
       await runScheduler({
         ...context,
         client,
@@ -60,18 +58,11 @@ export async function runAlone(component: string, args: readonly string[]): Prom
   const flags = withFlags(component, () => parseControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     await using client = await clientOf(flags.kubeconfig, component);
-    const {
-      cert: _cert,
-      key: _key,
-      token: _token,
-      tokenFile: _file,
-      ...anonymous
-    } = await loadKubeconfig(flags.kubeconfig ?? "");
     const metrics = new ControllerManagerMetrics(context.clock);
     const pages = { "/metrics": () => metrics.text() };
-    await using _endpoint = await endpointOf(flags, client, context, pages, flags.authorizationAlwaysAllowPaths);
-    const anonymousTransport = createHttpTransport(anonymous);
-    await runControllerManager({ ...context, client, flags, anonymousTransport, metrics });
+    await using _endpoint = await serveByFlags(flags, { ...context, client, pages });
+    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
+    await runControllerManager({ ...context, client, flags, anonymousTransport: anonymous, metrics });
   });
 }
 
@@ -105,20 +96,6 @@ export async function tracePod({ kubeconfig, namespace, name, config, json }: Tr
   return json ? `${JSON.stringify(explanation, undefined, 2)}\n` : explanationText(explanation);
 }
 
-/** Health and metrics of a component that runs alone; undefined with `--secure-port=0`. */
-async function endpointOf(
-  flags: Pick<SchedulerFlags, "securePort" | "bindAddress" | "tlsCertFile" | "tlsPrivateKeyFile">,
-  client: ApiClient,
-  { clock, logger }: AloneContext,
-  pages: ComponentEndpointOptions["pages"] = {},
-  allowed?: readonly string[],
-): Promise<ComponentEndpoint | undefined> {
-  const { securePort: port, bindAddress: address, tlsCertFile: certFile, tlsPrivateKeyFile: keyFile } = flags;
-  return port === 0
-    ? undefined
-    : await serveComponent({ port, address, certFile, keyFile, client, clock, logger, pages, allowed });
-}
-
 if (isSupervised()) {
   void runSupervised(
     "controllers",
@@ -132,12 +109,9 @@ if (isSupervised()) {
       // The supervisor starts one such process after another, never two: a successor need not wait for the lease to end.
       const identity = `${hostname()}_${config.name}`;
       await using schedulerClient = await clientOf(paths.kubeconfig("kube-scheduler"), "kube-scheduler");
-      await using managerClient = await clientOf(
-        paths.kubeconfig("kube-controller-manager"),
-        "kube-controller-manager",
-      );
       const managerConfig = paths.kubeconfig("kube-controller-manager");
-      const { cert: _cert, key: _key, ...anonymous } = await loadKubeconfig(managerConfig);
+      await using managerClient = await clientOf(managerConfig, "kube-controller-manager");
+      await using anonymous = await anonymousTransport(managerConfig);
       ready();
       // The API server shares this network: it reaches pods that are asked for through it.
       const routes = async (): Promise<void> => {
@@ -161,7 +135,7 @@ if (isSupervised()) {
           logger: logger.child({ component: "kube-controller-manager" }),
           signal,
           identity,
-          anonymousTransport: createHttpTransport(anonymous),
+          anonymousTransport: anonymous,
           flags: {
             ...defaultFlags,
             kubeconfig: managerConfig,

@@ -38,7 +38,7 @@ const JITTER = 1.2;
 /**
  * Waits for leadership, runs `lead` under a signal that aborts when it is lost, and gives the lease back when `lead`
  * returns or `signal` aborts. Throws `LeadershipLostError` when the lease was lost. Two candidates never lead at the
- * same time as long as their clocks run at the same speed.
+ * same time as long as their clocks run at the same speed, however slowly the server answers.
  */
 export async function runAsLeader(
   options: LeaderElectionOptions,
@@ -47,51 +47,82 @@ export async function runAsLeader(
 ): Promise<void> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger } = options;
   const { leaseDurationMs = 15_000, renewDeadlineMs = 10_000, retryPeriodMs = 2000 } = options;
+  if (leaseDurationMs <= renewDeadlineMs) throw new Error("leaseDuration must be greater than renewDeadline");
+  if (renewDeadlineMs <= retryPeriodMs * JITTER)
+    throw new Error("renewDeadline must be greater than retryPeriod*JitterFactor");
   const lock = createLock(options, clock, leaseDurationMs);
+  /** When the request was begun that took or renewed the lease: nobody counts its time from earlier on. */
+  let heldSinceMs = 0;
 
-  while (!(await lock.tryAcquire(signal))) {
-    await sleep(clock, retryPeriodMs * (1 + random.next() * (JITTER - 1)), signal);
+  /** A request that is not answered in time counts as a failure. */
+  async function tryHold(limitMs: number, until: AbortSignal): Promise<boolean> {
+    const startedAtMs = clock.monotonicMs();
+    using link = linkSignal(until);
+    using _limit = clock.after(limitMs, () => link.abort(new DOMException("no answer in time", "TimeoutError")));
+    const isHeld = await lock.tryAcquire(link.signal);
+    if (isHeld) heldSinceMs = startedAtMs;
+    else until.throwIfAborted();
+    return isHeld;
   }
+
+  while (!(await tryHold(renewDeadlineMs / 2, signal)))
+    await sleep(clock, retryPeriodMs * (1 + random.next() * (JITTER - 1)), signal);
   logger.info("became leader", { lease: options.name, identity: options.identity });
 
   using tenure = linkSignal(signal);
   const work = lead(tenure.signal);
-  let finished = false;
-  const ended = work.then(
-    () => void (finished = true),
-    () => void (finished = true),
-  );
   using renewing = linkSignal(tenure.signal);
-  void ended.then(() => renewing.abort(new DOMException("done", "AbortError")));
+  const stopRenewing = (): void => renewing.abort(new DOMException("done", "AbortError"));
+  void work.then(stopRenewing, stopRenewing);
   let lost = false;
-  let renewedAtMs = clock.monotonicMs();
   try {
-    while (!finished) {
-      await sleep(clock, retryPeriodMs, renewing.signal);
-      if (await lock.tryAcquire(renewing.signal)) renewedAtMs = clock.monotonicMs();
-      else if (clock.monotonicMs() - renewedAtMs > renewDeadlineMs) {
-        lost = true;
-        break;
-      }
+    for (;;) {
+      const leftMs = (): number => heldSinceMs + renewDeadlineMs - clock.monotonicMs();
+      await sleep(clock, Math.max(0, Math.min(retryPeriodMs, leftMs())), renewing.signal);
+      lost = leftMs() <= 0;
+      if (lost) break;
+      await tryHold(leftMs(), renewing.signal);
     }
   } catch (error) {
     if (!isAbort(error, renewing.signal)) throw error;
   }
-  if (lost) tenure.abort(new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`));
+  const loss = new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`);
+  if (lost) tenure.abort(loss);
   try {
     await work;
   } catch (error) {
     if (!lost) throw error;
   } finally {
-    if (!lost) await lock.release();
+    if (!lost) await lock.release(renewDeadlineMs / 2);
   }
-  if (lost) throw new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`);
+  if (lost) throw loss;
+}
+
+/**
+ * Runs `work` until `signal` aborts: at once when there is no election, else while this process holds the lease. What
+ * listens to the signal that `work` gets, as each request under way does, listens to nobody else's.
+ */
+export async function runElected(
+  election: LeaderElectionOptions | undefined,
+  work: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (election === undefined) {
+    using link = linkSignal(signal);
+    return await work(link.signal);
+  }
+  try {
+    await runAsLeader(election, work, signal);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+  }
 }
 
 interface Lock {
-  /** Takes or renews the lease; false when another holds it or the server cannot be asked. */
+  /** Takes or renews the lease; false when another holds it or the server does not answer before the signal aborts. */
   tryAcquire(signal: AbortSignal): Promise<boolean>;
-  release(): Promise<void>;
+  /** Gives it back, unless that takes longer than `limitMs`: then it runs out by itself. */
+  release(limitMs: number): Promise<void>;
 }
 
 function createLock(options: LeaderElectionOptions, clock: Clock, leaseDurationMs: number): Lock {
@@ -134,22 +165,21 @@ function createLock(options: LeaderElectionOptions, clock: Clock, leaseDurationM
         observe(await client.update(Lease, { ...(observed as Lease), spec: mine(observed) }, { signal }));
         return true;
       } catch (error) {
-        if (isAbort(error, signal)) throw error;
         // Someone else was faster: look again next time.
         if (isConflict(error) || isNotFound(error) || isAlreadyExists(error)) observed = undefined;
         logger.debug("lease not acquired", { lease: name, error: String(error) });
         return false;
       }
     },
-    async release() {
+    async release(limitMs) {
       if (observed?.spec?.holderIdentity !== identity) return;
+      using link = linkSignal();
+      using _limit = clock.after(limitMs, () => link.abort(new DOMException("no answer in time", "TimeoutError")));
+      const spec = { ...observed.spec, holderIdentity: "", leaseDurationSeconds: 1, renewTime: micros() };
       try {
-        await client.update(Lease, {
-          ...observed,
-          spec: { ...observed.spec, holderIdentity: "", leaseDurationSeconds: 1, renewTime: micros() },
-        });
+        await client.update(Lease, { ...observed, spec }, { signal: link.signal });
       } catch (error) {
-        logger.debug("lease not released", { lease: name, error: String(error) }); // it runs out by itself
+        logger.debug("lease not released", { lease: name, error: String(error) });
       }
     },
   };
