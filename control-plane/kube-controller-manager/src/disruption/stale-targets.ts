@@ -18,11 +18,12 @@ export function createStaleDisruptionController({ client, informers, clock, logg
         const leftMs = pod === undefined ? undefined : msUntilStale(pod, clock.now());
         if (pod === undefined || leftMs === undefined) return done;
         if (leftMs > 0) return requeueAfter(leftMs);
+        const { metadata } = pod;
         const lastTransitionTime = timestamp(clock.now());
-        const conditions = (pod.status?.conditions ?? []).map(({ type, status, observedGeneration, ...rest }) =>
-          type === "DisruptionTarget"
-            ? { type, status: "False", observedGeneration, lastTransitionTime }
-            : { ...rest, type, status, observedGeneration },
+        const conditions = (pod.status?.conditions ?? []).map((condition) =>
+          condition.type === "DisruptionTarget"
+            ? { type: condition.type, status: "False", observedGeneration: metadata.generation, lastTransitionTime }
+            : condition,
         );
         await client.update(Pod, { ...pod, status: { ...pod.status, conditions } }, { subresource: "status", signal });
         return done;

@@ -35,7 +35,7 @@ export function createPodGcController(
   const orphanSince = new Map<string, Instant>();
 
   async function remove(pod: Pod, why: PodRemoval, signal: AbortSignal, reason?: string): Promise<void> {
-    const { namespace, name = "", uid } = pod.metadata;
+    const { namespace, name = "", uid, generation: observedGeneration } = pod.metadata;
     try {
       if (!isFinished(pod)) {
         const now = timestamp(clock.now());
@@ -48,10 +48,11 @@ export function createPodGcController(
                   status: "True",
                   reason: "DeletionByPodGC",
                   message: reason,
+                  observedGeneration,
                   lastTransitionTime: now,
                 },
               ];
-        const status = { phase: "Failed", ...(conditions.length === 0 ? {} : { conditions }) };
+        const status = { phase: "Failed", observedGeneration, ...(conditions.length === 0 ? {} : { conditions }) };
         await client.patch(
           Pod,
           { namespace, name },

@@ -61,7 +61,9 @@ export function createStatefulSetController(
     }
   }
 
-  async function settleClaims(set: StatefulSet, pod: Pod, ordinal: number, signal: AbortSignal): Promise<void> {
+  /** True when a claim got other owners. */
+  async function settleClaims(set: StatefulSet, pod: Pod, ordinal: number, signal: AbortSignal): Promise<boolean> {
+    let isChanged = false;
     for (const { metadata } of claimsForOrdinal(set, ordinal)) {
       const claim = claims.get(metadata.namespace, metadata.name ?? "");
       if (claim === undefined) continue;
@@ -76,7 +78,9 @@ export function createStatefulSetController(
       if (ownerReferences === undefined) continue;
       const wanted = { ...claim, metadata: { ...claim.metadata, ownerReferences } };
       await client.update(PersistentVolumeClaim, wanted, { signal });
+      isChanged = true;
     }
+    return isChanged;
   }
 
   const isInUseByAnEarlierPod = (set: StatefulSet, ordinal: number): boolean =>
@@ -92,11 +96,14 @@ export function createStatefulSetController(
     const isWanted = isInRange(set, ordinal);
     if (isWanted && pod.status?.phase === "Pending") await createClaims(set, ordinal, signal);
     if (!isReached) return;
-    await settleClaims(set, pod, ordinal, signal);
+    const isChanged = await settleClaims(set, pod, ordinal, signal);
+    if (!isWanted) return;
     const labels = identityLabels(set, ordinal);
-    if (!isWanted || pod.metadata.labels?.[POD_NAME_LABEL] === labels[POD_NAME_LABEL]) return;
+    const isNamed = pod.metadata.labels?.[POD_NAME_LABEL] === labels[POD_NAME_LABEL];
+    if (isNamed && !isChanged) return;
     const repaired = { ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } } };
-    await told(set, "Update", pod.metadata.name ?? "", async () => client.update(Pod, repaired, { signal }));
+    const update = async (): Promise<unknown> => (isNamed ? undefined : client.update(Pod, repaired, { signal }));
+    await told(set, "Update", pod.metadata.name ?? "", update);
   }
 
   /** Does it, and tells people how that went. */
@@ -125,7 +132,7 @@ export function createStatefulSetController(
     const pod = podForOrdinal(set, ordinal, template, revision);
     await told(set, "Create", pod.metadata.name ?? "", async () => {
       await createClaims(set, ordinal, signal);
-      await client.create(Pod, pod, { signal });
+      await client.create(Pod, pod, { metadataOnly: true, signal });
     });
   }
 
@@ -206,7 +213,7 @@ export function createStatefulSetController(
       monitor?.observe(set, maxUnavailableOf(set), unavailableOf(set, mine, now));
       const status = statefulStatus(set, mine, names, history.collisionCount, now);
       if (!equalJson(status, { readyReplicas: 0, availableReplicas: 0, collisionCount: 0, ...set.status }))
-        await client.update(StatefulSet, { ...set, status }, { subresource: "status", signal });
+        await client.update(StatefulSet, { ...set, status }, { subresource: "status", metadataOnly: true, signal });
       if (failure !== undefined) throw failure;
       if (isDeleted) return done;
       const inUse = new Set([...mine.map(revisionOf), current, update]);

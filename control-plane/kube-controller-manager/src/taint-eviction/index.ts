@@ -69,6 +69,7 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
         status: "True",
         reason: "DeletionByTaintManager",
         message: "Taint manager: deleting due to NoExecute taint",
+        observedGeneration: pod.metadata.generation,
         lastTransitionTime: timestamp(now),
       };
       try {

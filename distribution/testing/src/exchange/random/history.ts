@@ -21,6 +21,8 @@ export interface Difference {
   readonly steps: readonly string[];
   readonly what: "outcome" | "objects" | "events";
   readonly details: readonly string[];
+  /** All that was there, on each side. */
+  readonly pictures: readonly Picture[];
 }
 
 /** What came of a history. */
@@ -84,8 +86,9 @@ export async function playHistory(
     if (outcome === "nothing to do" && other === outcome) continue;
     done++;
     const found = await settle(sides, namespace, family, known);
+    const pictures = (): readonly Picture[] => sides.map(({ camera }) => camera.look(namespace).picture);
     const report = (what: Difference["what"], details: readonly string[]): void =>
-      void differences.push({ family: name, seed, steps: [...taken], what, details });
+      void differences.push({ family: name, seed, steps: [...taken], what, details, pictures: pictures() });
     if (outcome !== other) report("outcome", [`- ${outcome}`, `+ ${other}`]);
     if (found.objects.length > 0) report("objects", found.objects);
     if (found.events.length > 0) report("events", found.events);

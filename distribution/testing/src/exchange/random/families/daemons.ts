@@ -115,6 +115,7 @@ export const daemons: Family = {
       await actor.merge(any(Node), node, {
         spec: { taints: isTainted ? own : [...own, { key: "dedicated", effect }] },
       });
+      await lookAgain(actor);
     },
     async "a node is cordoned, or no more"(actor) {
       const node = actor.one(Node);

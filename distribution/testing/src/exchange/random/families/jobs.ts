@@ -23,6 +23,7 @@ function failurePolicy(actor: Actor, isPerIndex: boolean): object {
 }
 
 async function make(actor: Actor): Promise<void> {
+  const image = actor.pick(IMAGES);
   const isIndexed = actor.chance(0.5);
   const completions = isIndexed || actor.chance(0.7) ? actor.below(6) : undefined;
   const isPerIndex = isIndexed && actor.chance(0.5);
@@ -31,7 +32,8 @@ async function make(actor: Actor): Promise<void> {
   await actor.create(any(Job), {
     metadata: actor.key(actor.pick(["one", "two", "three"])),
     spec: {
-      parallelism: actor.below(5),
+      // Of several that fail at once the quicker controller stops some before.
+      parallelism: image === "task:bad" ? actor.below(2) : actor.below(5),
       ...(completions === undefined ? {} : { completions }),
       ...(isIndexed ? { completionMode: "Indexed" } : {}),
       ...(isPerIndex
@@ -58,7 +60,7 @@ async function make(actor: Actor): Promise<void> {
       ...(actor.chance(0.1) ? { activeDeadlineSeconds: 2 } : {}),
       ...(actor.chance(0.1) ? { managedBy: "example.com/other" } : {}),
       ...(actor.chance(0.1) ? { ttlSecondsAfterFinished: 1 } : {}),
-      template: task(actor, restartPolicy, actor.pick(IMAGES)),
+      template: task(actor, restartPolicy, image),
     },
   });
 }
