@@ -9,6 +9,7 @@ import {
   required,
   type FieldError,
 } from "@coracle/apimachinery";
+import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import type { PluginArgs, ShapePoint } from "./configuration.ts";
 import { durationMs } from "./strict-decoding.ts";
 
@@ -17,7 +18,11 @@ const MAX_POINT_SCORE = 10;
 const STRATEGIES: readonly string[] = ["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"];
 
 /** Why arguments of plugins are refused, in upstream's words; none for good ones. */
-export function validateArgs(path: string, args: PluginArgs): FieldError[] {
+export function validateArgs(
+  path: string,
+  args: PluginArgs,
+  features: DeviceFeatures = DEFAULT_DEVICE_FEATURES,
+): FieldError[] {
   const errors: FieldError[] = [];
   const refuse = (field: string, value: unknown, detail: string): void =>
     void errors.push(invalidValue(`${path}.${field}`, value, detail));
@@ -50,9 +55,13 @@ export function validateArgs(path: string, args: PluginArgs): FieldError[] {
   if (shape !== undefined)
     refuse("shape", shape, "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring");
 
-  const { filterTimeout = "0", bindingTimeout } = args.DynamicResources ?? {};
-  if (durationMs(filterTimeout) < 0) refuse("filterTimeout", filterTimeout, "must be zero or positive");
-  if (bindingTimeout !== undefined)
+  const { filterTimeout, bindingTimeout } = args.DynamicResources ?? {};
+  if (filterTimeout !== undefined && !features.filterTimeout)
+    errors.push(forbiddenField(`${path}.filterTimeout`, "DRASchedulingFilterTimeout feature gate is disabled"));
+  else if (durationMs(filterTimeout ?? "0") < 0) refuse("filterTimeout", filterTimeout, "must be zero or positive");
+  if (bindingTimeout !== undefined && features.bindingConditions) {
+    if (durationMs(bindingTimeout) < 1_000) refuse("bindingTimeout", bindingTimeout, "must be at least 1 second");
+  } else if (bindingTimeout !== undefined)
     errors.push(
       forbiddenField(
         `${path}.bindingTimeout`,

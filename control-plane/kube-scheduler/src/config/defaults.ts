@@ -1,3 +1,4 @@
+import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import type {
   PluginArgs,
   PluginChoice,
@@ -54,9 +55,15 @@ const weighed = (resources: readonly ResourceWeight[] | undefined): readonly Res
     : resources.map(({ name, weight }) => ({ name, weight: weight === undefined || weight === 0 ? 1 : weight }));
 
 /** Each plugin's arguments with what was left out. */
-const ARGS_DEFAULTS: { readonly [K in keyof PluginArgs]-?: (args: NonNullable<PluginArgs[K]>) => PluginArgs[K] } = {
+const ARGS_DEFAULTS: {
+  readonly [K in keyof PluginArgs]-?: (args: NonNullable<PluginArgs[K]>, features: DeviceFeatures) => PluginArgs[K];
+} = {
   DefaultPreemption: (args) => ({ minCandidateNodesPercentage: 10, minCandidateNodesAbsolute: 100, ...args }),
-  DynamicResources: (args) => ({ filterTimeout: "10s", ...args }),
+  DynamicResources: (args, { filterTimeout, bindingConditions }) => ({
+    ...(filterTimeout ? { filterTimeout: "10s" } : {}),
+    ...(bindingConditions ? { bindingTimeout: "10m0s" } : {}),
+    ...args,
+  }),
   InterPodAffinity: (args) => ({ hardPodAffinityWeight: 1, ignorePreferredTermsOfExistingPods: false, ...args }),
   NodeAffinity: (args) => args,
   NodeResourcesBalancedAllocation: (args) => ({ ...args, resources: weighed(args.resources) }),
@@ -74,13 +81,18 @@ const ARGS_DEFAULTS: { readonly [K in keyof PluginArgs]-?: (args: NonNullable<Pl
 /** Names of the plugins whose arguments are known. */
 export const isKnownArgs = (name: string): name is keyof PluginArgs => Object.hasOwn(ARGS_DEFAULTS, name);
 
-function argsWithDefaults(name: keyof PluginArgs, args: Readonly<Record<string, unknown>> = {}): PluginConfig {
-  const fill = ARGS_DEFAULTS[name] as (args: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
-  return { name, args: { apiVersion: CONFIG_VERSION, kind: `${name}Args`, ...fill(args) } };
+type Args = Readonly<Record<string, unknown>>;
+
+function argsWithDefaults(name: keyof PluginArgs, features: DeviceFeatures, args: Args = {}): PluginConfig {
+  const fill = ARGS_DEFAULTS[name] as (args: Args, features: DeviceFeatures) => Args;
+  return { name, args: { apiVersion: CONFIG_VERSION, kind: `${name}Args`, ...fill(args, features) } };
 }
 
 /** Fills in what was not written, as upstream does. */
-export function withDefaults(written: WrittenConfiguration): SchedulerConfiguration {
+export function withDefaults(
+  written: WrittenConfiguration,
+  features: DeviceFeatures = DEFAULT_DEVICE_FEATURES,
+): SchedulerConfiguration {
   const { leaderElection = {}, clientConnection = {}, profiles = [] } = written;
   const all = profiles.length === 0 ? [{}] : profiles;
   const enableProfiling = written.enableProfiling ?? true;
@@ -108,7 +120,7 @@ export function withDefaults(written: WrittenConfiguration): SchedulerConfigurat
     percentageOfNodesToScore: written.percentageOfNodesToScore ?? 0,
     podInitialBackoffSeconds: written.podInitialBackoffSeconds ?? 1,
     podMaxBackoffSeconds: written.podMaxBackoffSeconds ?? 10,
-    profiles: all.map((profile) => profileWithDefaults(profile, all.length === 1)),
+    profiles: all.map((profile) => profileWithDefaults(profile, all.length === 1, features)),
     ...(extenders === undefined
       ? {}
       : { extenders: extenders.map((each) => ({ ...each, httpTimeout: duration(each.httpTimeout, "5s") })) }),
@@ -121,16 +133,20 @@ const filled = (text: string | undefined, fallback: string): string =>
 const duration = (text: string | undefined, fallback: string): string =>
   text === undefined || /^0+[a-zµ]*$/.test(text) ? fallback : text;
 
-function profileWithDefaults(profile: Partial<ProfileConfiguration>, isOnly: boolean): ProfileConfiguration {
+function profileWithDefaults(
+  profile: Partial<ProfileConfiguration>,
+  isOnly: boolean,
+  features: DeviceFeatures,
+): ProfileConfiguration {
   const { schedulerName = isOnly ? "default-scheduler" : undefined, percentageOfNodesToScore } = profile;
   const plugins = mergePlugins(profile.plugins);
   const pluginConfig = (profile.pluginConfig ?? []).map(({ name, args }): PluginConfig =>
-    isKnownArgs(name) ? argsWithDefaults(name, args) : { name, ...(args === undefined ? {} : { args }) },
+    isKnownArgs(name) ? argsWithDefaults(name, features, args) : { name, ...(args === undefined ? {} : { args }) },
   );
   const written = new Set(pluginConfig.map(({ name }) => name));
   const used = new Set(Object.values(plugins).flatMap((set) => (set.enabled ?? []).map(({ name }) => name)));
   for (const name of [...used].sort())
-    if (isKnownArgs(name) && !written.has(name)) pluginConfig.push(argsWithDefaults(name));
+    if (isKnownArgs(name) && !written.has(name)) pluginConfig.push(argsWithDefaults(name, features));
   return {
     plugins,
     pluginConfig,

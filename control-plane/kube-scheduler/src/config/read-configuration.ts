@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { parseYamlDocument, writeYaml, yamlDuplicates } from "@coracle/api";
 import { isObject, type FieldError } from "@coracle/apimachinery";
+import type { DeviceFeatures } from "../devices/device-features.ts";
 import type { SchedulerConfiguration } from "./configuration.ts";
 import { CONFIG_VERSION } from "./configuration.ts";
 import { withDefaults, type WrittenConfiguration } from "./defaults.ts";
@@ -11,10 +12,10 @@ import { validateConfiguration } from "./validation.ts";
 const KIND = "KubeSchedulerConfiguration";
 
 /** What the scheduler does when nothing is configured. */
-export const defaultConfiguration = (): SchedulerConfiguration => withDefaults({});
+export const defaultConfiguration = (features?: DeviceFeatures): SchedulerConfiguration => withDefaults({}, features);
 
 /** Reads a KubeSchedulerConfiguration v1 from a file. Throws an Error that says what is wrong with it, as upstream does. */
-export async function readConfiguration(file: string): Promise<SchedulerConfiguration> {
+export async function readConfiguration(file: string, features?: DeviceFeatures): Promise<SchedulerConfiguration> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -22,11 +23,11 @@ export async function readConfiguration(file: string): Promise<SchedulerConfigur
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : String(error);
     throw new Error(`open ${file}: ${why}`, { cause: error });
   }
-  return await parseConfiguration(text);
+  return await parseConfiguration(text, features);
 }
 
 /** Reads a KubeSchedulerConfiguration v1, YAML or JSON, and checks it. */
-export async function parseConfiguration(text: string): Promise<SchedulerConfiguration> {
+export async function parseConfiguration(text: string, features?: DeviceFeatures): Promise<SchedulerConfiguration> {
   const value = await parseYamlDocument(text);
   if (!isObject(value) || typeof value.kind !== "string" || value.kind === "")
     throw new Error(`Object 'Kind' is missing in '${text}'`);
@@ -46,8 +47,8 @@ export async function parseConfiguration(text: string): Promise<SchedulerConfigu
     for (const [j, { name, args }] of (profile.pluginConfig ?? []).entries())
       problems.push(...argsProblems(name, args).map((why) => `decoding .profiles[${i}].pluginConfig[${j}]: ${why}`));
   if (problems.length > 0) throw new Error(problems.join(", "));
-  const config = withDefaults(written);
-  const errors = validateConfiguration(config);
+  const config = withDefaults(written, features);
+  const errors = validateConfiguration(config, features);
   if (errors.length > 0) throw new Error(errorText(errors));
   return config;
 }

@@ -6,9 +6,19 @@ const setupOf = async (...argv: string[]) => await readSchedulerSetup(parseSched
 const DEFAULTS = {
   adminAccess: true,
   prioritizedList: true,
+  filterTimeout: true,
   partitionableDevices: false,
   deviceTaints: false,
   consumableCapacity: false,
+  bindingConditions: false,
+  extendedResources: false,
+};
+const ALPHA = {
+  partitionableDevices: true,
+  deviceTaints: true,
+  consumableCapacity: true,
+  bindingConditions: true,
+  extendedResources: true,
 };
 
 describe("--feature-gates", () => {
@@ -18,14 +28,14 @@ describe("--feature-gates", () => {
     ["kube:DRAPartitionableDevices=true", { partitionableDevices: true }, []],
     ["DRAAdminAccess=false", { adminAccess: false }, []],
     ["DRADeviceTaints=false", {}, []],
-    ["AllAlpha=true", { partitionableDevices: true, deviceTaints: true, consumableCapacity: true }, ["AllAlpha"]],
-    [
-      "AllAlpha=true,DRADeviceTaints=false",
-      { partitionableDevices: true, deviceTaints: true, consumableCapacity: true },
-      ["AllAlpha"],
-    ],
-    ["AllBeta=false", { adminAccess: false, prioritizedList: false }, ["AllBeta"]],
-    ["DRAExtendedResource=true", {}, ["DRAExtendedResource"]],
+    ["AllAlpha=true", ALPHA, ["AllAlpha"]],
+    ["AllAlpha=true,DRADeviceTaints=false", { ...ALPHA, deviceTaints: false }, ["AllAlpha"]],
+    ["AllBeta=false", { adminAccess: false, prioritizedList: false, filterTimeout: false }, ["AllBeta"]],
+    ["DRASchedulerFilterTimeout=false", { filterTimeout: false }, []],
+    ["DRADeviceBindingConditions=true", { bindingConditions: true }, []],
+    ["DRADeviceBindingConditions=true,DRAResourceClaimDeviceStatus=false", {}, []],
+    ["DRAExtendedResource=true", { extendedResources: true }, []],
+    ["GangScheduling=true", {}, ["GangScheduling"]],
   ])("%s", async (gates, features, withoutEffect) => {
     const setup = await setupOf(`--feature-gates=${gates}`);
     expect(setup?.deviceFeatures).toEqual({ ...DEFAULTS, ...features });

@@ -1,6 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import { readFeatureGates } from "@coracle/apimachinery";
-import { deviceFeatures, type DeviceFeatures } from "../devices/device-features.ts";
+import { deviceFeatures, gatesWithoutEffect, type DeviceFeatures } from "../devices/device-features.ts";
 import type { SchedulerFlags } from "../flags.ts";
 import { loadPluginModules, type PluginFactory } from "../foreign/plugin-module.ts";
 import type { SchedulerElection } from "../run-scheduler.ts";
@@ -28,7 +27,8 @@ export interface SchedulerSetup {
  */
 export async function readSchedulerSetup(flags: SchedulerFlags): Promise<SchedulerSetup | undefined> {
   const file = flags.config ?? "";
-  const written = file === "" ? defaultConfiguration() : await readConfiguration(file);
+  const features = deviceFeatures(flags.featureGates);
+  const written = file === "" ? defaultConfiguration(features) : await readConfiguration(file, features);
   const configuration: SchedulerConfiguration = {
     ...written,
     leaderElection: withFlags(written.leaderElection, flags),
@@ -37,18 +37,17 @@ export async function readSchedulerSetup(flags: SchedulerFlags): Promise<Schedul
       ...(file === "" ? { kubeconfig: flags.kubeconfig ?? "" } : {}),
     },
   };
-  const errors = validateConfiguration(configuration);
+  const errors = validateConfiguration(configuration, features);
   if (errors.length > 0) throw new Error(errorText(errors));
   if (flags.writeConfigTo !== undefined && flags.writeConfigTo !== "") {
     await writeFile(flags.writeConfigTo, printConfiguration(configuration));
     return undefined;
   }
   const { leaderElection, clientConnection } = configuration;
-  const { features, withoutEffect } = deviceFeatures(readFeatureGates(flags.featureGates));
   return {
     configuration,
     deviceFeatures: features,
-    gatesWithoutEffect: withoutEffect,
+    gatesWithoutEffect: gatesWithoutEffect(flags.featureGates),
     plugins: await loadPluginModules(configuration, file),
     // Ours: a file that names none leaves the flag its say.
     kubeconfig: clientConnection.kubeconfig === "" ? flags.kubeconfig : clientConnection.kubeconfig,

@@ -7,6 +7,7 @@ import {
   type ProfileConfiguration,
   type SchedulerConfiguration,
 } from "./configuration.ts";
+import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import { validateArgs } from "./args-validation.ts";
 import { durationMs } from "./strict-decoding.ts";
 
@@ -15,7 +16,10 @@ const REMOVED: ReadonlySet<string> = new Set(["AzureDiskLimits", "CinderLimits",
 const WAS_REMOVED = `was invalid in version "${CONFIG_VERSION}" (KubeSchedulerConfiguration is version "${CONFIG_VERSION}")`;
 
 /** Why the configuration is refused, in upstream's words; none for a good one. */
-export function validateConfiguration(config: SchedulerConfiguration): readonly FieldError[] {
+export function validateConfiguration(
+  config: SchedulerConfiguration,
+  features: DeviceFeatures = DEFAULT_DEVICE_FEATURES,
+): readonly FieldError[] {
   const errors: FieldError[] = [];
   const { profiles, podInitialBackoffSeconds: initial, podMaxBackoffSeconds: max } = config;
   if (config.clientConnection.burst < 0)
@@ -25,7 +29,7 @@ export function validateConfiguration(config: SchedulerConfiguration): readonly 
     errors.push(invalidValue("parallelism", config.parallelism, "should be an integer value greater than zero"));
   const seen = new Set<string>();
   for (const [i, profile] of profiles.entries()) {
-    errors.push(...validateProfile(`profiles[${i}]`, profile));
+    errors.push(...validateProfile(`profiles[${i}]`, profile, features));
     const name = profile.schedulerName ?? "";
     // Upstream shows the path of the other one, which prints as nothing.
     if (seen.has(name)) errors.push(duplicate(`profiles[${i}].schedulerName`, {}));
@@ -62,7 +66,7 @@ function validateLeaderElection(election: SchedulerConfiguration["leaderElection
   return errors;
 }
 
-function validateProfile(path: string, profile: ProfileConfiguration): FieldError[] {
+function validateProfile(path: string, profile: ProfileConfiguration, features: DeviceFeatures): FieldError[] {
   const errors: FieldError[] = [];
   if ((profile.schedulerName ?? "") === "") errors.push(required(`${path}.schedulerName`));
   errors.push(...validatePercentage(`${path}.percentageOfNodesToScore`, profile));
@@ -76,7 +80,8 @@ function validateProfile(path: string, profile: ProfileConfiguration): FieldErro
     seen.add(name);
     if (REMOVED.has(name)) errors.push(invalidValue(at, name, WAS_REMOVED));
     // Upstream looks at these only when it makes the plugin.
-    else if (name !== "NodeResourcesFit") errors.push(...validateArgs(`${at}.args`, { [name]: args } as PluginArgs));
+    else if (name !== "NodeResourcesFit")
+      errors.push(...validateArgs(`${at}.args`, { [name]: args } as PluginArgs, features));
   }
   return errors;
 }

@@ -1,4 +1,4 @@
-import type { NodeSelector, NodeSelectorRequirement } from "@coracle/api/core/v1";
+import type { Node, NodeSelector, NodeSelectorRequirement } from "@coracle/api/core/v1";
 import type {
   AllocationResult,
   Device,
@@ -8,6 +8,7 @@ import type {
   ResourceSlice,
 } from "@coracle/api/resource/v1";
 import { textsOf, type Capacities } from "./consumed-capacity.ts";
+import type { DeviceFeatures } from "./device-features.ts";
 import { fullName, type Choice } from "./requests.ts";
 
 /** A device chosen for a request. */
@@ -22,11 +23,21 @@ export interface Chosen {
 }
 
 /** What a claim's status says of the devices chosen for it. */
-export function allocationOf(claim: ResourceClaim | undefined, chosen: readonly Chosen[]): AllocationResult {
+export function allocationOf(
+  claim: ResourceClaim | undefined,
+  chosen: readonly Chosen[],
+  node: Node,
+  { bindingConditions }: DeviceFeatures,
+): AllocationResult {
   const config = configOf(claim, chosen);
-  const nodeSelector = nodesOf(chosen);
+  const bindsToNode = bindingConditions && chosen.some(({ device }) => device.bindsToNode === true);
+  const nodeSelector = bindsToNode ? onlyOn(node.metadata.name ?? "") : nodesOf(chosen);
+  const results = chosen.map((each) => ({
+    ...resultOf(each),
+    ...(bindingConditions ? conditionsOf(each.device) : {}),
+  }));
   return {
-    devices: { results: chosen.map(resultOf), ...(config.length === 0 ? {} : { config }) },
+    devices: { results, ...(config.length === 0 ? {} : { config }) },
     ...(nodeSelector === undefined ? {} : { nodeSelector }),
   };
 }
@@ -42,6 +53,12 @@ function resultOf({ choice, device, driver, pool, share }: Chosen): DeviceReques
     ...(share === undefined ? {} : { shareID: share.id, consumedCapacity: textsOf(share.consumed) }),
   };
 }
+
+/** What must be true, and what must not, before a pod with the device is bound. */
+const conditionsOf = ({ bindingConditions, bindingFailureConditions }: Device) => ({
+  ...(bindingConditions === undefined ? {} : { bindingConditions }),
+  ...(bindingFailureConditions === undefined ? {} : { bindingFailureConditions }),
+});
 
 /** First what the classes say, each once with all requests of the class; then what the claim says for what was chosen. */
 function configOf(
@@ -79,10 +96,7 @@ function nodesOf(chosen: readonly Chosen[]): NodeSelector | undefined {
   };
   for (const { device, slice } of chosen) {
     const { nodeName = "", nodeSelector } = slice.spec.perDeviceNodeSelection === true ? device : slice.spec;
-    if (nodeName !== "")
-      return {
-        nodeSelectorTerms: [{ matchFields: [{ key: "metadata.name", operator: "In", values: [nodeName] }] }],
-      };
+    if (nodeName !== "") return onlyOn(nodeName);
     const [term] = nodeSelector?.nodeSelectorTerms ?? [];
     add(matchFields, term?.matchFields);
     add(matchExpressions, term?.matchExpressions);
@@ -92,6 +106,10 @@ function nodesOf(chosen: readonly Chosen[]): NodeSelector | undefined {
   const expressions = matchExpressions.length === 0 ? {} : { matchExpressions };
   return { nodeSelectorTerms: [{ ...fields, ...expressions }] };
 }
+
+const onlyOn = (nodeName: string): NodeSelector => ({
+  nodeSelectorTerms: [{ matchFields: [{ key: "metadata.name", operator: "In", values: [nodeName] }] }],
+});
 
 function isSame(a: NodeSelectorRequirement, b: NodeSelectorRequirement): boolean {
   const values = new Set(a.values ?? []);

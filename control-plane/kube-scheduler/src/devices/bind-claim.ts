@@ -10,6 +10,8 @@ export interface ClaimWriter {
   get(claim: ResourceClaim): Promise<ResourceClaim>;
   update(claim: ResourceClaim): Promise<ResourceClaim>;
   updateStatus(claim: ResourceClaim): Promise<ResourceClaim>;
+  /** Settles once some claim has changed, or after so long. Rejects when all ends. */
+  changed(maxWaitMs: number): Promise<void>;
   /** Takes the devices away from a claim that nobody uses; told without waiting. */
   deallocate(claim: ResourceClaim): void;
   /** Takes the pod from the claim's users; told without waiting. */
@@ -21,12 +23,16 @@ export function isReservedFor({ status }: ResourceClaim, { metadata }: Pod): boo
   return status?.reservedFor?.some(({ uid }) => uid === metadata.uid) === true;
 }
 
-/** Gives the claim its devices, if they were decided on, and makes the pod one of its users. */
+/**
+ * Gives the claim its devices, if they were decided on, and makes the pod one of its users. `allocatedAt`: noted with
+ * devices that have no such time yet.
+ */
 export async function bindClaim(
   writer: ClaimWriter,
   claim: ResourceClaim,
   pod: Pod,
   allocation: AllocationResult | undefined,
+  allocatedAt?: string,
 ): Promise<ResourceClaim> {
   const key = `${claim.metadata.namespace}/${claim.metadata.name}`;
   let current = claim;
@@ -40,7 +46,8 @@ export async function bindClaim(
       if (allocation !== undefined) current = await protect(writer, current);
       const { name = "", uid = "" } = pod.metadata;
       const reservedFor = [...(current.status?.reservedFor ?? []), { resource: "pods", name, uid }];
-      const added = allocation === undefined ? {} : { allocation };
+      const given = allocation ?? current.status?.allocation;
+      const added = given === undefined ? {} : { allocation: { ...withTime(allocatedAt), ...given } };
       return await writer.updateStatus({ ...current, status: { ...current.status, ...added, reservedFor } });
     } catch (error) {
       if (!isConflict(error) || tries === MAX_TRIES) throw error;
@@ -48,6 +55,9 @@ export async function bindClaim(
     }
   }
 }
+
+const withTime = (allocationTimestamp: string | undefined): AllocationResult =>
+  allocationTimestamp === undefined ? {} : { allocationTimestamp };
 
 /** A claim with devices goes only when they are free again. */
 async function protect(writer: ClaimWriter, claim: ResourceClaim): Promise<ResourceClaim> {

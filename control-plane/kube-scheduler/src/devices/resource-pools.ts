@@ -67,14 +67,26 @@ export function poolsFor(
     const counterSets = new Map(
       counterSlices.flatMap(({ spec }) => (spec.sharedCounters ?? []).map((set) => [set.name, set] as const)),
     );
-    const slices = reachable.filter((slice) => !counterSlices.includes(slice));
+    const slices = simplestFirst(
+      reachable.filter((slice) => !counterSlices.includes(slice)),
+      hasConditions,
+    );
     const isComplete = allSlices.length === pool.resourceSliceCount;
     const isValid = isComplete && hasSense(slices, allSlices, counterSlices, counterSets, features);
     const state = isValid ? "ready" : isComplete ? "invalid" : "incomplete";
     pools.push({ driver, name: pool.name, state, slices, allSlices, counterSets });
   }
-  return pools;
+  return simplestFirst(pools, (pool) => pool.slices.some(hasConditions));
 }
+
+/** Devices that must be made ready before a pod is bound are taken where no others are left. */
+const simplestFirst = <T>(all: readonly T[], isLater: (each: T) => boolean): readonly T[] => [
+  ...all.filter((each) => !isLater(each)),
+  ...all.filter(isLater),
+];
+
+const hasConditions = ({ spec }: ResourceSlice): boolean =>
+  (spec.devices ?? []).some(({ bindingConditions }) => bindingConditions !== undefined);
 
 function isReachable({ spec }: ResourceSlice, node: Node): boolean {
   if ((spec.sharedCounters ?? []).length > 0) return true;

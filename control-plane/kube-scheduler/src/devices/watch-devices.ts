@@ -3,6 +3,8 @@ import type { Pod } from "@coracle/api/core/v1";
 import { DeviceClass, ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
+import { Changes } from "../informers/changes.ts";
+import type { InformerDeps } from "../informers/informer-deps.ts";
 import type { DeviceView } from "../plugins/dynamic-resources.ts";
 import type { ClaimWriter } from "./bind-claim.ts";
 import { DeviceSelectors } from "./device-selectors.ts";
@@ -17,10 +19,12 @@ export interface DeviceWatch {
 }
 
 /** Asks for the informers of devices and claims. */
-export function watchDevices(factory: InformerFactory, client: ApiClient, signal: AbortSignal): DeviceWatch {
+export function watchDevices(factory: InformerFactory, { client, clock, signal }: InformerDeps): DeviceWatch {
   const claims = factory.informer(ResourceClaim, { transform: dropManagedFields });
   const slices = factory.informer(ResourceSlice, { transform: dropManagedFields });
   const classes = factory.informer(DeviceClass, { transform: dropManagedFields });
+  const changes = new Changes();
+  changes.follow(claims as Informer<KubeObject>);
   const allocated = new AllocatedDevices();
   let selectors: DeviceSelectors | undefined;
   let isLoading = false;
@@ -59,6 +63,7 @@ export function watchDevices(factory: InformerFactory, client: ApiClient, signal
       updateStatus: (claim) => client.update(ResourceClaim, claim, { subresource: "status", signal }),
       deallocate: (claim) =>
         settle(client.update(ResourceClaim, { ...claim, status: {} }, { subresource: "status", signal })),
+      changed: (maxWaitMs) => changes.next(clock, maxWaitMs, signal),
       giveUp: (claim, pod) => settle(giveUp(client, claim, pod, signal)),
     },
     follow(tell) {

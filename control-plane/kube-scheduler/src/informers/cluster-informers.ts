@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import { ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { Namespace, Node, Pod, ReplicationController, Service } from "@coracle/api/core/v1";
 import { PodDisruptionBudget } from "@coracle/api/policy/v1";
-import type { Clock } from "@coracle/base";
-import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
+import { dropManagedFields, type Informer, type InformerFactory } from "@coracle/client";
 import { createSpreadOwners } from "../cycle/spread-owners.ts";
 import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import { PendingClaims } from "../devices/pending-claims.ts";
 import { watchDevices, type DeviceWatch } from "../devices/watch-devices.ts";
 import type { DefaultPluginDeps } from "../plugins/index.ts";
 import { watchStorage, type StorageWatch } from "../storage/watch-storage.ts";
+import type { InformerDeps } from "./informer-deps.ts";
 
 /** What the scheduler follows. */
 export interface ClusterInformers {
@@ -18,14 +18,7 @@ export interface ClusterInformers {
   readonly namespaces: Informer<Namespace>;
   readonly storage: StorageWatch;
   readonly devices: DeviceWatch;
-  readonly pluginDeps: DefaultPluginDeps;
-}
-
-/** What informers and those who write to what they follow need. */
-export interface InformerDeps {
-  readonly client: ApiClient;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
+  readonly pluginDeps: DefaultPluginDeps & Required<Pick<DefaultPluginDeps, "devices">>;
 }
 
 /** Asks for all informers, and hands to the plugins what they look up in them. */
@@ -48,7 +41,7 @@ export function createClusterInformers(
   });
   const budgets = factory.informer(PodDisruptionBudget, { transform: dropManagedFields }).lister;
   const storage = watchStorage({ factory, client, clock, signal, nodes: nodes.lister, pods: pods.lister });
-  const devices = watchDevices(factory, client, signal);
+  const devices = watchDevices(factory, { client, clock, signal });
   return {
     pods,
     nodes,
@@ -65,6 +58,7 @@ export function createClusterInformers(
         writer: devices.writer,
         pending: new PendingClaims((namespace, name) => devices.view.claim(namespace, name)),
         nowMs: () => clock.monotonicMs(),
+        now: () => clock.now(),
         newShareId: () => randomUUID(),
         features,
       },

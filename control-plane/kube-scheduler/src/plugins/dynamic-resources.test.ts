@@ -4,6 +4,7 @@ import { conflict } from "@coracle/apimachinery";
 import { describe, expect, it } from "vitest";
 import type { ClaimWriter } from "../devices/bind-claim.ts";
 import { AllocatedDevices } from "../devices/devices-in-use.ts";
+import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import type { CycleState } from "../framework/plugin.ts";
 import { ClusterState } from "../state/cluster-state.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
@@ -30,10 +31,19 @@ const slice: ResourceSlice = {
 };
 const allocation = { devices: { results: [{ request: "r", driver: "d.io", pool: "p", device: "only" }] } };
 
-function worldOf(...initial: ResourceClaim[]) {
+type Devices = ResourceSlice["spec"]["devices"];
+
+const worldOf = (...initial: ResourceClaim[]) => worldWith({}, ...initial);
+
+function worldWith(
+  part: { readonly features?: DeviceFeatures; readonly devices?: Devices },
+  ...initial: ResourceClaim[]
+) {
   const claims = new Map(initial.map((claim) => [claim.metadata.name ?? "", claim]));
   const log: string[] = [];
   let conflicts = 0;
+  let now = 0;
+  let onWait = (): void => undefined;
   const write = (claim: ResourceClaim): ResourceClaim => {
     const next = { ...claim, metadata: { ...claim.metadata, resourceVersion: String(10 + log.length) } };
     claims.set(claim.metadata.name ?? "", next);
@@ -50,7 +60,7 @@ function worldOf(...initial: ResourceClaim[]) {
       if (conflicts-- > 0) return Promise.reject(conflict({ group: "", resource: "resourceclaims" }, "c", "changed"));
       return Promise.resolve(write(claim));
     },
-    changed: () => Promise.resolve(),
+    changed: () => Promise.resolve(onWait()),
     deallocate: () => void log.push("deallocate"),
     giveUp: () => void log.push("giveUp"),
   };
@@ -58,7 +68,7 @@ function worldOf(...initial: ResourceClaim[]) {
     view: {
       claim: (_, name) => claims.get(name),
       deviceClass: (name) => (name === "any" ? { metadata: { name }, spec: {} } : undefined),
-      slices: () => [slice],
+      slices: () => [{ ...slice, spec: { ...slice.spec, devices: part.devices ?? slice.spec.devices } }],
       inUse() {
         const devices = new AllocatedDevices();
         for (const claim of claims.values()) devices.add(claim);
@@ -67,8 +77,10 @@ function worldOf(...initial: ResourceClaim[]) {
       selectors: () => undefined,
     },
     writer,
-    nowMs: () => 0,
-    now: () => 0,
+    nowMs: () => now,
+    now: () => now,
+    tellWaiting: (_, nodeName) => void log.push(`waiting on ${nodeName}`),
+    ...(part.features === undefined ? {} : { features: part.features }),
     newShareId: () => "share",
   });
   const cluster = new ClusterState();
@@ -79,6 +91,8 @@ function worldOf(...initial: ResourceClaim[]) {
     claims,
     log,
     plugin,
+    whileWaiting: (then: () => void) => void (onWait = then),
+    passTime: (ms: number) => void (now += ms),
     failTimes: (times: number) => void (conflicts = times),
     /** The reason against the pod on the node; undefined: it fits. */
     attempt(pod: Pod) {
@@ -197,5 +211,64 @@ describe("a pod with a claim to devices", () => {
     });
     // Another plugin rejected the pod before this one was asked.
     expect(used.roomFor(without, new Map())).toMatchObject({ message: "not found", isFailure: true });
+  });
+});
+
+describe("a device that must be made ready on the node of its pod", () => {
+  const features = { ...DEFAULT_DEVICE_FEATURES, bindingConditions: true };
+  const conditions = { bindingConditions: ["Attached"], bindingFailureConditions: ["Broken"] };
+  const device = { name: "only", ...conditions, bindsToNode: true };
+  const say = (world: ReturnType<typeof worldWith>, type: string) => {
+    const claim = world.claims.get("c") ?? claimOf();
+    const said = { type, status: "True", reason: "R", message: "m", lastTransitionTime: "2026-01-01T00:00:00Z" };
+    const devices = [{ driver: "d.io", pool: "p", device: "only", conditions: [said] }];
+    world.claims.set("c", { ...claim, status: { ...claim.status, devices } });
+  };
+  const reserved = (world: ReturnType<typeof worldWith>) => {
+    const { state, reason } = world.attempt(podOf("x"));
+    expect(reason).toBeUndefined();
+    expect(world.plugin.reserve?.(state, podOf("x"), "n")).toBeUndefined();
+    return state;
+  };
+
+  it("is not taken where the feature is off", () =>
+    expect(worldWith({ devices: [device] }, claimOf()).attempt(podOf("x")).reason).toBe("cannot allocate all claims"));
+
+  it("is taken where the feature is on", () => {
+    const world = worldWith({ features, devices: [device] }, claimOf());
+    expect(world.attempt(podOf("x")).reason).toBeUndefined();
+  });
+
+  it("is waited for, then the pod is bound", async () => {
+    const world = worldWith({ features, devices: [device] }, claimOf());
+    const state = reserved(world);
+    world.whileWaiting(() => say(world, "Attached"));
+    await world.plugin.preBind?.(state, podOf("x"), "n");
+    expect(world.log).toEqual(["update", "status", "waiting on n"]);
+    expect(world.claims.get("c")?.status?.allocation).toMatchObject({
+      allocationTimestamp: "1970-01-01T00:00:00Z",
+      devices: { results: [conditions] },
+      nodeSelector: { nodeSelectorTerms: [{ matchFields: [{ values: ["n"] }] }] },
+    });
+  });
+
+  it("that cannot be made ready is given up, and taken away from the claim", async () => {
+    const world = worldWith({ features, devices: [device] }, claimOf());
+    const state = reserved(world);
+    world.whileWaiting(() => say(world, "Broken"));
+    await expect(world.plugin.preBind?.(state, podOf("x"), "n")).rejects.toThrow(
+      'claim c binding failed: reason=R, message="m"',
+    );
+    const next = world.attempt(podOf("x"));
+    expect(next.reason).toBe("resourceclaim not available on the node");
+    expect(world.roomFor(podOf("x"), next.state)).toMatchObject({ message: "deallocation of ResourceClaim completed" });
+  });
+
+  it("has ten minutes", async () => {
+    const world = worldWith({ features, devices: [device] }, claimOf());
+    const state = reserved(world);
+    world.whileWaiting(() => world.passTime(300_001));
+    await expect(world.plugin.preBind?.(state, podOf("x"), "n")).rejects.toThrow("claim c binding timeout");
+    expect(world.attempt(podOf("x")).reason).toBe("resourceclaim not available on the node");
   });
 });

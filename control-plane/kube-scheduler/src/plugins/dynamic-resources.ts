@@ -106,7 +106,7 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
   }
 
   /** Resolves when all devices that the cycle's claims have are ready; throws if they will not be. */
-  async function untilReady(cycle: Cycle, { changed }: ClaimWriter): Promise<void> {
+  async function untilReady(cycle: Cycle, claims: ClaimWriter): Promise<void> {
     const deadline = nowMs() + bindingTimeoutMs;
     for (;;) {
       cycle.claims = cycle.claims.map((claim) => {
@@ -119,10 +119,11 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       if (unready === undefined) return;
       const readiness = readinessOf(unready);
       if (typeof readiness !== "string") throw new Error(readiness.problem);
-      if (isOverdue(unready, now(), bindingTimeoutMs)) throw new Error(`claim ${unready.metadata.name} binding timeout`);
+      if (isOverdue(unready, now(), bindingTimeoutMs))
+        throw new Error(`claim ${unready.metadata.name} binding timeout`);
       const left = deadline - nowMs();
       if (left <= 0) throw new Error("device binding timeout");
-      await changed(left);
+      await claims.changed(left);
     }
   }
 

@@ -32,6 +32,13 @@ export class SchedulingReport {
     this.#deps.recorderOf(schedulerName).event(referenceTo(Pod, pod), "Warning", "FailedScheduling", message);
   }
 
+  /** Its devices are made ready on the node; then it is bound. */
+  waitsForDevices(pod: Pod, nodeName: string): void {
+    const message = `waiting for binding conditions for device on node ${nodeName}`;
+    const recorder = this.#deps.recorderOf(pod.spec.schedulerName ?? "");
+    recorder.event(referenceTo(Pod, pod), "Normal", "BindingConditionsPending", message);
+  }
+
   /** Says where a pod will go that must wait before it can be bound. Answers the pod as it is then. */
   async expected(pod: Pod, nodeName: string): Promise<Pod> {
     const { client, signal } = this.#deps;

@@ -2,7 +2,7 @@ import type { KubeObject, ResourceType } from "@coracle/api";
 import { PersistentVolume, PersistentVolumeClaim, type Node, type Pod } from "@coracle/api/core/v1";
 import { CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment } from "@coracle/api/storage/v1";
 import { classOfVolume } from "@coracle/apimachinery/storage";
-import { sleep, type Clock } from "@coracle/base";
+import type { Clock } from "@coracle/base";
 import {
   dropManagedFields,
   type ApiClient,
@@ -12,6 +12,7 @@ import {
   type Lister,
 } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
+import { Changes } from "../informers/changes.ts";
 import { AssumedStorage, type VolumeWriter } from "./bind-volumes.ts";
 import type { StorageView } from "./storage-view.ts";
 
@@ -83,43 +84,4 @@ export function watchStorage({ factory, client, clock, signal, nodes, pods }: St
       attachments.addHandlers({ deleted: (old) => notify({ event: "volume-attachment-deleted", old }) });
     },
   };
-}
-
-/** Wakes all who wait for the next change. */
-export class Changes {
-  #waiting = new Set<() => void>();
-
-  follow(informer: Informer<KubeObject>): void {
-    const wake = (): void => this.wake();
-    informer.addHandlers({ added: wake, updated: wake, deleted: wake });
-  }
-
-  wake(): void {
-    if (this.#waiting.size === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const resolve of waiting) resolve();
-  }
-
-  /** Settles at the next change, or after so long; rejects when the signal aborts. */
-  async next(clock: Clock, maxWaitMs: number, signal: AbortSignal): Promise<void> {
-    const cancel = new AbortController();
-    const stop = (): void => cancel.abort(signal.reason);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-    let isChanged = false;
-    const wake = (): void => {
-      isChanged = true;
-      cancel.abort();
-    };
-    this.#waiting.add(wake);
-    try {
-      await sleep(clock, maxWaitMs, cancel.signal);
-    } catch (error) {
-      if (!isChanged) throw error;
-    } finally {
-      this.#waiting.delete(wake);
-      signal.removeEventListener("abort", stop);
-    }
-  }
 }
