@@ -181,7 +181,10 @@ function inOrder(key: string, value: unknown): unknown {
 
 /** Lists whose order means nothing. */
 function isUnordered(key: string, value: unknown): value is readonly unknown[] {
-  return Array.isArray(value) && ["conditions", "endpoints", "addresses", "notReadyAddresses", "ports"].includes(key);
+  return (
+    Array.isArray(value) &&
+    ["conditions", "endpoints", "addresses", "notReadyAddresses", "ports", "taints"].includes(key)
+  );
 }
 
 /** Members in the order of their names, and nothing that is nothing. */

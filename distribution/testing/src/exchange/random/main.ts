@@ -27,7 +27,7 @@ const { values } = parseArgs({
 });
 
 /** What takes long by default and means nothing here. */
-const FLAGS = ["--horizontal-pod-autoscaler-sync-period=1s", "--pvclaimbinder-sync-period=2s"];
+const FLAGS = ["--horizontal-pod-autoscaler-sync-period=4s", "--pvclaimbinder-sync-period=2s"];
 
 async function define(arena: Arena): Promise<void> {
   for (const { group, version, kind, plural, namespaced } of [Boat, Fleet]) {
