@@ -105,6 +105,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     ...own,
     namespaces: state,
     isAskedAbout,
+    devices: { ...own.devices, tellWaiting: (pod, nodeName) => report.waitsForDevices(pod, nodeName) },
     binder: (pod, nodeName) =>
       binder?.isInterestedIn(pod) === true ? binder.bind(pod, nodeName) : own.binder(pod, nodeName),
   };
