@@ -33,6 +33,7 @@ const UNITS = {
   managerCpu: [": CPU of the controllers", "CPU s"],
   serverCpu: [": CPU of the API server and its store", "CPU s"],
   cpu: [": CPU together", "CPU s"],
+  writes: [": writes, of everybody", "requests"],
 } as const;
 
 /**
@@ -72,14 +73,16 @@ async function measure(side: Side, workload: Workload): Promise<Figures> {
   await sleep(systemClock, SETTLE_MS);
   const serverBefore = cpuSeconds(server.pids);
   const managerBefore = cpuSeconds([cluster.managerPid]);
+  const writesBefore = await cluster.countWrites();
   const { seconds, answersMs } = await workload.run(cluster, prepared);
   // What is left to be told (statuses, events) is work, too.
   await untilQuiet(cluster.managerPid);
   const serverCpu = cpuSeconds(server.pids) - serverBefore;
   const managerCpu = cpuSeconds([cluster.managerPid]) - managerBefore;
   const cpu = serverCpu + managerCpu;
+  const writes = (await cluster.countWrites()) - writesBefore;
   const times = answersMs === undefined ? { seconds } : { medianMs: answersMs.median, p99Ms: answersMs.p99 };
-  const figures = { ...times, managerCpu, serverCpu, cpu };
+  const figures = { ...times, managerCpu, serverCpu, cpu, writes };
   note(`${workload.name}, ${side.name}: ${JSON.stringify(figures)}`);
   return figures;
 }

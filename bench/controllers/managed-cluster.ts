@@ -120,6 +120,15 @@ export class ManagedCluster implements AsyncDisposable {
     return (items?.length ?? 0) + (metadata.remainingItemCount ?? 0);
   }
 
+  /** How many writes the API server was asked for so far. */
+  async countWrites(): Promise<number> {
+    const metrics = await this.request({ method: "GET", path: "/metrics" });
+    let writes = 0;
+    for (const [, verb, count] of metrics.matchAll(/^apiserver_request_total\{.*verb="([A-Z]+)".*\} (\S+)$/gm))
+      if (verb !== "GET" && verb !== "LIST" && verb !== "WATCH") writes += Number(count);
+    return writes;
+  }
+
   async isGone(path: string): Promise<boolean> {
     return (await this.#status({ method: "GET", path })) === 404;
   }

@@ -28,6 +28,8 @@ export interface WriteOptions {
   readonly signal?: AbortSignal | undefined;
   readonly dryRun?: boolean | undefined;
   readonly fieldManager?: string | undefined;
+  /** Only the metadata of what is answered is read; everything else of it is absent. */
+  readonly metadataOnly?: boolean | undefined;
   /** Write a subresource instead: `status`, `scale`, `binding`, `eviction`, `token` … */
   readonly subresource?: string | undefined;
 }

@@ -14,6 +14,7 @@ import type {
 } from "./api-client.ts";
 import type { Transport, TransportResponse } from "./transport/transport.ts";
 import { REFUSED } from "./transport/http-exchange.ts";
+import { metadataText } from "./transport/json-text.ts";
 import { lines } from "./transport/lines.ts";
 import { withoutManagedFields } from "./transport/managed-fields.ts";
 
@@ -50,6 +51,8 @@ interface Call {
   readonly contentType?: string | undefined;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
+  /** Nothing but the metadata of what is answered is wanted. */
+  readonly metadataOnly?: boolean | undefined;
   /** Watches are retried by who follows them. */
   readonly retryConnect?: boolean | undefined;
 }
@@ -92,7 +95,8 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
   async function json<R>(call: Call): Promise<R> {
     const response = await exchange(call);
     try {
-      return JSON.parse(strip((await collect(response.body)).toString("utf8"))) as R;
+      const text = strip((await collect(response.body)).toString("utf8"));
+      return JSON.parse(call.metadataOnly === true ? metadataText(text) : text) as R;
     } catch (error) {
       if (isAbort(error, call.signal)) throw error;
       throw unreachable(call.method, call.path, error);
@@ -137,6 +141,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
         method: "POST",
         path: resourcePath(type, where) + query(writeQuery(opts)),
         body: withType(type, object),
+        metadataOnly: opts?.metadataOnly,
         signal: opts?.signal,
       });
     },
@@ -155,6 +160,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
         method: "PUT",
         path: resourcePath(type, { namespace, name, subresource: opts?.subresource }) + query(writeQuery(opts)),
         body: withType(type, object),
+        metadataOnly: opts?.metadataOnly,
         signal: opts?.signal,
       });
     },
@@ -167,6 +173,7 @@ export function createApiClient(options: ApiClientOptions): OwnedApiClient {
           query({ ...writeQuery(opts), force: opts?.force === undefined ? undefined : String(opts.force) }),
         contentType: PATCH_TYPES[patchType],
         body,
+        metadataOnly: opts?.metadataOnly,
         signal: opts?.signal,
       }),
 

@@ -162,7 +162,7 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
           !signal.aborted &&
           !equalJson(status, { numberAvailable: 0, numberUnavailable: 0, updatedNumberScheduled: 0, ...set.status })
         )
-          await client.update(DaemonSet, { ...set, status }, { subresource: "status", signal });
+          await client.update(DaemonSet, { ...set, status }, { subresource: "status", metadataOnly: true, signal });
       }
       const availableMs = nextAvailabilityMs(mine, minReadySeconds, now);
       return requeueAfter(waitMs === undefined ? availableMs : Math.min(waitMs, availableMs ?? waitMs));

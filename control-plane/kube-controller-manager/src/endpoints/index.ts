@@ -56,8 +56,8 @@ export function createEndpointsController(deps: ControllerDeps, workers?: number
       pace.begin(key, matching.length);
       const wanted = planEndpoints(service, matching, present, times.changedAt(key, service, matching));
       if (wanted === undefined) return done;
-      if (present === undefined) await client.create(Endpoints, wanted, { signal });
-      else await client.update(Endpoints, wanted, { signal });
+      if (present === undefined) await client.create(Endpoints, wanted, { metadataOnly: true, signal });
+      else await client.update(Endpoints, wanted, { metadataOnly: true, signal });
       return done;
     },
   });

@@ -1,4 +1,4 @@
-import type { Pod, Service } from "@coracle/api/core/v1";
+import type { Node, Pod, Service } from "@coracle/api/core/v1";
 import type { Endpoint } from "@coracle/api/discovery/v1";
 import { equalJson } from "@coracle/apimachinery";
 import { targetPortsIn } from "../services/service-pods.ts";
@@ -10,6 +10,8 @@ interface Kept {
   /** What the service's ports are in the pod, and the same as text. */
   readonly numbers: readonly (number | undefined)[];
   readonly portsKey: string;
+  /** Of which node it was made. */
+  readonly node: Node | undefined;
 }
 
 /**
@@ -44,19 +46,20 @@ export class EndpointMemory {
   }
 }
 
-/** The pod's endpoint as it was made before if that is right still, else made and kept now. */
+/** The pod's endpoint as it was made before if that was of the same node, else made and kept now; undefined: it has none. */
 export function keptEndpoint(
   known: WeakMap<Pod, Kept>,
   service: Service,
   pod: Pod,
-  address: string,
-  zone: string | undefined,
-  make: (service: Service, pod: Pod, address: string, zone: string | undefined) => Endpoint,
-): Kept {
+  node: Node | undefined,
+  make: (pod: Pod, node: Node | undefined) => Endpoint | undefined,
+): Kept | undefined {
   const before = known.get(pod);
-  if (before !== undefined && before.endpoint.zone === zone && before.endpoint.addresses[0] === address) return before;
+  if (before !== undefined && before.node === node) return before;
+  const endpoint = make(pod, node);
+  if (endpoint === undefined) return undefined;
   const numbers = targetPortsIn(pod, service);
-  const kept = { endpoint: make(service, pod, address, zone), numbers, portsKey: numbers.join() };
+  const kept = { endpoint, numbers, portsKey: numbers.join(), node };
   known.set(pod, kept);
   return kept;
 }

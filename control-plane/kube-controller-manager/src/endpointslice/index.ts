@@ -125,10 +125,11 @@ export function createEndpointSliceController(
       seen.set(`${metadata.namespace}/${metadata.name}`, metadata.generation ?? 0);
       monitor.written(operation);
     };
+    const options = { metadataOnly: true, signal };
     try {
-      for (const slice of plan.create) note("create", await client.create(EndpointSlice, slice, { signal }));
+      for (const slice of plan.create) note("create", await client.create(EndpointSlice, slice, options));
       await allDone(
-        plan.update.map(async (slice) => note("update", await client.update(EndpointSlice, slice, { signal }))),
+        plan.update.map(async (slice) => note("update", await client.update(EndpointSlice, slice, options))),
       );
       for (const { metadata } of plan.delete) {
         const { namespace, name = "" } = metadata;

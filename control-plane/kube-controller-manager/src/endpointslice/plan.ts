@@ -166,14 +166,17 @@ function desiredGroups(
   for (const addressType of families) {
     const groups = new Map<string, Group>();
     const known = memory.of(service, addressType);
+    const make = (pod: Pod, node: Node | undefined): Endpoint | undefined => {
+      if (isFinished(pod) || (pod.spec.nodeName !== undefined && node === undefined && !showsAll)) return undefined;
+      const address = addressOf(pod, addressType);
+      const zone = node?.metadata.labels?.["topology.kubernetes.io/zone"];
+      return address === undefined ? undefined : endpointOf(service, pod, address, zone);
+    };
     for (const pod of pods) {
       const { nodeName } = pod.spec;
-      const node = nodeName === undefined ? undefined : nodeOf(nodeName);
-      if (isFinished(pod) || (nodeName !== undefined && node === undefined && !showsAll)) continue;
-      const address = addressOf(pod, addressType);
-      if (address === undefined) continue;
-      const zone = node?.metadata.labels?.["topology.kubernetes.io/zone"];
-      const { endpoint, numbers, portsKey } = keptEndpoint(known, service, pod, address, zone, endpointOf);
+      const kept = keptEndpoint(known, service, pod, nodeName === undefined ? undefined : nodeOf(nodeName), make);
+      if (kept === undefined) continue;
+      const { endpoint, numbers, portsKey } = kept;
       let group = groups.get(portsKey);
       if (group === undefined)
         groups.set(portsKey, (group = { addressType, ports: portsIn(service, numbers), endpoints: [] }));

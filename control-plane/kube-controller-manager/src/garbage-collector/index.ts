@@ -177,7 +177,7 @@ async function patchMetadata(
   signal: AbortSignal,
 ): Promise<void> {
   const body = { metadata: { ...metadata, uid: node.uid, resourceVersion: node.resourceVersion } };
-  await ignoreGone(deps.client.patch(node.type, node, "merge", body, { signal }));
+  await ignoreGone(deps.client.patch(node.type, node, "merge", body, { metadataOnly: true, signal }));
 }
 
 async function removeOwners(

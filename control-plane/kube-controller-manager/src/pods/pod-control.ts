@@ -41,7 +41,7 @@ export async function createPod(
   signal: AbortSignal,
 ): Promise<Pod> {
   try {
-    const created = await deps.client.create(Pod, pod, { signal });
+    const created = await deps.client.create(Pod, pod, { metadataOnly: true, signal });
     const message = `Created pod: ${created.metadata.name}`;
     deps.recorder.event(referenceTo(type, owner), "Normal", "SuccessfulCreate", message);
     return created;

@@ -145,7 +145,11 @@ export function createReplicaController<T extends KubeObject>(deps: ControllerDe
         now,
       );
       if (!sameStatus(kind.statusOf(owner), status))
-        await client.update(type, kind.withStatus(owner, status), { subresource: "status", signal });
+        await client.update(type, kind.withStatus(owner, status), {
+          subresource: "status",
+          metadataOnly: true,
+          signal,
+        });
       if (failure !== undefined) throw failure;
       return requeueAfter(nextAvailabilityMs(mine, minReadySeconds, now));
     },

@@ -16,12 +16,14 @@ function event(name: string, message: string): Event {
   };
 }
 
+const counted = (name: string, count: number) => ({ action: "count", event: { metadata: { name }, count } });
+
 describe("event correlator", () => {
   it("counts equal events on the first one", () => {
     const correlator = createEventCorrelator(createFakeClock());
     expect(correlator.correlate(event("a", "m"))).toMatchObject({ action: "create" });
-    expect(correlator.correlate(event("b", "m"))).toMatchObject({ action: "count", name: "a", event: { count: 2 } });
-    expect(correlator.correlate(event("c", "m"))).toMatchObject({ action: "count", name: "a", event: { count: 3 } });
+    expect(correlator.correlate(event("b", "m"))).toMatchObject(counted("a", 2));
+    expect(correlator.correlate(event("c", "m"))).toMatchObject(counted("a", 3));
   });
 
   it("combines after ten that differ in their message alone", () => {
@@ -31,7 +33,7 @@ describe("event correlator", () => {
       action: "create",
       event: { message: "(combined from similar events): m9" },
     });
-    expect(correlator.correlate(event("e10", "m10"))).toMatchObject({ action: "count", name: "e9" });
+    expect(correlator.correlate(event("e10", "m10"))).toMatchObject(counted("e9", 2));
   });
 
   it("drops after a burst of 25 from one source about one object, and lets one through each five minutes", async () => {

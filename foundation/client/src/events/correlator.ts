@@ -2,16 +2,11 @@ import type { Event } from "@coracle/api/core/v1";
 import type { Clock, Instant } from "@coracle/base";
 
 /** What becomes of an event: dropped, sent as new, or counted on one that was sent before. */
-export type Correlation =
-  | { readonly action: "drop" }
-  | { readonly action: "create"; readonly event: Event }
-  | { readonly action: "count"; readonly event: Event; readonly name: string };
+export type Correlation = { readonly action: "drop" } | { readonly action: "create" | "count"; readonly event: Event };
 
-/** Tells what to do with each event, and learns what the server called it. */
+/** Tells what to do with each event; one that is counted comes back under the name of the first. */
 export interface EventCorrelator {
   correlate(event: Event): Correlation;
-  /** The event now exists under `stored`'s name and count. */
-  observed(stored: Event): void;
 }
 
 const BURST = 25;
@@ -83,7 +78,6 @@ export function createEventCorrelator(clock: Clock): EventCorrelator {
       remember(known, key, { ...earlier, count });
       return {
         action: "count",
-        name: earlier.name,
         event: {
           ...correlated,
           metadata: { ...event.metadata, name: earlier.name },
@@ -91,16 +85,6 @@ export function createEventCorrelator(clock: Clock): EventCorrelator {
           firstTimestamp: earlier.firstTimestamp,
         },
       };
-    },
-    observed(stored) {
-      const group = groupKeyOf(stored);
-      const message = stored.message ?? "";
-      const key = message.startsWith("(combined from similar events): ") ? group : `${group}\n${message}`;
-      remember(known, key, {
-        name: stored.metadata.name ?? "",
-        count: stored.count ?? 1,
-        firstTimestamp: stored.firstTimestamp,
-      });
     },
   };
 }

@@ -40,6 +40,9 @@ export function referenceTo<T extends KubeObject>(
   };
 }
 
+/** Something to be sent: an event not told before, or how often it was by now. */
+type Told = Pick<Exclude<Correlation, { action: "drop" }>, "action" | "event">;
+
 const MAX_WAITING = 1000;
 const MAX_TRIES = 12;
 const RETRY_MS = 10_000;
@@ -54,40 +57,54 @@ function startOf(text: string): number {
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
   const { client, component, host, clock = systemClock, logger = silentLogger } = options;
   const correlator = createEventCorrelator(clock);
-  const waiting: Event[] = [];
+  /** What is to be told, by the name of the event. */
+  const waiting = new Map<string, Told>();
   const scope = new TaskScope();
   let sending = false;
   // Clocks tell milliseconds: two components that speak in the same one must not mean the same name.
   let sequence = startOf(`${component}/${host ?? ""}`);
 
-  async function send(correlation: Exclude<Correlation, { action: "drop" }>, signal: AbortSignal): Promise<void> {
-    const { event } = correlation;
-    const { namespace } = event.metadata;
-    if (correlation.action === "count") {
+  /** What waits already is told with its newest count, once. */
+  function tell(event: Event): void {
+    const correlation = correlator.correlate(event);
+    if (correlation.action === "drop") return;
+    const { name = "" } = correlation.event.metadata;
+    const { action } = waiting.get(name) ?? correlation;
+    waiting.set(name, { action, event: correlation.event });
+    if (sending) return;
+    sending = true;
+    scope.run(drain);
+  }
+
+  async function send({ action, event }: Told, signal: AbortSignal): Promise<void> {
+    const options = { metadataOnly: true, signal };
+    if (action === "count") {
       const { message, count, lastTimestamp } = event;
+      const { namespace, name = "" } = event.metadata;
       try {
-        const key = { namespace, name: correlation.name };
-        correlator.observed(await client.patch(Event, key, "strategic", { message, count, lastTimestamp }, { signal }));
+        await client.patch(Event, { namespace, name }, "strategic", { message, count, lastTimestamp }, options);
         return;
       } catch (error) {
         if (!isNotFound(error)) throw error; // expired: tell it anew
       }
     }
-    correlator.observed(await client.create(Event, event, { signal }));
+    await client.create(Event, event, options);
   }
 
   async function drain(signal: AbortSignal): Promise<void> {
     try {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        const correlation = correlator.correlate(next);
-        for (let tries = 1; correlation.action !== "drop" && tries <= MAX_TRIES; tries++) {
+      // A map's entries are walked to its end, with those that are added meanwhile.
+      for (const [name, next] of waiting) {
+        waiting.delete(name);
+        for (let tries = 1; tries <= MAX_TRIES; tries++) {
           try {
-            await send(correlation, signal);
+            await send(next, signal);
             break;
           } catch (error) {
             if (isAbort(error, signal)) throw error;
             const unreachable = isStatusError(error, "ServiceUnavailable", "InternalError", "Timeout");
-            logger.debug("event not recorded", { reason: next.reason, error: String(error), willRetry: unreachable });
+            const { reason } = next.event;
+            logger.debug("event not recorded", { reason, error: String(error), willRetry: unreachable });
             if (!unreachable) break;
             await sleep(clock, RETRY_MS, signal);
           }
@@ -100,11 +117,11 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 
   return {
     event(regarding, type, reason, message) {
-      if (waiting.length >= MAX_WAITING || scope.signal.aborted) return;
+      if (waiting.size >= MAX_WAITING || scope.signal.aborted) return;
       const now = clock.now();
       const timestamp = new Date(now).toISOString().replace(/\.\d+Z$/, "Z");
       const nanos = BigInt(now) * 1_000_000n + BigInt(sequence++ % 1_000_000);
-      waiting.push({
+      tell({
         metadata: { name: `${regarding.name}.${nanos.toString(16)}`, namespace: regarding.namespace ?? "default" },
         involvedObject: regarding,
         reason,
@@ -117,10 +134,6 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         reportingComponent: component,
         reportingInstance: host ?? "",
       });
-      if (!sending) {
-        sending = true;
-        scope.run(drain);
-      }
     },
     flush: async () => scope.join(),
     [Symbol.asyncDispose]: async () => scope[Symbol.asyncDispose](),

@@ -1,8 +1,6 @@
+import { endOfArray } from "./json-text.ts";
+
 const OPENING = '"managedFields":[';
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN = 0x5b;
-const CLOSE = 0x5d;
 const COMMA = 0x2c;
 
 /**
@@ -24,26 +22,4 @@ export function withoutManagedFields(json: string): string {
     at = json.indexOf(OPENING, end);
   }
   return out + json.slice(from);
-}
-
-/** The place behind the bracket that closes the array whose content begins at `at`. */
-function endOfArray(json: string, at: number): number {
-  let depth = 1;
-  for (let i = at; i < json.length; i++) {
-    const code = json.charCodeAt(i);
-    if (code === QUOTE) i = endOfString(json, i + 1);
-    else if (code === OPEN) depth++;
-    else if (code === CLOSE && --depth === 0) return i + 1;
-  }
-  return json.length;
-}
-
-/** The place of the quote that ends the string whose content begins at `at`. */
-function endOfString(json: string, at: number): number {
-  for (let i = at; i < json.length; i++) {
-    const code = json.charCodeAt(i);
-    if (code === BACKSLASH) i++;
-    else if (code === QUOTE) return i;
-  }
-  return json.length;
 }
