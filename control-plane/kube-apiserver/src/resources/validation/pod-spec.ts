@@ -13,6 +13,7 @@ import { validateAnnotations, validateLabels } from "./object-meta.ts";
 import { validateDnsConfig, validateDnsPolicy, validateHostAliases } from "./pod-dns.ts";
 import { validateAffinity, validateTolerations, validateTopologySpread } from "./pod-scheduling.ts";
 import { validatePodSecurityContext } from "./pod-security.ts";
+import { validatePodLevelResources } from "./pod-level-resources.ts";
 import { validateContainerResourceName, validateResourceQuantity, validateResourceRequirements } from "./resources.ts";
 import { validateVolumes } from "./volumes.ts";
 
@@ -98,7 +99,10 @@ export function validatePodSpec(errors: FieldError[], path: string, spec: Decode
   validateContainers(errors, `${path}.containers`, scope);
   if (spec.initContainers !== undefined) validateInitContainers(errors, `${path}.initContainers`, scope);
   if (spec.ephemeralContainers !== undefined) validateEphemeralContainers(errors, `${path}.ephemeralContainers`, scope);
-  if (spec.resources !== undefined) validateResourceRequirements(errors, `${path}.resources`, spec.resources, claims);
+  if (spec.resources !== undefined) {
+    validateResourceRequirements(errors, `${path}.resources`, spec.resources, claims);
+    validatePodLevelResources(errors, path, spec);
+  }
   if (spec.hostNetwork === true) validateHostNetworkPorts(errors, `${path}.containers`, spec);
   requiredOneOf(errors, `${path}.restartPolicy`, spec.restartPolicy, RESTART_POLICIES);
   validateDnsPolicy(errors, `${path}.dnsPolicy`, spec.dnsPolicy);
