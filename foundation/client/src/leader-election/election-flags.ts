@@ -18,7 +18,7 @@ export const leaderElectionFlags = (leaseName: string) => ({
 export type LeaderElectionFlags = FlagValues<ReturnType<typeof leaderElectionFlags>>;
 
 /** Another name for each run: two processes of one host are two candidates. */
-export const candidateIdentity = (): string => `${hostname()}_${randomUUID()}`;
+const candidateIdentity = (): string => `${hostname()}_${randomUUID()}`;
 
 /** The election that flags ask for; undefined: none. */
 export function electionOf(
