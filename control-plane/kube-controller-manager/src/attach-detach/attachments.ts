@@ -7,6 +7,8 @@ interface Known extends Attachment {
   unwantedSince: Instant | undefined;
   /** Since when its driver has been waited for; undefined: it came, or nobody waits. */
   awaitedSince: Instant | undefined;
+  /** Since when it is on its way out. */
+  leavingSince: Instant | undefined;
   /** What went wrong last, as users were told. */
   problem: string | undefined;
 }
@@ -26,20 +28,30 @@ export class Attachments {
 
   add(attachment: Attachment, awaitedSince: Instant | undefined): void {
     if (this.#known.has(attachment.name)) return;
-    const known: Known = { ...attachment, unwantedSince: undefined, awaitedSince, problem: undefined };
+    const known: Known = {
+      ...attachment,
+      unwantedSince: undefined,
+      awaitedSince,
+      leavingSince: undefined,
+      problem: undefined,
+    };
     this.#known.set(known.name, known);
     addTo(this.#byVolume, known.unique, known);
     addTo(this.#byNode, known.nodeName, known);
   }
 
   /** It is no more; answers with what it was. */
-  remove(name: string): Attachment | undefined {
+  remove(name: string): Readonly<Known> | undefined {
     const known = this.#known.get(name);
     if (known === undefined) return undefined;
     this.#known.delete(name);
     removeFrom(this.#byVolume, known.unique, known);
     removeFrom(this.#byNode, known.nodeName, known);
     return known;
+  }
+
+  all(): Iterable<Attachment> {
+    return this.#known.values();
   }
 
   onNode(nodeName: string): readonly Known[] {

@@ -4,18 +4,20 @@ import { equalJson, isAlreadyExists, isNotFound } from "@coracle/apimachinery";
 import { cacheKeyOf, referenceTo } from "@coracle/client";
 import { defineController, mapped, requeueAfter, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import { podsByNode } from "../node-lifecycle/index.ts";
-import { claimKeysOf, podsByClaim } from "../pods/pod-claims.ts";
+import { podsByClaim } from "../pods/pod-claims.ts";
+import { countedBy } from "../storage-metrics/labels.ts";
 import type { StorageMonitor } from "../storage-metrics/storage-monitor.ts";
 import {
   attachableOf,
   attachablesOf,
   attachmentName,
   isTerminated,
-  uniqueName,
+  mayAttach,
   type Attachable,
   type StorageLookup,
 } from "./attachable.ts";
 import { Attachments, attachProblem } from "./attachments.ts";
+import { isReachedByNode } from "./inline-volume.ts";
 import { isAttached, isManaged, planNode, whyBlocked, type Attachment, type NodePlan, type Wanted } from "./plan.ts";
 
 /** So long a driver has to attach a volume before users are told that it takes long. */
@@ -38,12 +40,39 @@ export function createAttachDetachController(
   const inUse = new Map<string, readonly string[]>();
   /** By unique name of the volume: nodes that cannot have it while another has, as users were told. */
   const blocked = new Map<string, Set<string>>();
+  let wake: (nodeName: string) => void = () => undefined;
 
   const lookup: StorageLookup = {
     claim: (namespace, name) => claims.get(namespace, name),
     volume: (name) => volumes.byKey(name),
     driver: (name) => drivers.byKey(name),
   };
+
+  const called = (operation: string, unique: string, isFine: boolean, durationMs: number): void =>
+    options.monitor.operations.called(pluginOfUnique(unique), operation, isFine, false, durationMs);
+
+  options.monitor.operations.watchAttachments({
+    total: () => [
+      ...countedBy(attachments.all(), ({ unique }) => [pluginOfUnique(unique), "actual_state_of_world"]),
+      ...countedBy(
+        nodes.list().flatMap(({ metadata: { name = "" } }) => usersOf(name)),
+        ({ attachable }) => [pluginOfUnique(attachable.unique), "desired_state_of_world"],
+      ),
+    ],
+    inUse: () =>
+      countedBy(
+        pods
+          .list()
+          .flatMap((pod) =>
+            (pod.spec.nodeName ?? "") === ""
+              ? []
+              : attachablesOf(pod, lookup).map(
+                  ({ unique }) => [pod.spec.nodeName ?? "", pluginOfUnique(unique)] as const,
+                ),
+          ),
+        (each) => each,
+      ),
+  });
 
   function tell(users: readonly Pod[], type: "Normal" | "Warning", reason: string, message: string): void {
     for (const pod of users) recorder.event(referenceTo(Pod, pod), type, reason, message);
@@ -56,7 +85,7 @@ export function createAttachDetachController(
     for (const pod of pods.byIndex("node", nodeName)) {
       if (isTerminated(pod)) continue;
       for (const attachable of attachablesOf(pod, lookup)) {
-        const unique = uniqueName(attachable);
+        const unique = attachable.unique;
         const found = wanted.get(unique);
         if (found === undefined) wanted.set(unique, { attachable, pods: [pod] });
         else if (!found.pods.includes(pod)) found.pods.push(pod);
@@ -66,19 +95,19 @@ export function createAttachDetachController(
   }
 
   function tellBlocked(nodeName: string, all: NodePlan["blocked"]): void {
-    const now = new Set(all.map(({ attachable }) => uniqueName(attachable)));
+    const now = new Set(all.map(({ attachable }) => attachable.unique));
     for (const [unique, waiting] of blocked) if (!now.has(unique)) waiting.delete(nodeName);
     for (const { attachable, pods: waiting, nodes: others } of all) {
-      const unique = uniqueName(attachable);
+      const unique = attachable.unique;
       const told = blocked.get(unique) ?? new Set();
       blocked.set(unique, told);
       if (told.has(nodeName)) continue;
       told.add(nodeName);
       const users = others
         .flatMap((other) => usersOf(other))
-        .filter((each) => uniqueName(each.attachable) === unique)
+        .filter((each) => each.attachable.unique === unique)
         .flatMap((each) => each.pods);
-      const volumeName = attachable.volume.metadata.name ?? "";
+      const volumeName = attachable.name;
       for (const pod of waiting) tell([pod], "Warning", "FailedAttachVolume", whyBlocked(pod, volumeName, users));
     }
   }
@@ -90,11 +119,13 @@ export function createAttachDetachController(
       const known = attachments.get(attachmentName(attachable, nodeName));
       if (known === undefined) continue;
       known.unwantedSince = undefined;
-      const attachment = seen.byKey(known.name);
-      const volumeName = attachable.volume.metadata.name ?? "";
+      const attachment = seenOf(known);
+      const volumeName = attachable.name;
       if (isAttached(attachment)) {
-        if (known.awaitedSince !== undefined)
+        if (known.awaitedSince !== undefined) {
+          called("volume_attach", attachable.unique, true, clock.now() - known.awaitedSince);
           tell(users, "Normal", "SuccessfulAttachVolume", `AttachVolume.Attach succeeded for volume "${volumeName}" `);
+        }
         known.awaitedSince = undefined;
         known.problem = undefined;
         continue;
@@ -105,10 +136,11 @@ export function createAttachDetachController(
       if (problem === undefined && now - known.awaitedSince >= ATTACH_TIMEOUT_MS) {
         known.awaitedSince = now;
         known.problem = undefined; // told each time
-        problem = `timed out waiting for external-attacher of ${attachable.driver} CSI driver to attach volume ${attachable.handle}`;
+        problem = `timed out waiting for external-attacher of ${attachable.by?.driver} CSI driver to attach volume ${attachable.by?.handle}`;
       }
       if (problem !== undefined && problem !== known.problem) {
         const message = `AttachVolume.Attach failed for volume "${volumeName}" : ${problem}`;
+        called("volume_attach", attachable.unique, false, now - known.awaitedSince);
         tell(users, "Warning", "FailedAttachVolume", message);
       }
       known.problem = problem;
@@ -118,10 +150,11 @@ export function createAttachDetachController(
   }
 
   async function attach(nodeName: string, { attachable }: Wanted, signal: AbortSignal): Promise<void> {
+    if (attachable.by === undefined) return;
     const name = attachmentName(attachable, nodeName);
-    const source = { persistentVolumeName: attachable.volume.metadata.name ?? "" };
+    const { driver, source } = attachable.by;
     try {
-      const spec = { attacher: attachable.driver, nodeName, source };
+      const spec = { attacher: driver, nodeName, source };
       await client.create(VolumeAttachment, { metadata: { name }, spec }, { signal });
     } catch (error) {
       if (isAlreadyExists(error)) return;
@@ -135,6 +168,14 @@ export function createAttachDetachController(
     signal: AbortSignal,
   ): Promise<void> {
     if (force === undefined && (await isInUse(nodeName, unique, signal))) return; // the node says when it is done
+    if (isReachedByNode(unique)) {
+      attachments.remove(name);
+      if (force !== undefined) options.monitor.forcedDetach(force);
+      for (const waiting of blocked.get(unique) ?? []) wake(waiting);
+      return;
+    }
+    const known = attachments.get(name);
+    if (known !== undefined) known.leavingSince ??= clock.now();
     try {
       await client.delete(VolumeAttachment, { name }, { signal });
       if (force !== undefined) options.monitor.forcedDetach(force);
@@ -169,10 +210,22 @@ export function createAttachDetachController(
     }
   }
 
+  /** The volume that an attachment is of; undefined: none that is attached so. */
+  function uniqueOf({ source }: VolumeAttachment["spec"]): string | undefined {
+    const { persistentVolumeName = "", inlineVolumeSpec: inline } = source;
+    const volume = inline === undefined ? volumes.byKey(persistentVolumeName) : { metadata: {}, spec: inline };
+    return volume === undefined ? undefined : attachableOf(volume, lookup)?.unique;
+  }
+
+  /** What is in the cache of an attachment. What the node reaches by itself needs none. */
+  const seenOf = ({ name, unique }: Attachment): VolumeAttachment | undefined =>
+    isReachedByNode(unique) ? REACHED : seen.byKey(name);
+
   /** Nodes to look at when an attachment has changed. */
   function nodesOf({ metadata: { name = "" }, spec }: VolumeAttachment): readonly string[] {
     if (seen.byKey(name) !== undefined) return attachments.get(name) === undefined ? [] : [spec.nodeName];
     const gone = attachments.remove(name);
+    if (gone?.leavingSince !== undefined) called("volume_detach", gone.unique, true, clock.now() - gone.leavingSince);
     return gone === undefined ? [] : [gone.nodeName, ...(blocked.get(gone.unique) ?? [])];
   }
 
@@ -186,7 +239,7 @@ export function createAttachDetachController(
     watches: [
       mapped(Pod, (pod, old) => {
         const { nodeName = "" } = pod.spec;
-        if (nodeName === "" || claimKeysOf(pod).length === 0) return [];
+        if (nodeName === "" || !mayAttach(pod)) return [];
         const isSame = old?.spec.nodeName === nodeName && isTerminated(old) === isTerminated(pod);
         return isSame && pods.byKey(cacheKeyOf(pod)) !== undefined ? [] : [nodeName];
       }),
@@ -205,12 +258,19 @@ export function createAttachDetachController(
     ],
     workers: 10,
     started({ enqueue }) {
+      wake = enqueue;
+      for (const { metadata, status } of nodes.list())
+        for (const { name: unique } of status?.volumesAttached ?? []) {
+          const { name: nodeName = "" } = metadata;
+          if (!isReachedByNode(unique)) continue;
+          attachments.add({ name: attachmentName({ unique, by: undefined }, nodeName), unique, nodeName }, undefined);
+          enqueue(nodeName);
+        }
       for (const { metadata, spec, status } of seen.list()) {
-        const volume = volumes.byKey(spec.source.persistentVolumeName ?? "");
-        const attachable = volume === undefined ? undefined : attachableOf(volume, lookup);
-        if (attachable === undefined) continue;
+        const unique = uniqueOf(spec);
+        if (unique === undefined) continue;
         const { nodeName } = spec;
-        const attachment = { name: metadata.name ?? "", unique: uniqueName(attachable), nodeName };
+        const attachment = { name: metadata.name ?? "", unique, nodeName };
         attachments.add(attachment, status?.attached === true ? undefined : clock.now());
         enqueue(nodeName);
       }
@@ -223,7 +283,7 @@ export function createAttachDetachController(
         inUse: inUse.get(nodeName) ?? [],
         wanted,
         attachments: attachments.onNode(nodeName),
-        seen: ({ name }) => seen.byKey(name),
+        seen: seenOf,
         nodesWith: (unique) => attachments.nodesWith(unique),
         unwantedSince: (attachment) => sinceWhen(attachment),
         now: clock.now(),
@@ -233,7 +293,7 @@ export function createAttachDetachController(
       // Known before anything is waited for: another node must not take the volume meanwhile.
       for (const { attachable } of plan.attach) {
         const name = attachmentName(attachable, nodeName);
-        attachments.add({ name, unique: uniqueName(attachable), nodeName }, clock.now());
+        attachments.add({ name, unique: attachable.unique, nodeName }, clock.now());
       }
       tellBlocked(nodeName, plan.blocked);
       await report(nodeName, plan.attached, signal);
@@ -253,6 +313,18 @@ export function createAttachDetachController(
     return since;
   }
 }
+
+/** `kubernetes.io/csi:DRIVER`, `kubernetes.io/iscsi`: the plugin of a volume with this name. */
+const pluginOfUnique = (unique: string): string =>
+  unique
+    .replace(/^kubernetes\.io\/csi\/([^^]*)\^.*$/s, "kubernetes.io/csi:$1")
+    .replace(/^(kubernetes\.io\/[^/:]+)\/.*$/s, "$1");
+
+const REACHED: VolumeAttachment = {
+  metadata: {},
+  spec: { attacher: "", nodeName: "", source: {} },
+  status: { attached: true },
+};
 
 /** What of a node decides about its volumes. */
 const whatMatters = ({ metadata, spec, status }: Node): unknown => [

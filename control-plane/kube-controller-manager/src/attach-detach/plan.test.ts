@@ -1,14 +1,15 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { VolumeAttachment } from "@coracle/api/storage/v1";
 import { describe, expect, it } from "vitest";
-import { attachmentName, isTerminated, uniqueName, type Attachable } from "./attachable.ts";
+import { attachmentName, isTerminated, type Attachable } from "./attachable.ts";
 import { MAX_WAIT_FOR_UNMOUNT_MS, planNode, whyBlocked, type NodeView } from "./plan.ts";
 
 const NOW = 1_000_000_000;
 const disk = (handle: string, accessModes = ["ReadWriteOnce"]): Attachable => ({
-  volume: { metadata: { name: `pv-${handle}` }, spec: { accessModes } },
-  driver: "d",
-  handle,
+  name: `pv-${handle}`,
+  unique: `kubernetes.io/csi/d^${handle}`,
+  accessModes,
+  by: { driver: "d", handle, source: { persistentVolumeName: `pv-${handle}` } },
 });
 const A = disk("a");
 const SHARED = disk("shared", ["ReadWriteOnce", "ReadOnlyMany"]);
@@ -19,7 +20,7 @@ const node = (ready = "True", taints: readonly string[] = []): Node => ({
 });
 const attachmentOf = (attachable: Attachable) => ({
   name: attachmentName(attachable, "n"),
-  unique: uniqueName(attachable),
+  unique: attachable.unique,
   nodeName: "n",
 });
 const pod = (namespace: string, name: string): Pod => ({ metadata: { namespace, name }, spec: { containers: [] } });
@@ -62,17 +63,17 @@ describe("a volume that a pod of the node wants", () => {
     const { attach, blocked, detach } = planNode(view(more));
     expect(detach).toEqual([]);
     const said = [
-      ...attach.map(({ attachable }) => `attach ${attachable.handle}`),
-      ...blocked.map(({ attachable }) => `blocked ${attachable.handle}`),
+      ...attach.map(({ attachable }) => `attach ${attachable.by?.handle}`),
+      ...blocked.map(({ attachable }) => `blocked ${attachable.by?.handle}`),
     ];
     expect(said.join()).toBe(expected);
   });
 
   it("is told to the node once it is attached, and until it is to go", () => {
     const attachments = [attachmentOf(A), attachmentOf(SHARED)];
-    expect(planNode(view({ attachments, wanted: [wants(A)] })).attached).toEqual([uniqueName(A)]);
+    expect(planNode(view({ attachments, wanted: [wants(A)] })).attached).toEqual([A.unique]);
     const both = { attachments, wanted: [wants(A), wants(SHARED)] };
-    expect(planNode(view(both)).attached).toEqual([uniqueName(A), uniqueName(SHARED)]);
+    expect(planNode(view(both)).attached).toEqual([A.unique, SHARED.unique]);
     expect(planNode(view({ ...both, seen: () => seenAs(false) })).attached).toEqual([]);
     expect(planNode(view({ ...both, seen: () => seenAs(true, "2026-01-01T00:00:00Z") })).attached).toEqual([]);
     expect(planNode(view({ ...both, seen: () => undefined })).attached).toEqual([]);
@@ -80,7 +81,7 @@ describe("a volume that a pod of the node wants", () => {
 });
 
 describe("a volume that nobody on the node wants", () => {
-  const inUse = [uniqueName(A)];
+  const inUse = [A.unique];
   const longAgo = NOW - MAX_WAIT_FOR_UNMOUNT_MS - 1;
   it.each<[string, string, Partial<NodeView>]>([
     ["goes once the node, asked again, does not use it", "detach asks", {}],

@@ -1,7 +1,7 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
 import type { VolumeAttachment } from "@coracle/api/storage/v1";
 import type { Instant } from "@coracle/base";
-import { attachmentName, mayBeShared, uniqueName, type Attachable } from "./attachable.ts";
+import { attachmentName, mayBeShared, type Attachable } from "./attachable.ts";
 
 /** After so long a volume is taken from a node that is not ready, though it may be in use there. */
 export const MAX_WAIT_FOR_UNMOUNT_MS = 360_000;
@@ -31,7 +31,7 @@ export interface NodeView {
   readonly inUse: readonly string[];
   readonly wanted: readonly Wanted[];
   readonly attachments: readonly Attachment[];
-  /** Undefined: not in the cache yet. */
+  /** Undefined: not in the cache yet. Of what the node reaches by itself: as if it were there. */
   seen(attachment: Attachment): VolumeAttachment | undefined;
   /** Other nodes that have the volume, or may. */
   nodesWith(unique: string): readonly string[];
@@ -62,7 +62,7 @@ export const isManaged = (node: Node): boolean => node.metadata.annotations?.[MA
 
 /** Decides for one node. What is to go goes before what is to come: it may be the same volume, for another. */
 export function planNode(view: NodeView): NodePlan {
-  const wantedNames = new Set(view.wanted.map(({ attachable }) => uniqueName(attachable)));
+  const wantedNames = new Set(view.wanted.map(({ attachable }) => attachable.unique));
   const had = new Set(view.attachments.map(({ name }) => name));
   const detach: (Attachment & { force: Force })[] = [];
   const waits: number[] = [];
@@ -75,7 +75,7 @@ export function planNode(view: NodeView): NodePlan {
   const leaving = new Set(detach.map(({ name }) => name));
   const missing = view.wanted.filter(({ attachable }) => !had.has(attachmentName(attachable, view.nodeName)));
   const blocked = missing.flatMap((wanted) => {
-    const nodes = mayBeShared(wanted.attachable) ? [] : view.nodesWith(uniqueName(wanted.attachable));
+    const nodes = mayBeShared(wanted.attachable) ? [] : view.nodesWith(wanted.attachable.unique);
     return nodes.length === 0 ? [] : [{ ...wanted, nodes }];
   });
   const isBlocked = new Set(blocked.map(({ attachable }) => attachable));

@@ -41,6 +41,8 @@ export function createClaimController(
 ): ClaimController {
   const pods = deps.informers.informer(Pod, { indexes: podsByClaim }).lister;
   const unbound = deps.informers.informer(PersistentVolumeClaim).lister;
+  const { clock } = deps;
+  const { operations } = options.monitor;
   let enqueue: ((key: CacheKey) => void) | undefined;
 
   const view: ClaimView = {
@@ -84,6 +86,7 @@ export function createClaimController(
     switch (plan.action) {
       case "bind":
         await writer.bind(plan.volume, claim, signal);
+        operations.finished(cacheKeyOf(claim), clock.now());
         return done;
       case "lose":
         if (claim.status?.phase === "Lost") return done;
@@ -97,6 +100,7 @@ export function createClaimController(
       }
       case "provision":
         if (!options.provisions) return done;
+        operations.begun(cacheKeyOf(claim), "provision", plan.provisioner, clock.now());
         await writer.saveClaim(claimFor(claim, plan.provisioner), claim, signal);
         writer.tellOfClaim(claim, plan.told);
         break;
@@ -120,7 +124,10 @@ export function createClaimController(
     started: (context) => (enqueue = context.enqueue),
     async reconcile(key, { signal }) {
       const found = claims.byKey(key);
-      if (found === undefined) return done;
+      if (found === undefined) {
+        operations.forget(key);
+        return done;
+      }
       const claim = await writer.saveClaim(annealedClaim(found), found, signal);
       return await carryOut(claim, planClaim(claim, view), signal);
     },

@@ -12,11 +12,15 @@ import {
 } from "@coracle/controller-kit";
 import { podsByClaim } from "../pods/pod-claims.ts";
 import { isFinished } from "../pods/pod-state.ts";
+import { pluginOf } from "../storage-metrics/labels.ts";
 import { annealedVolume, withoutDeletionFinalizer } from "./bindings.ts";
 import type { Storage } from "./claim-controller.ts";
 import type { PvBinderOptions } from "./index.ts";
 import { planReclaim, planVolume, recycledVolume, recyclerName, recyclerPod } from "./plan-volume.ts";
+import { createRecyclerEvents } from "./recycler-events.ts";
 import { normal, warning } from "./told.ts";
+
+const PROVISIONED_BY = "pv.kubernetes.io/provisioned-by";
 
 /** Reports the state of each volume, and takes back those whose claim is gone. */
 export function createVolumeController(
@@ -25,11 +29,13 @@ export function createVolumeController(
   options: PvBinderOptions,
   wakeClaim: (key: CacheKey) => void,
 ): Controller {
-  const { client, informers } = deps;
+  const { client, informers, clock } = deps;
+  const { operations } = options.monitor;
   const pods = informers.informer(Pod, { indexes: podsByClaim }).lister;
   const named = informers.informer(PersistentVolume).lister;
   /** Volumes (by uid) whose recycler we started, and whether it was seen. */
   const recycling = new Map<string, boolean>();
+  const recyclerEvents = createRecyclerEvents(client, writer);
 
   /** The claim that the volume names. Not seen is not gone: the server is asked before a volume is released. */
   async function claimOf(volume: PersistentVolume, signal: AbortSignal): Promise<PersistentVolumeClaim | undefined> {
@@ -62,17 +68,27 @@ export function createVolumeController(
   async function reclaim(volume: PersistentVolume, signal: AbortSignal): Promise<ReconcileResult> {
     const released = isReleased(volume) ? volume : await writer.savePhase(volume, "Released", signal);
     const plan = planReclaim(released);
+    const { name: volumeName = "", annotations } = volume.metadata;
+    if (volume.spec?.persistentVolumeReclaimPolicy === "Delete")
+      operations.begun(volumeName, "delete", annotations?.[PROVISIONED_BY] ?? pluginOf(volume), clock.now());
     if (plan.action === "leave") return done;
     if (plan.action === "fail") {
+      operations.failed(volumeName);
       await writer.savePhase(released, "Failed", signal, warning(plan.reason, plan.message));
       return requeueAfter(options.syncPeriodMs);
     }
     const current = await stillReleased(released.metadata.name ?? "", signal);
     if (current === undefined) return done;
     if (plan.action === "recycle") return await recycle(current, signal);
+    const began = clock.monotonicMs();
+    const called = (isFine: boolean): void =>
+      operations.called(pluginOf(volume), "volume_delete", isFine, false, clock.monotonicMs() - began);
     try {
       await options.removeTree(plan.path);
+      called(true);
     } catch (error) {
+      called(false);
+      operations.failed(volumeName);
       const told = warning("VolumeFailedDelete", (error as Error).message);
       await writer.savePhase(current, "Failed", signal, told);
       return requeueAfter(options.syncPeriodMs);
@@ -99,11 +115,13 @@ export function createVolumeController(
     const pod = pods.get(key.namespace, key.name);
     if (!recycling.has(uid)) return await startRecycling(volume, wanted, signal);
     if (pod === undefined && recycling.get(uid) === false) return done;
+    await recyclerEvents.tell(volume, key, signal);
     if (pod !== undefined && !isFinished(pod)) {
       recycling.set(uid, true);
       return done;
     }
     recycling.delete(uid);
+    recyclerEvents.forget(uid);
     if (pod === undefined)
       return await recyclingFailed(volume, "failed to recycle volume: recycler pod was deleted", signal);
     await deleted(client.delete(Pod, key, { signal }));
@@ -171,7 +189,10 @@ export function createVolumeController(
     workers: 1,
     async reconcile(name, { signal }) {
       const found = volumes.byKey(name);
-      if (found === undefined) return done;
+      if (found === undefined) {
+        operations.finished(name, clock.now());
+        return done;
+      }
       const volume = await writer.saveVolume(annealedVolume(found), found, signal);
       const claim = await claimOf(volume, signal);
       const plan = planVolume(volume, claim);

@@ -24,3 +24,20 @@ export function sourceOf({ metadata: { annotations } }: ResourceClaim): string {
   if (annotations?.["resource.kubernetes.io/extended-resource-claim"] === "true") return "extended_resource";
   return (annotations?.["resource.kubernetes.io/pod-claim-name"] ?? "") === "" ? "" : "resource_claim_template";
 }
+
+/** How many there are of each label values. */
+export function countedBy<T>(
+  items: Iterable<T>,
+  labelsOf: (item: T) => readonly string[] | undefined,
+): readonly (readonly [values: readonly string[], value: number])[] {
+  const counts = new Map<string, { labels: readonly string[]; count: number }>();
+  for (const item of items) {
+    const labels = labelsOf(item);
+    if (labels === undefined) continue;
+    const key = labels.join("\n");
+    const found = counts.get(key);
+    if (found === undefined) counts.set(key, { labels, count: 1 });
+    else found.count += 1;
+  }
+  return [...counts.values()].map(({ labels, count }) => [labels, count]);
+}

@@ -3,7 +3,8 @@ import type { ResourceClaim } from "@coracle/api/resource/v1";
 import { classOfClaim } from "@coracle/apimachinery/storage";
 import { Counter, Gauge, Histogram } from "@coracle/base";
 import type { Lister } from "@coracle/client";
-import { adminAccessOf, pluginOf, sourceOf } from "./labels.ts";
+import { adminAccessOf, countedBy, pluginOf, sourceOf } from "./labels.ts";
+import { VolumeOperations } from "./volume-operations.ts";
 
 type Row = readonly [values: readonly string[], value: number];
 
@@ -14,6 +15,7 @@ const EVICTION_SECONDS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 
 
 /** What the controllers of volumes and devices count of themselves, under upstream's names. */
 export class StorageMonitor {
+  readonly operations = new VolumeOperations();
   #volumes: Lister<PersistentVolume> | undefined;
   #claims: Lister<PersistentVolumeClaim> | undefined;
   #resourceClaims: Lister<ResourceClaim> | undefined;
@@ -133,7 +135,7 @@ export class StorageMonitor {
       this.#evictions,
       this.#evictionSeconds,
     ];
-    return all.map((each) => each.text()).join("");
+    return all.map((each) => each.text()).join("") + this.operations.text();
   }
 
   #volumesThat(state: string, isBound: boolean): Gauge {
@@ -164,18 +166,10 @@ export class StorageMonitor {
 }
 
 /** How many objects have which labels; those without are not counted. */
-function counted<T>(objects: Lister<T> | undefined, labelsOf: (object: T) => readonly string[] | undefined): Row[] {
-  const counts = new Map<string, { labels: readonly string[]; count: number }>();
-  for (const object of objects?.list() ?? []) {
-    const labels = labelsOf(object);
-    if (labels === undefined) continue;
-    const key = labels.join("\n");
-    const found = counts.get(key);
-    if (found === undefined) counts.set(key, { labels, count: 1 });
-    else found.count += 1;
-  }
-  return [...counts.values()].map(({ labels, count }) => [labels, count]);
-}
+const counted = <T>(
+  objects: Lister<T> | undefined,
+  labelsOf: (object: T) => readonly string[] | undefined,
+): readonly Row[] => countedBy(objects?.list() ?? [], labelsOf);
 
 async function orCount<T>(attempt: Promise<T>, count: () => void): Promise<T> {
   try {

@@ -1,4 +1,12 @@
-import { Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
+import {
+  Event,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  ServiceAccount,
+  type Volume,
+} from "@coracle/api/core/v1";
 import { CSIDriver, VolumeAttachment } from "@coracle/api/storage/v1";
 import { silentLogger } from "@coracle/base";
 import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
@@ -196,5 +204,48 @@ describe("a node that is not ready and still uses a volume", () => {
     const taints = [{ key: "node.kubernetes.io/out-of-service", value: "nodeshutdown", effect: "NoExecute" }];
     await plane.admin.patch(Node, { name: "a" }, "merge", { spec: { taints } });
     await plane.until("detached", async () => (await attachments()).length === 0);
+  });
+});
+
+describe("a volume that a pod names itself", () => {
+  const makePodWith = (volume: Volume): Promise<Pod> =>
+    plane.admin.create(Pod, {
+      metadata: { name: "user", namespace },
+      spec: {
+        nodeName: "a",
+        serviceAccountName: "any",
+        containers: [{ name: "c", image: "c:1" }],
+        volumes: [volume],
+      },
+    });
+
+  it("of a kind that a driver has taken over is attached by that, which is told all of it", async () => {
+    await makePodWith({ name: "v", awsElasticBlockStore: { volumeID: "vol-1" } });
+    const { metadata, spec } = await attachmentTo("a");
+    expect(spec).toMatchObject({
+      attacher: "ebs.csi.aws.com",
+      nodeName: "a",
+      source: { inlineVolumeSpec: { csi: { driver: "ebs.csi.aws.com", volumeHandle: "vol-1" } } },
+    });
+    await say(metadata.name, { attached: true });
+    await plane.until("told", async () => (await told("a")).includes("kubernetes.io/csi/ebs.csi.aws.com^vol-1"));
+    await isTold("SuccessfulAttachVolume", 'succeeded for volume "ebs.csi.aws.com-vol-1"');
+    await removePod("user");
+    await plane.until("detached", async () => (await attachments()).length === 0);
+  });
+
+  it("that the node reaches over the network is only told of", async () => {
+    const unique = "kubernetes.io/iscsi/192.0.2.1:3260:iqn.2026-01.com.example:a:0";
+    const target = { targetPortal: "192.0.2.1:3260", iqn: "iqn.2026-01.com.example:a", lun: 0 };
+    await makePodWith({ name: "v", iscsi: target });
+    await plane.until("told", async () => (await told("a")).includes(unique));
+    await isTold("SuccessfulAttachVolume", 'AttachVolume.Attach succeeded for volume "v"');
+    expect(await attachments()).toEqual([]);
+    await sayInUse("a", [unique]);
+    await removePod("user");
+    await plane.fakeClock?.advance(10_000);
+    expect(await told("a")).toContain(unique);
+    await sayInUse("a", null);
+    await plane.until("not any more", async () => (await told("a")).length === 0);
   });
 });

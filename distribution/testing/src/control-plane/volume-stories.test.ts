@@ -233,8 +233,22 @@ describe("a volume whose claim is gone", () => {
     const pod = await plane.until("a recycler runs", () => plane.admin.get(Pod, key));
     expect(pod.spec).toMatchObject({ activeDeadlineSeconds: 60, restartPolicy: "Never" });
     expect(pod.spec.volumes?.[0]).toMatchObject({ name: "vol", hostPath: { path: "/data/pv" } });
+    await plane.admin.create(Event, {
+      metadata: { name: "pulled", namespace },
+      involvedObject: { kind: "Pod", apiVersion: "v1", namespace, name: key.name, uid: pod.metadata.uid },
+      reason: "Pulled",
+      message: "Container image is already present",
+      type: "Normal",
+    });
     await plane.admin.patch(Pod, key, "merge", { status: { phase: "Succeeded" } }, { subresource: "status" });
     await isIn("Available", () => volume("pv"));
+    expect((await isTold("RecyclerPod")).message).toMatch(/^Recycler pod: /);
+    await plane.until("each is told", async () =>
+      (await plane.admin.list(Event)).items.some(
+        ({ involvedObject, message }) =>
+          involvedObject.kind === "PersistentVolume" && message === "Recycler pod: Container image is already present",
+      ),
+    );
     expect((await volume("pv")).spec?.claimRef).toBeUndefined();
     expect((await isTold("VolumeRecycled")).message).toBe("Volume recycled");
   });
