@@ -5,9 +5,9 @@ import { CloudMetrics } from "../metrics.ts";
 import type { CloudProvider, Instances, LoadBalancers, Routes } from "./cloud-provider.ts";
 import { guardProvider, providerOf } from "./guard-provider.ts";
 
-const node: Node = { metadata: { name: "a" } };
-const web: Service = { metadata: { namespace: "default", name: "web" } };
-const other: Service = { metadata: { namespace: "default", name: "other" } };
+const node: Node = { metadata: { name: "a" }, spec: {} };
+const web: Service = { metadata: { namespace: "default", name: "web" }, spec: {} };
+const other: Service = { metadata: { namespace: "default", name: "other" }, spec: {} };
 const never = (): Promise<never> => new Promise<never>(() => undefined);
 
 /** A provider with these members, guarded; wrong ones are the point. */

@@ -55,8 +55,9 @@ if (isSupervised()) {
       random: systemRandom,
       logger: logger.child({ component: "cloud-controller-manager" }),
       signal,
-      // The supervisor starts one such process after another, never two.
-      identity: `${hostname()}_${config.name}`,
+      // The supervisor starts one such process after another, never two: a successor need not wait for the lease to end.
+      // But requests of one that was killed may still be on their way to a cloud elsewhere.
+      identity: cloud.provider === "local" ? `${hostname()}_${config.name}` : undefined,
       anonymousTransport: anonymous,
       config: toldOf(config),
       flags: {

@@ -13,6 +13,7 @@ import {
   type CloudProvider,
   type CloudProviderContext,
   type CloudProviderFactory,
+  type Instances,
   type LoadBalancers,
 } from "@coracle/cloud-controller-manager";
 import { CLOUD_CONTROLLER_MANAGER, cloudControllerManagerRole } from "@coracle/cluster";
@@ -34,7 +35,7 @@ interface Made {
 let plane: TestControlPlane;
 let dir: string;
 let metrics: CloudMetrics;
-/** By a Service's name: what the cloud does instead of making its balancer. */
+/** By a Service's name, or a machine's: what the cloud does instead of making its balancer, or saying what it is. */
 const faults = new Map<string, () => void>();
 
 /** The toy cloud, with faults. */
@@ -42,8 +43,16 @@ async function faultyCloud(context: CloudProviderContext): Promise<CloudProvider
   const module = (await import(join(TOY, "index.js"))) as { readonly default: CloudProviderFactory };
   const inner = await module.default(context);
   const loadBalancers = inner.loadBalancers as LoadBalancers;
+  const instances = inner.instances as Instances;
   return {
     ...inner,
+    instances: {
+      ...instances,
+      async metadata(of, signal) {
+        faults.get(`machine ${of.metadata.name}`)?.();
+        return await instances.metadata(of, signal);
+      },
+    },
     loadBalancers: {
       ...loadBalancers,
       async ensure(clusterName, of, nodes, signal) {
@@ -166,6 +175,29 @@ describe("a node of a cloud", () => {
     await plane.until("known", async () => !hasTaint(await node("c"), TAINT.key), { limitMs: 120_000, stepMs: 200 });
   });
 
+  it("goes when its machine goes before the cloud has said what it is", async () => {
+    edit((all) => void (all["c"] = { type: "small", address: "10.0.0.3", zone: "z", region: "r" }));
+    faults.set("machine c", () => {
+      throw new Error("cannot say");
+    });
+    await addNode("c");
+    await plane.until("it was asked for", () =>
+      metrics.text().includes('cloudprovider_toy_api_request_errors{request="instance_metadata"}'),
+    );
+    edit((all) => void delete all["c"]);
+    // Its kubelet still says that all is well.
+    expect(hasTaint(await node("c"), TAINT.key)).toBe(true);
+    const conditions = [{ type: "Ready", status: "Unknown" }];
+    await plane.admin.patch(Node, { name: "c" }, "strategic", { status: { conditions } }, { subresource: "status" });
+    await plane.until("gone", () => isGone(node("c")), { limitMs: 120_000, stepMs: 200 });
+    // Another of its name is another node.
+    faults.clear();
+    edit((all) => void (all["c"] = { type: "large", address: "10.0.0.4", zone: "z", region: "r" }));
+    await addNode("c");
+    await plane.until("known", async () => !hasTaint(await node("c"), TAINT.key), { limitMs: 120_000, stepMs: 200 });
+    expect((await node("c")).metadata.labels?.["node.kubernetes.io/instance-type"]).toBe("large");
+  });
+
   it("is tainted while its machine is off, and goes with its machine, and its route with it", async () => {
     await addNode("a");
     await addNode("b");
@@ -279,6 +311,19 @@ describe("a Service of type LoadBalancer", () => {
     await plane.until("an address", () => address("poison"), { limitMs: 120_000, stepMs: 200 });
   });
 
+  it("whose balancer cannot be made is tried again after 5 s, then after twice as long each time, five minutes at most", async () => {
+    const tries: number[] = [];
+    faults.set("poison", () => {
+      tries.push(plane.clock.monotonicMs());
+      throw new Error("rate exceeded");
+    });
+    await make("poison");
+    await plane.until("nine tries", () => tries.length === 9, { limitMs: 3_600_000, stepMs: 500 });
+    const pauses = tries.slice(1).map((at, i) => (at - (tries[i] ?? 0)) / 1000);
+    // Of time that goes on in steps.
+    expect(pauses.map((pause) => Math.floor(pause))).toEqual([5, 10, 20, 40, 80, 160, 300, 300]);
+  });
+
   it("whose cloud asks for time is tried again when it said", async () => {
     let tries = 0;
     faults.set("slow", () => {
@@ -333,5 +378,12 @@ describe("a Service of type LoadBalancer", () => {
     await plane.until("one", () => cloud().balancers["default/web"]?.nodes.join() === "b");
     expect(metrics.text()).toMatch(/^service_controller_loadbalancer_sync_total [1-9]/m);
     expect(metrics.text()).toContain("service_controller_nodesync_error_total 0\n");
+    expect(metrics.text()).toMatch(/^service_controller_nodesync_latency_seconds_count [1-9]/m);
+    expect(metrics.text()).toMatch(/^service_controller_update_loadbalancer_host_latency_seconds_count [1-9]/m);
+    expect(metrics.text()).toMatch(/^workqueue_adds_total\{name="service"\} [1-9]/m);
+    expect(metrics.text()).toMatch(/^workqueue_adds_total\{name="Nodes"\} [1-9]/m);
+    expect(metrics.text()).toMatch(
+      /^cloudprovider_toy_api_request_duration_seconds_count\{request="ensure_load_balancer"\} [1-9]/m,
+    );
   });
 });
