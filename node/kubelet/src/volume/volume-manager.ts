@@ -5,6 +5,7 @@ import { PersistentVolume, PersistentVolumeClaim, ServiceAccount, type Pod, type
 import type { TokenRequest } from "@coracle/api/authentication/v1";
 import type { Clock } from "@coracle/base";
 import type { ApiClient } from "@coracle/client";
+import { claimUseOf, foreignClaim, type ClaimUse } from "@coracle/apimachinery/storage";
 import { listMounts, mount, mountsBelow, unmountTree } from "@coracle/linux";
 import type { NodeAmounts } from "../container/downward.ts";
 import { quantityUnits } from "../resources/quantity.ts";
@@ -120,16 +121,19 @@ export function createVolumeManager(deps: VolumeManagerDeps): VolumeManager {
       await writeVolume(folder, withGroup ?? new Map(), { gid, stamp });
       return folder;
     }
-    if (volume.persistentVolumeClaim !== undefined) {
-      const path = await claimPath(namespace, volume.persistentVolumeClaim.claimName);
+    const use = claimUseOf(pod, volume);
+    if (use !== undefined) {
+      const path = await claimPath(pod, use);
       if (gid !== undefined) await own(path, gid);
       return path;
     }
     throw new VolumeError(`volume plugin not found for volume "${volume.name}"`);
   }
 
-  async function claimPath(namespace: string, name: string): Promise<string> {
-    const claim = await client.get(PersistentVolumeClaim, { namespace, name });
+  async function claimPath(pod: Pod, { name, isEphemeral }: ClaimUse): Promise<string> {
+    const claim = await client.get(PersistentVolumeClaim, { namespace: pod.metadata.namespace, name });
+    const foreign = isEphemeral ? foreignClaim(pod, claim) : undefined;
+    if (foreign !== undefined) throw new VolumeError(foreign);
     const volumeName = claim.spec?.volumeName ?? "";
     if (claim.status?.phase !== "Bound" || volumeName === "") {
       throw new VolumeError(`PVC is not bound: persistentvolumeclaim "${name}" is not yet bound`);
