@@ -2,16 +2,23 @@ import type { KubeObject } from "@coracle/api";
 import { PersistentVolume, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import { defineController, done, mapped, type Controller, type ControllerDeps } from "@coracle/controller-kit";
 import { claimKeysOf, podsByClaim } from "../pods/pod-claims.ts";
-import { isFinished } from "../pods/pod-state.ts";
+import { usesClaim } from "./plan.ts";
 
 const CLAIM_FINALIZER = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER = "kubernetes.io/pv-protection";
 
-/** Protects every claim, and lets a deleted one go once no living pod uses it. */
+/** Protects every claim, and lets a deleted one go once no pod uses it. */
 export function createPvcProtectionController(deps: ControllerDeps): Controller {
   const { client, informers } = deps;
   const claims = informers.informer(PersistentVolumeClaim).lister;
   const pods = informers.informer(Pod, { indexes: podsByClaim }).lister;
+  /** By what the cache knows, and, as that may be too little, by what the server has. */
+  async function isUsed(claim: PersistentVolumeClaim, key: string, signal: AbortSignal): Promise<boolean> {
+    if (pods.byIndex("claim", key).some((pod) => usesClaim(pod, claim))) return true;
+    const { items } = await client.list(Pod, { namespace: claim.metadata.namespace, signal });
+    return items.some((pod) => usesClaim(pod, claim));
+  }
+
   return defineController<PersistentVolumeClaim>(deps, {
     name: "pvc-protection",
     for: PersistentVolumeClaim,
@@ -25,8 +32,7 @@ export function createPvcProtectionController(deps: ControllerDeps): Controller 
     async reconcile(key, { signal }) {
       const claim = claims.byKey(key);
       if (claim === undefined || !isToBeMended(claim, CLAIM_FINALIZER)) return done;
-      const isUsed = pods.byIndex("claim", key).some((pod) => !isFinished(pod) && (pod.spec.nodeName ?? "") !== "");
-      if (isUsed && claim.metadata.deletionTimestamp !== undefined) return done;
+      if (claim.metadata.deletionTimestamp !== undefined && (await isUsed(claim, key, signal))) return done;
       await client.update(PersistentVolumeClaim, mended(claim, CLAIM_FINALIZER), { signal });
       return done;
     },

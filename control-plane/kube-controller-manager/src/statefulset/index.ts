@@ -41,8 +41,14 @@ export function createStatefulSetController(
   const event = (set: StatefulSet, type: "Normal" | "Warning", reason: string, message: string): void =>
     recorder.event(referenceTo(StatefulSet, set), type, reason, message);
 
-  async function createClaims(set: StatefulSet, ordinal: number, signal: AbortSignal): Promise<void> {
+  /** Makes the claims that are missing, and answers these. */
+  async function createClaims(
+    set: StatefulSet,
+    ordinal: number,
+    signal: AbortSignal,
+  ): Promise<readonly PersistentVolumeClaim[]> {
     const { name: setName } = set.metadata;
+    const made: PersistentVolumeClaim[] = [];
     for (const wanted of claimsForOrdinal(set, ordinal)) {
       const { namespace, name = "" } = wanted.metadata;
       const present = claims.get(namespace, name);
@@ -50,7 +56,7 @@ export function createStatefulSetController(
       if (present !== undefined) continue;
       const subject = `Pod ${setName}-${ordinal} in StatefulSet ${setName}`;
       try {
-        await client.create(PersistentVolumeClaim, wanted, { signal });
+        made.push(await client.create(PersistentVolumeClaim, wanted, { signal }));
         event(set, "Normal", "SuccessfulCreate", `Create Claim ${name} ${subject} success`);
       } catch (error) {
         if (isAlreadyExists(error)) continue;
@@ -59,13 +65,21 @@ export function createStatefulSetController(
         throw new Error(`failed to create PVC ${name}: ${message}`, { cause: error });
       }
     }
+    return made;
   }
 
-  /** True when a claim got other owners. */
-  async function settleClaims(set: StatefulSet, pod: Pod, ordinal: number, signal: AbortSignal): Promise<boolean> {
+  /** True when a claim got other owners. `made`: claims that the cache may not know yet. */
+  async function settleClaims(
+    set: StatefulSet,
+    pod: Pod,
+    ordinal: number,
+    signal: AbortSignal,
+    made: readonly PersistentVolumeClaim[] = [],
+  ): Promise<boolean> {
     let isChanged = false;
     for (const { metadata } of claimsForOrdinal(set, ordinal)) {
-      const claim = claims.get(metadata.namespace, metadata.name ?? "");
+      const { namespace, name = "" } = metadata;
+      const claim = claims.get(namespace, name) ?? made.find((each) => each.metadata.name === name);
       if (claim === undefined) continue;
       const { owners: ownerReferences, isContested } = claimOwners(set, pod, claim);
       if (isContested)

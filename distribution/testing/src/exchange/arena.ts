@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { setMaxListeners } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,8 @@ import { startOurServer, startPeerServer, type ServerUnderTest } from "../differ
 /** Who serves and who controls: our program, or upstream's by its path. */
 export interface Sides {
   readonly apiServer: "ours" | { readonly kubeApiserver: string; readonly etcd: string };
-  readonly controllers: "ours" | { readonly kubeControllerManager: string };
+  /** `"process"`: ours in a process of their own. */
+  readonly controllers: "ours" | "process" | { readonly kubeControllerManager: string };
   /** Of the controllers, beside the usual ones. */
   readonly flags?: readonly string[];
 }
@@ -27,6 +28,8 @@ export interface Arena extends AsyncDisposable {
   addNode(node: SimulatedNode): Promise<void>;
   /** The node says nothing any more, as after a power cut; its object stays. */
   silenceNode(name: string): void;
+  /** Kills controllers that have a process of their own (SIGKILL), and starts them again. */
+  killControllers(): Promise<void>;
   until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T>;
   /** What the controllers asked the API server for so far, as `verb resource/subresource`; only where ours serves. */
   callsOfControllers(): readonly string[];
@@ -88,6 +91,9 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     await Promise.all(running);
   });
 
+  let killControllers = async (): Promise<void> => {
+    throw new Error("the controllers have no process of their own");
+  };
   const random = createSeededRandom(1);
   const common = { clock: systemClock, random, logger: silentLogger };
   run("kube-scheduler", (signal) => runScheduler({ client: clientOf("system:kube-scheduler"), ...common, signal }));
@@ -109,7 +115,9 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
         },
       }),
     );
-  } else startPeer(sides.controllers.kubeControllerManager, server, pki.path("sa.key"), pki.path("ca.crt"));
+  } else if (sides.controllers === "process")
+    startPeer(process.execPath, [coracle, "kube-controller-manager"], server, pki.path("sa.key"), pki.path("ca.crt"));
+  else startPeer(sides.controllers.kubeControllerManager, [], server, pki.path("sa.key"), pki.path("ca.crt"));
 
   const silences = new Map<string, AbortController>();
   async function addNode(node: SimulatedNode): Promise<void> {
@@ -134,7 +142,13 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
   }
   for (const node of nodes) await addNode(node);
 
-  function startPeer(program: string, { dir, target }: ServerUnderTest, saKey: string, rootCa: string): void {
+  function startPeer(
+    program: string,
+    args: readonly string[],
+    { dir, target }: ServerUnderTest,
+    saKey: string,
+    rootCa: string,
+  ): void {
     const kubeconfig = join(dir, "manager.kubeconfig");
     const { cert, key } = pki.issueClient({ commonName: "system:kube-controller-manager" });
     const data = (text: string): string => Buffer.from(text).toString("base64");
@@ -160,25 +174,41 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
       "--kube-api-burst=5000",
       ...(sides.flags ?? []),
     ];
-    const child = spawn(program, flags, { stdio: ["ignore", log, log], cwd: dir });
-    closeSync(log);
-    const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
-    child.once("close", (code) => {
-      if (!stop.signal.aborted)
-        failure ??= new Error(
-          `the controllers ended with ${code}: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`,
-        );
-    });
-    cleanup.add(async () => {
-      stop.abort(new DOMException("the test is over", "AbortError"));
+    let child: ChildProcess;
+    let gone: Promise<void>;
+    let isKilled = false;
+    const begin = (): void => {
+      isKilled = false;
+      child = spawn(program, [...args, ...flags], { stdio: ["ignore", log, log], cwd: dir });
+      gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
+      child.once("close", (code) => {
+        if (!stop.signal.aborted && !isKilled)
+          failure ??= new Error(
+            `the controllers ended with ${code}: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`,
+          );
+      });
+    };
+    begin();
+    const kill = async (): Promise<void> => {
+      isKilled = true;
       child.kill("SIGKILL");
       await gone;
+    };
+    killControllers = async () => {
+      await kill();
+      if (!stop.signal.aborted) begin();
+    };
+    cleanup.add(async () => {
+      stop.abort(new DOMException("the test is over", "AbortError"));
+      await kill();
+      closeSync(log);
     });
   }
 
   const arena: Arena = {
     admin,
     addNode,
+    killControllers: async () => killControllers(),
     silenceNode: (name) => silences.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError")),
     async until(what, attempt) {
       const end = systemClock.monotonicMs() + WITHIN_MS;
@@ -217,7 +247,7 @@ function callOfController(line: string): readonly string[] {
   const { verb, user, objectRef } = JSON.parse(line) as AuditEvent;
   const isController =
     user.username === "system:kube-controller-manager" ||
-    /^system:serviceaccount:kube-system:.*(-controller|-collector)$/.test(user.username);
+    /^system:serviceaccount:kube-system:.*(-controller|-collector|-autoscaler)$/.test(user.username);
   if (!isController) return [];
   const { resource = "", subresource, namespace = "" } = objectRef ?? {};
   return [`${namespace} ${verb} ${resource}${subresource === undefined ? "" : `/${subresource}`}`];

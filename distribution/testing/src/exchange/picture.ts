@@ -131,9 +131,11 @@ function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: st
   };
 }
 
+const TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
+
 function plain(kind: string, object: KubeObject): unknown {
   const copy = structuredClone(object) as Record<string, unknown> & {
-    metadata: Record<string, unknown>;
+    metadata: Record<string, unknown> & { annotations?: Record<string, unknown> };
     spec?: Record<string, unknown>;
     status?: Record<string, unknown>;
   };
@@ -152,6 +154,8 @@ function plain(kind: string, object: KubeObject): unknown {
   // Given by each server at its own time, of its own choice.
   if (kind === "Service") for (const field of ["clusterIP", "clusterIPs", "healthCheckNodePort"]) delete spec?.[field];
   if (kind === "ConfigMap" && metadata["name"] === "kube-root-ca.crt") delete copy["data"];
+  // Whether a pass has a change of its own to tell of depends on how many it is for.
+  if (kind === "Endpoints" || kind === "EndpointSlice") delete copy.metadata.annotations?.[TRIGGER_TIME];
   // Which of several equal volumes it is, is chance.
   if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {
