@@ -1,8 +1,8 @@
-import type { Pod } from "@coracle/api/core/v1";
+import type { Pod, PodExtendedResourceClaimStatus } from "@coracle/api/core/v1";
 import type { AllocationResult, ResourceClaim } from "@coracle/api/resource/v1";
 import { isConflict } from "@coracle/apimachinery";
 
-const FINALIZER = "resource.kubernetes.io/delete-protection";
+export const FINALIZER = "resource.kubernetes.io/delete-protection";
 const MAX_TRIES = 5;
 
 /** Writes claims. */
@@ -10,6 +10,13 @@ export interface ClaimWriter {
   get(claim: ResourceClaim): Promise<ResourceClaim>;
   update(claim: ResourceClaim): Promise<ResourceClaim>;
   updateStatus(claim: ResourceClaim): Promise<ResourceClaim>;
+  create(claim: ResourceClaim): Promise<ResourceClaim>;
+  /** Deletes a claim of our own, whoever protects it; told without waiting. */
+  remove(claim: ResourceClaim): void;
+  /** Says in the pod's status which claim stands for its resources. */
+  noteExtended(pod: Pod, status: PodExtendedResourceClaimStatus): Promise<void>;
+  /** Monotonic milliseconds. */
+  nowMs(): number;
   /** Settles once some claim has changed, or after so long. Rejects when all ends. */
   changed(maxWaitMs: number): Promise<void>;
   /** Takes the devices away from a claim that nobody uses; told without waiting. */

@@ -1,14 +1,16 @@
 import type { KubeObject } from "@coracle/api";
-import type { Pod } from "@coracle/api/core/v1";
+import { Pod } from "@coracle/api/core/v1";
 import { DeviceClass, ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
 import { Changes } from "../informers/changes.ts";
 import type { InformerDeps } from "../informers/informer-deps.ts";
 import type { DeviceView } from "../plugins/dynamic-resources.ts";
-import type { ClaimWriter } from "./bind-claim.ts";
+import { FINALIZER, type ClaimWriter } from "./bind-claim.ts";
 import { DeviceSelectors } from "./device-selectors.ts";
 import { AllocatedDevices } from "./devices-in-use.ts";
+import { ownerOfExtended } from "./extended-claim.ts";
+import { DevicesByResource } from "./extended-resources.ts";
 
 /** Devices and claims to them as the API server has them, kept up to date. */
 export interface DeviceWatch {
@@ -20,12 +22,18 @@ export interface DeviceWatch {
 
 /** Asks for the informers of devices and claims. */
 export function watchDevices(factory: InformerFactory, { client, clock, signal }: InformerDeps): DeviceWatch {
-  const claims = factory.informer(ResourceClaim, { transform: dropManagedFields });
+  const claims = factory.informer(ResourceClaim, {
+    transform: dropManagedFields,
+    indexes: { extended: (claim) => [ownerOfExtended(claim)].filter((uid) => uid !== undefined) },
+  });
   const slices = factory.informer(ResourceSlice, { transform: dropManagedFields });
   const classes = factory.informer(DeviceClass, { transform: dropManagedFields });
   const changes = new Changes();
   changes.follow(claims as Informer<KubeObject>);
   const allocated = new AllocatedDevices();
+  const byResource = new DevicesByResource(() => classes.lister.list());
+  const onClass = (): void => byResource.changed();
+  classes.addHandlers({ added: onClass, updated: onClass, deleted: onClass });
   let selectors: DeviceSelectors | undefined;
   let isLoading = false;
   let notify = (_change: ClusterChange): void => undefined;
@@ -52,6 +60,9 @@ export function watchDevices(factory: InformerFactory, { client, clock, signal }
     view: {
       claim: (namespace, name) => claims.lister.get(namespace, name),
       deviceClass: (name) => classes.lister.get(undefined, name),
+      classOfResource: (name) => byResource.classOf(name),
+      classesVersion: () => byResource.version,
+      extendedClaim: (podUid) => claims.lister.byIndex("extended", podUid)[0],
       slices: () => slices.lister.list(),
       inUse: () => allocated,
       selectors: () => selectors,
@@ -59,6 +70,13 @@ export function watchDevices(factory: InformerFactory, { client, clock, signal }
     writer: {
       get: ({ metadata }) =>
         client.get(ResourceClaim, { namespace: metadata.namespace, name: metadata.name ?? "" }, { signal }),
+      create: (claim) => client.create(ResourceClaim, claim, { signal }),
+      remove: (claim) => settle(remove(client, claim, signal)),
+      noteExtended: async ({ metadata: { namespace, name = "" } }, extendedResourceClaimStatus) => {
+        const patch = { status: { extendedResourceClaimStatus } };
+        await client.patch(Pod, { namespace, name }, "strategic", patch, { subresource: "status", signal });
+      },
+      nowMs: () => clock.monotonicMs(),
       update: (claim) => client.update(ResourceClaim, claim, { signal }),
       updateStatus: (claim) => client.update(ResourceClaim, claim, { subresource: "status", signal }),
       deallocate: (claim) =>
@@ -75,10 +93,23 @@ export function watchDevices(factory: InformerFactory, { client, clock, signal }
         });
       };
       on(claims as Informer<KubeObject>, "resource-claim-changed");
+      // Those for resources go with their devices.
+      claims.addHandlers({
+        deleted(old) {
+          if (old.status?.allocation !== undefined) tell({ event: "resource-claim-changed", old });
+        },
+      });
       on(slices as Informer<KubeObject>, "resource-slice-changed");
       on(classes as Informer<KubeObject>, "device-class-changed");
     },
   };
+}
+
+async function remove(client: ApiClient, claim: ResourceClaim, signal: AbortSignal): Promise<void> {
+  const { namespace, name = "", uid } = claim.metadata;
+  const patch = { metadata: { uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER] } };
+  await client.patch(ResourceClaim, { namespace, name }, "strategic", patch, { signal });
+  await client.delete(ResourceClaim, { namespace, name }, { preconditions: { uid }, signal });
 }
 
 async function giveUp(client: ApiClient, { metadata }: ResourceClaim, pod: Pod, signal: AbortSignal): Promise<void> {

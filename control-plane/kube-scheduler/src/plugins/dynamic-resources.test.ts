@@ -4,6 +4,7 @@ import { conflict } from "@coracle/apimachinery";
 import { describe, expect, it } from "vitest";
 import type { ClaimWriter } from "../devices/bind-claim.ts";
 import { AllocatedDevices } from "../devices/devices-in-use.ts";
+import { ownerOfExtended } from "../devices/extended-claim.ts";
 import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
 import type { CycleState } from "../framework/plugin.ts";
 import { ClusterState } from "../state/cluster-state.ts";
@@ -60,6 +61,13 @@ function worldWith(
       if (conflicts-- > 0) return Promise.reject(conflict({ group: "", resource: "resourceclaims" }, "c", "changed"));
       return Promise.resolve(write(claim));
     },
+    create: (claim) => Promise.resolve(write({ ...claim, metadata: { ...claim.metadata, name: "made", uid: "made" } })),
+    remove: ({ metadata }) => void log.push(`remove ${metadata.name}`),
+    noteExtended(_, { requestMappings, resourceClaimName }) {
+      log.push(`${resourceClaimName}: ${requestMappings.map((each) => each.requestName).join()}`);
+      return Promise.resolve();
+    },
+    nowMs: () => now,
     changed: () => Promise.resolve(onWait()),
     deallocate: () => void log.push("deallocate"),
     giveUp: () => void log.push("giveUp"),
@@ -68,6 +76,9 @@ function worldWith(
     view: {
       claim: (_, name) => claims.get(name),
       deviceClass: (name) => (name === "any" ? { metadata: { name }, spec: {} } : undefined),
+      classOfResource: (name) => (name === "x.io/gpu" ? { metadata: { name: "any" }, spec: {} } : undefined),
+      classesVersion: () => 0,
+      extendedClaim: (uid) => [...claims.values()].find((claim) => ownerOfExtended(claim) === uid),
       slices: () => [{ ...slice, spec: { ...slice.spec, devices: part.devices ?? slice.spec.devices } }],
       inUse() {
         const devices = new AllocatedDevices();
@@ -270,5 +281,54 @@ describe("a device that must be made ready on the node of its pod", () => {
     world.whileWaiting(() => world.passTime(300_001));
     await expect(world.plugin.preBind?.(state, podOf("x"), "n")).rejects.toThrow("claim c binding timeout");
     expect(world.attempt(podOf("x")).reason).toBe("resourceclaim not available on the node");
+  });
+});
+
+describe("a pod that asks for devices by the name of a resource", () => {
+  const features = { ...DEFAULT_DEVICE_FEATURES, extendedResources: true };
+  const asking: Pod = {
+    metadata: { name: "x", namespace: "ns", uid: "x" },
+    spec: { containers: [{ name: "c", resources: { requests: { cpu: "1", "x.io/gpu": "1" } } }] },
+  };
+
+  it("is nobody's business here where the feature is off", () =>
+    expect(worldOf().plugin.preFilter?.(new Map(), asking, new ClusterState())).toEqual({ skip: true }));
+
+  it("gets a claim of its own, which its status names", async () => {
+    const world = worldWith({ features });
+    const { state, reason } = world.attempt(asking);
+    expect(reason).toBeUndefined();
+    expect(world.plugin.reserve?.(state, asking, "n")).toBeUndefined();
+    expect(world.attempt({ ...asking, metadata: { ...asking.metadata, uid: "y" } }).reason).toBe(
+      "cannot allocate all claims",
+    );
+    await world.plugin.preBind?.(state, asking, "n");
+    expect(world.log).toEqual(["update", "status", "made: container-0-request-1"]);
+    const made = world.claims.get("made");
+    expect(made?.metadata).toMatchObject({
+      generateName: "x-extended-resources-",
+      annotations: { "resource.kubernetes.io/extended-resource-claim": "true" },
+      ownerReferences: [{ kind: "Pod", uid: "x", controller: true }],
+    });
+    expect(made?.spec.devices?.requests).toEqual([
+      {
+        name: "container-0-request-1",
+        exactly: { deviceClassName: "any", allocationMode: "ExactCount", count: 1 },
+      },
+    ]);
+    expect(made?.status?.reservedFor).toEqual([{ resource: "pods", name: "x", uid: "x" }]);
+    world.plugin.unreserve?.(state, asking, "n");
+    expect(world.log.at(-1)).toBe("remove made");
+  });
+
+  it("is not placed as long as there is a claim of an attempt before", async () => {
+    const world = worldWith({ features });
+    const { state } = world.attempt(asking);
+    await world.plugin.reserve?.(state, asking, "n");
+    await world.plugin.preBind?.(state, asking, "n");
+    const next = world.attempt(asking);
+    expect(next.reason).toBe("cannot schedule extended resource claim");
+    expect(world.roomFor(asking, next.state)).toMatchObject({ message: "deletion of ResourceClaim completed" });
+    expect(world.log.at(-1)).toBe("remove made");
   });
 });

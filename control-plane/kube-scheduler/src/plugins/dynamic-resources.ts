@@ -6,6 +6,7 @@ import type { DevicesInUse } from "../devices/allocator-options.ts";
 import { bindClaim, isReservedFor, type ClaimWriter } from "../devices/bind-claim.ts";
 import { isOverdue, mustBecomeReady, readinessOf } from "../devices/binding-conditions.ts";
 import { DEFAULT_DEVICE_FEATURES, type DeviceFeatures } from "../devices/device-features.ts";
+import { ExtendedClaim, type ExtendedView } from "../devices/extended-claim.ts";
 import type { DeviceSelectors } from "../devices/device-selectors.ts";
 import { bothInUse } from "../devices/devices-in-use.ts";
 import { PendingClaims } from "../devices/pending-claims.ts";
@@ -22,8 +23,9 @@ const FILTER_TIMEOUT_MS = 10_000;
 const BINDING_TIMEOUT_MS = 600_000;
 
 /** What is known of devices and claims to them. */
-export interface DeviceView {
-  claim(namespace: string, name: string): ResourceClaim | undefined;
+export interface DeviceView extends ExtendedView {
+  /** Changes when `classOfResource` may answer otherwise. */
+  classesVersion(): number;
   deviceClass(name: string): DeviceClass | undefined;
   slices(): readonly ResourceSlice[];
   /** Devices of all claims that are known. */
@@ -57,10 +59,12 @@ interface Cycle {
   /** As they are now. */
   claims: ResourceClaim[];
   readonly allocator: DeviceAllocator | undefined;
-  /** By node: for those claims that have no allocation yet, in order. */
+  /** By node: for those claims that have no allocation yet, in order; then for that of resources. */
   readonly results: Map<string, readonly AllocationResult[]>;
   /** Claims whose allocation rules out some node. */
   readonly elsewhere: Set<ResourceClaim>;
+  /** For resources that devices stand behind. */
+  readonly extended: ExtendedClaim | undefined;
   readonly decided: Map<string, AllocationResult>;
   readonly node: (name: string) => NodeState | undefined;
 }
@@ -77,8 +81,12 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
   const cycleOf = (state: CycleState): Cycle | undefined => state.get(NAME) as Cycle | undefined;
 
   /** The devices the cycle's claims would get on the node; or why not there. */
-  function tryOn(cycle: Cycle, { name, node }: NodeState): Unfit | undefined {
+  function tryOn(cycle: Cycle, state: NodeState): Unfit | undefined {
+    const { name, node } = state;
     if (node === undefined) return undefined;
+    const special = cycle.extended?.tryOn(state);
+    if (typeof special === "string") return unfit(special);
+    const wanted = [...toAllocate(cycle), ...(special === undefined ? [] : [special])];
     let isElsewhere = false;
     for (const claim of cycle.claims) {
       const selector = claim.status?.allocation?.nodeSelector;
@@ -87,9 +95,9 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       cycle.elsewhere.add(claim);
       isElsewhere = true;
     }
-    if (cycle.allocator !== undefined) {
+    if (cycle.allocator !== undefined && wanted.length > 0) {
       const deadline = filterTimeoutMs === 0 || !features.filterTimeout ? Infinity : nowMs() + filterTimeoutMs;
-      const allocation = cycle.allocator.allocate(node, toAllocate(cycle), () => nowMs() > deadline);
+      const allocation = cycle.allocator.allocate(node, wanted, () => nowMs() > deadline);
       // A claim or a class is at fault: no other node would do either.
       if (allocation.type === "problem") throw new Error(`running "${NAME}" filter plugin: ${allocation.message}`);
       if (allocation.type === "none") return unfit(allocation.reason);
@@ -146,15 +154,16 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
     },
     preFilter(state, pod, snapshot) {
       state.set(ASKED, true);
-      if ((pod.spec.resourceClaims ?? []).length === 0) return { skip: true };
+      if ((pod.spec.resourceClaims ?? []).length === 0 && !features.extendedResources) return { skip: true };
       const claims = podClaims(pod, lookup);
       if (typeof claims === "string") return { rejected: [claims] };
-      if (claims.length === 0) return { skip: true };
+      const extended = features.extendedResources ? ExtendedClaim.of(pod, view) : undefined;
+      if (claims.length === 0 && extended === undefined) return { skip: true };
       for (const claim of claims) {
         const problem = problemOf(claim, pod, pending, view, features);
         if (problem !== undefined) return { rejected: [problem] };
       }
-      const isDone = claims.every(({ status }) => status?.allocation !== undefined);
+      const isDone = extended === undefined && claims.every(({ status }) => status?.allocation !== undefined);
       const selectors = isDone ? undefined : view.selectors();
       const allocator = isDone
         ? undefined
@@ -171,6 +180,7 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
         allocator,
         results: new Map(),
         elsewhere: new Set(),
+        extended,
         decided: new Map(),
         node: (name) => snapshot.node(name),
       };
@@ -190,9 +200,14 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       const isFree = ({ status }: ResourceClaim): boolean =>
         (status?.reservedFor ?? []).every(({ uid }) => uid === pod.metadata.uid);
       const claim = [...cycle.elsewhere].find(isFree);
-      if (claim === undefined || writer === undefined) return none("still not schedulable");
-      writer.deallocate(claim);
-      return none("deallocation of ResourceClaim completed");
+      const stale = cycle.extended?.stale;
+      if (writer !== undefined && claim !== undefined) {
+        writer.deallocate(claim);
+        return none("deallocation of ResourceClaim completed");
+      }
+      if (writer === undefined || stale === undefined) return none("still not schedulable");
+      writer.remove(stale);
+      return none("deletion of ResourceClaim completed");
     },
     preScore(state) {
       const hasAlternatives = cycleOf(state)?.claims.some(({ spec }) =>
@@ -211,7 +226,15 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       const node = cycle.node(nodeName);
       if (!cycle.results.has(nodeName) && node !== undefined) tryOn(cycle, node);
       const results = cycle.results.get(nodeName);
+      // The node has by itself what the pod asks for.
+      if (results === undefined && toAllocate(cycle).length === 0) return undefined;
       if (results === undefined) return "claim allocation not found for node";
+      const special = cycle.extended?.on(nodeName);
+      if (special !== undefined) {
+        const allocation = results.at(-1) ?? {};
+        cycle.decided.set(special.metadata.uid ?? "", allocation);
+        pending.add({ ...special, status: { allocation } });
+      }
       for (const [i, claim] of toAllocate(cycle).entries()) {
         const allocation = results[i];
         if (allocation === undefined) return "claim allocation not found for node";
@@ -225,22 +248,33 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       for (const claim of cycle?.claims ?? []) {
         const uid = claim.metadata.uid ?? "";
         if (cycle?.decided.has(uid) === true && pending.isPending(claim)) pending.drop(uid);
+        if (claim === cycle?.extended?.written) continue;
         if (claim.status?.allocation !== undefined && isReservedFor(claim, pod)) writer?.giveUp(claim, pod);
       }
+      if (cycle?.extended === undefined) return;
+      pending.drop(cycle.extended.temporaryUid);
+      if (cycle.extended.written !== undefined) writer?.remove(cycle.extended.written);
     },
     needsPreBind: (state) => cycleOf(state) !== undefined,
     async preBind(state, pod, nodeName) {
       const cycle = cycleOf(state);
+      const allocatedAt = features.bindingConditions ? timestamp(now()) : undefined;
       for (const [i, claim] of (cycle?.claims ?? []).entries()) {
         if (cycle === undefined || isReservedFor(claim, pod)) continue;
         if (writer === undefined) throw new Error("nobody here allocates claims");
-        const allocatedAt = features.bindingConditions ? timestamp(now()) : undefined;
         const decided = cycle.decided.get(claim.metadata.uid ?? "");
         const written = await bindClaim(writer, claim, pod, decided, allocatedAt);
         pending.written(written);
         cycle.claims = cycle.claims.with(i, written);
       }
-      if (cycle === undefined || writer === undefined || !features.bindingConditions) return;
+      if (cycle === undefined || writer === undefined) return;
+      const { extended } = cycle;
+      const allocation = cycle.decided.get(extended?.temporaryUid ?? "");
+      if (extended !== undefined && allocation !== undefined) {
+        cycle.claims = [...cycle.claims, await extended.write(writer, nodeName, allocation, allocatedAt)];
+        pending.drop(extended.temporaryUid);
+      }
+      if (!features.bindingConditions) return;
       if (!cycle.claims.some(mustBecomeReady)) return;
       options.tellWaiting?.(pod, nodeName);
       await untilReady(cycle, writer);

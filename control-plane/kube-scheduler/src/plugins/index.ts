@@ -14,7 +14,7 @@ import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity } from "./node-affinity.ts";
 import { nodeName } from "./node-name.ts";
 import { nodePorts } from "./node-ports.ts";
-import { createNodeResourcesFit } from "./node-resources-fit.ts";
+import { createNodeResourcesFit, type BackedResources } from "./node-resources-fit.ts";
 import { createNodeVolumeLimits } from "./node-volume-limits.ts";
 import { nodeUnschedulable } from "./node-unschedulable.ts";
 import { createPodTopologySpread, type SpreadOwners } from "./pod-topology-spread.ts";
@@ -59,7 +59,7 @@ export function defaultPlugins(
     { plugin: taintToleration, weight: 3 },
     { plugin: createNodeAffinity(args.NodeAffinity), weight: 2 },
     { plugin: nodePorts, weight: 0 },
-    { plugin: createNodeResourcesFit(args.NodeResourcesFit), weight: 1 },
+    { plugin: createNodeResourcesFit(args.NodeResourcesFit, backedResources(deps.devices)), weight: 1 },
     { plugin: createVolumeRestrictions(deps.volumes), weight: 0 },
     { plugin: createNodeVolumeLimits(deps.volumes), weight: 0 },
     { plugin: createVolumeBinding(deps.volumes, { ...args.VolumeBinding, writer: deps.volumeWriter }), weight: 0 },
@@ -79,6 +79,9 @@ export function defaultPlugins(
   ];
   return plugins;
 }
+
+const backedResources = ({ features, view }: Partial<DynamicResourcesOptions> = {}): BackedResources | undefined =>
+  features?.extendedResources === true ? view : undefined;
 
 const timeouts = ({ filterTimeout, bindingTimeout }: PluginArgs["DynamicResources"] = {}): Partial<
   Pick<DynamicResourcesOptions, "filterTimeoutMs" | "bindingTimeoutMs">

@@ -1,4 +1,6 @@
 import type { Node, Pod } from "@coracle/api/core/v1";
+import type { DeviceClass } from "@coracle/api/resource/v1";
+import { resourceOfClass } from "../devices/extended-resources.ts";
 import type { NodePart } from "../columns/column-plugin.ts";
 import type { ResourceColumn } from "../columns/node-table.ts";
 import { isPod, type ClusterChange, type CycleState, type Plugin, type Unfit } from "../framework/plugin.ts";
@@ -18,6 +20,13 @@ export interface NodeResourcesFitArgs {
   readonly scoringStrategy?: ScoringStrategy | undefined;
 }
 
+/** Resources that devices stand behind where nodes do not have them otherwise: claims to devices see to those. */
+export interface BackedResources {
+  classOfResource(name: string): object | undefined;
+  /** Changes when `classOfResource` may answer otherwise. */
+  classesVersion(): number;
+}
+
 /** cpu and memory, as much one as the other. */
 export const DEFAULT_RESOURCES: readonly ResourceWeight[] = [
   { name: "cpu", weight: 1 },
@@ -32,7 +41,7 @@ interface Needs {
 const needsOf = (state: CycleState): Needs => state.get(NAME) as Needs;
 
 /** Requests must fit into what is left; among nodes that fit, the emptier one is better unless told otherwise. */
-export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin {
+export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}, backed?: BackedResources): Plugin {
   const strategy = args.scoringStrategy ?? { type: "LeastAllocated" };
   const resources = strategy.resources ?? DEFAULT_RESOURCES;
   const scorer = resourceScorer(strategy, resources);
@@ -52,8 +61,14 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
       "assigned-pod-deleted",
       "assigned-pod-scaled-down",
       "pod-scaled-down",
+      ...(backed === undefined ? [] : (["device-class-changed"] as const)),
     ],
-    isHelpful: (pod, change) => mayFitNow(pod, needed(podRequests(pod)), change),
+    isHelpful(pod, change) {
+      const requests = needed(podRequests(pod));
+      return change.event === "device-class-changed"
+        ? mayStandBehind(requests, change)
+        : mayFitNow(pod, requests, change, backed);
+    },
     preFilter(state, pod) {
       state.set(NAME, { requests: needed(podRequests(pod)), scored: requestsToScore(pod) } satisfies Needs);
       return undefined;
@@ -65,6 +80,7 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
       for (const [name, amount] of needsOf(state).requests) {
         const allocatable = node.allocatable.get(name) ?? 0;
         if (amount <= allocatable - node.requested(name)) continue;
+        if (allocatable === 0 && backed?.classOfResource(name) !== undefined) continue;
         reasons.push(`Insufficient ${name}`);
         // More than the whole node has: no pod that leaves would help.
         if (amount > allocatable) isFinal = true;
@@ -94,7 +110,7 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
         const allocatable = (i: number): number => (isOut[i] === true ? 0 : (columns[i]?.allocatable[slot] ?? 0));
         const requested = (i: number): number => (columns[i]?.scored[slot] ?? 0) + (own[i] ?? 0);
         return {
-          ...fitPart(needed(podRequests(pod)), state),
+          ...fitPart(needed(podRequests(pod)), state, backed),
           score(at) {
             slot = at;
             return scorer(allocatable, requested);
@@ -106,7 +122,12 @@ export function createNodeResourcesFit(args: NodeResourcesFitArgs = {}): Plugin 
 }
 
 /** Whether a change leaves more of what a pod needs (`requests`). */
-function mayFitNow(pod: Pod, requests: ResourceAmounts, { event, old, current }: ClusterChange): boolean {
+function mayFitNow(
+  pod: Pod,
+  requests: ResourceAmounts,
+  { event, old, current }: ClusterChange,
+  backed: BackedResources | undefined,
+): boolean {
   if (event === "pod-scaled-down") return isPod(pod, current);
   if (event === "assigned-pod-deleted" || current === undefined) return true;
   const names = [...requests.keys()];
@@ -117,11 +138,22 @@ function mayFitNow(pod: Pod, requests: ResourceAmounts, { event, old, current }:
   }
   const now = amountsOf((current as Node).status?.allocatable);
   // Even the empty node would not do.
-  if ((now.get("pods") ?? 0) < 1 || names.some((name) => (requests.get(name) ?? 0) > (now.get(name) ?? 0)))
-    return false;
+  const lacks = (name: string): boolean => {
+    const has = now.get(name) ?? 0;
+    return (requests.get(name) ?? 0) > has && (has > 0 || backed?.classOfResource(name) === undefined);
+  };
+  if ((now.get("pods") ?? 0) < 1 || names.some(lacks)) return false;
   if (old === undefined) return true;
   const before = amountsOf((old as Node).status?.allocatable);
   return ["pods", ...names].some((name) => (now.get(name) ?? 0) > (before.get(name) ?? 0));
+}
+
+/** Whether a class of devices may stand now behind something that a pod needs. */
+function mayStandBehind(requests: ResourceAmounts, { old, current }: ClusterChange): boolean {
+  const [before, now] = [old as DeviceClass | undefined, current as DeviceClass | undefined];
+  const name = now?.spec.extendedResourceName ?? "";
+  if (before === undefined && requests.has(resourceOfClass(now?.metadata.name ?? ""))) return true;
+  return (before?.spec.extendedResourceName ?? "") !== name && requests.has(name);
 }
 
 /** What lacks on a node. The same lacks are the same object, found without putting texts together. */
@@ -146,7 +178,7 @@ class Shortage {
 }
 
 /** The filter over columns. */
-function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
+function fitPart(requests: ResourceAmounts, { table }: ClusterState, backed: BackedResources | undefined): NodePart {
   const names = [...requests.keys()];
   const amounts = [...requests.values()];
   const columns: readonly ResourceColumn[] = names.map((name) => table.resource(name));
@@ -164,6 +196,7 @@ function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
       let requested = column.requested[slot] ?? 0;
       if (more !== undefined) for (const facts of more) requested += facts.requests.get(column.name) ?? 0;
       if (amount <= allocatable - requested) continue;
+      if (allocatable === 0 && backed?.classOfResource(column.name) !== undefined) continue;
       short = short.and(i + 1);
       if (amount > allocatable) isFinal = true;
     }
@@ -175,6 +208,7 @@ function fitPart(requests: ResourceAmounts, { table }: ClusterState): NodePart {
     isStatic: false,
     filter: (slot) => fit(slot, 0),
     filterBeside: (slot, others) => fit(slot, others.length, others),
+    ...(backed === undefined ? {} : { version: () => backed.classesVersion() }),
   };
 }
 
