@@ -107,7 +107,8 @@ async function end({ admin }: Place, name: string): Promise<void> {
   }
 }
 
-async function take(step: Step, actor: Actor): Promise<string> {
+/** Takes a step; answers what came of it, nothing if all is well. */
+export async function take(step: Step, actor: Actor): Promise<string> {
   try {
     await step(actor);
     return "";

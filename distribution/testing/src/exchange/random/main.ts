@@ -3,24 +3,26 @@ import { parseArgs } from "node:util";
 import { CustomResourceDefinition } from "@coracle/api/apiextensions/v1";
 import { HorizontalPodAutoscaler } from "@coracle/api/autoscaling/v2";
 import { ConfigMap, Secret, Service } from "@coracle/api/core/v1";
-import { Cleanup } from "@coracle/base";
+import { Cleanup, systemClock } from "@coracle/base";
 import { startArena, type Arena, type Sides } from "../arena.ts";
 import { any } from "../picture.ts";
 import { NODES } from "../stage.ts";
 import { openCamera } from "./camera.ts";
 import { FAMILIES } from "./families.ts";
 import { Boat, Fleet } from "./families/owners.ts";
+import { playKills } from "./kills.ts";
 import { playHistory, type Difference, type Side } from "./history.ts";
 
 const { values } = parseArgs({
   options: {
-    // Upstream's controllers, beside which ours are.
+    /** `controllers`: ours, killed at random moments; `exchange`: ours beside upstream's. */
+    only: { type: "string", default: "controllers" },
     "peer-kube-controller-manager": { type: "string" },
-    only: { type: "string", default: Object.keys(FAMILIES).join(",") },
+    families: { type: "string", default: Object.keys(FAMILIES).join(",") },
     /** Histories of each family, and steps of each. */
     rounds: { type: "string", default: "20" },
     steps: { type: "string", default: "16" },
-    seed: { type: "string", default: "1" },
+    seed: { type: "string", default: "5" },
     "at-once": { type: "string", default: "6" },
     report: { type: "string" },
   },
@@ -68,7 +70,7 @@ async function compare(kubeControllerManager: string): Promise<boolean> {
   ] as const;
   const wanted: { readonly name: string; readonly seed: number; readonly namespace: string }[] = [];
   for (let round = 0; round < Number(values.rounds); round++)
-    for (const name of values.only.split(",")) {
+    for (const name of values.families.split(",")) {
       if (FAMILIES[name] === undefined)
         throw new Error(`there is no ${name}; known: ${Object.keys(FAMILIES).join(", ")}`);
       const seed = Number(values.seed) + round;
@@ -116,6 +118,18 @@ function describe({ family, seed, steps, what, details }: Difference): string {
   );
 }
 
+/** One line of JSON, as of the store's histories. */
+async function survive(): Promise<boolean> {
+  const [rounds, seed] = [Number(values.rounds), Number(values.seed)];
+  const startedAt = systemClock.monotonicMs();
+  const { checked, faults } = await playKills({ rounds, seed });
+  const seconds = Math.round((systemClock.monotonicMs() - startedAt) / 1000);
+  const result = { name: "controllers", rounds, seed, checked, seconds };
+  process.stdout.write(`${JSON.stringify({ ...result, faults: faults.length, first: faults.slice(0, 5) })}\n`);
+  return faults.length === 0;
+}
+
 const { "peer-kube-controller-manager": peer } = values;
-if (peer === undefined) throw new Error("--peer-kube-controller-manager is missing");
+if (values.only === "controllers") process.exit((await survive()) ? 0 : 1);
+if (peer === undefined) throw new Error("--peer-kube-controller-manager says where upstream's controllers are");
 process.exit((await compare(peer)) ? 0 : 1);
