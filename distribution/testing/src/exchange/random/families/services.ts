@@ -80,6 +80,12 @@ const subset = (actor: Actor): object => ({
   ]),
 });
 
+/** Endpoints that are not made from pods: upstream's controller does not look after changes of those that are. */
+function handMade(actor: Actor): Endpoints {
+  const own = new Set(actor.all(Service, ({ spec }) => spec?.selector === undefined).map(keyText));
+  return actor.one(Endpoints, (endpoints) => own.has(keyText(endpoints)));
+}
+
 /** Services, the pods behind them, and endpoints made by hand. */
 export const services: Family = {
   quietMs: 700,
@@ -145,9 +151,7 @@ export const services: Family = {
       await actor.admin.delete(Endpoints, keyOf(actor.one(Endpoints)));
     },
     async "Endpoints are changed by hand"(actor) {
-      const own = new Set(actor.all(Service, ({ spec }) => spec?.selector === undefined).map(keyText));
-      const made = actor.one(Endpoints, (endpoints) => own.has(keyText(endpoints)));
-      await actor.merge(any(Endpoints), made, { subsets: [subset(actor)] });
+      await actor.merge(any(Endpoints), handMade(actor), { subsets: [subset(actor)] });
     },
     async "Endpoints are made by hand"(actor) {
       const without = actor.all(Service, ({ spec }) => spec?.selector === undefined);
@@ -158,7 +162,7 @@ export const services: Family = {
     },
     async "Endpoints are not to be mirrored, or again"(actor) {
       const labels = { "endpointslice.kubernetes.io/skip-mirror": actor.pick(["true", null]) };
-      await actor.merge(any(Endpoints), actor.one(Endpoints), { metadata: { labels } });
+      await actor.merge(any(Endpoints), handMade(actor), { metadata: { labels } });
     },
   },
 };
