@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
 import { Cleanup, systemClock, systemRandom, type Clock, type Logger, type Random } from "@coracle/base";
-import { createInformerFactory, electionOf, runElected, type ApiClient, type Transport } from "@coracle/client";
+import {
+  createInformerFactory,
+  electionOf,
+  runElected,
+  type ApiClient,
+  type ClientMetrics,
+  type Transport,
+} from "@coracle/client";
 import { isSelected, runControllers } from "@coracle/controller-kit";
 import { controllers } from "./controllers.ts";
 import type { CloudControllerManagerFlags } from "./flags.ts";
@@ -22,6 +29,8 @@ export interface CloudControllerManagerOptions {
   readonly identity?: string | undefined;
   /** Where to count; absent: nobody looks. */
   readonly metrics?: CloudMetrics | undefined;
+  /** Told whether the lease is held. */
+  readonly clientMetrics?: ClientMetrics | undefined;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly clock?: Clock | undefined;
@@ -39,7 +48,7 @@ export async function runCloudControllerManager(options: CloudControllerManagerO
   const { flags, signal, client, identity, clock = systemClock, random = systemRandom, logger } = options;
   // A name that leads nowhere is told now, not when the lease is ours.
   const makeProvider = options.provider ?? (await loadProvider(flags.cloudProvider, process.cwd()));
-  const election = electionOf(flags, { client, identity, clock, random, logger });
+  const election = electionOf(flags, { client, identity, clock, random, logger, metrics: options.clientMetrics });
   const lead = async (tenure: AbortSignal): Promise<void> => {
     const { anonymousTransport, freeze, metrics = new CloudMetrics(clock) } = options;
     await using cleanup = new Cleanup();

@@ -4,6 +4,7 @@ import {
   createEventRecorder,
   createInformerFactory,
   runElected,
+  type LeaderElectionOptions,
   type ApiClient,
   type EventRecorder,
 } from "@coracle/client";
@@ -64,6 +65,8 @@ export interface SchedulerElection {
   readonly leaseDurationMs?: number;
   readonly renewDeadlineMs?: number;
   readonly retryPeriodMs?: number;
+  /** Told whether the lease is held. */
+  readonly metrics?: LeaderElectionOptions["metrics"];
 }
 
 /** Gives every waiting pod a node, until the signal aborts. Throws when leadership is lost. */

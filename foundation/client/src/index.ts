@@ -10,6 +10,7 @@ export type {
   WatchOptions,
   WriteOptions,
 } from "./api-client.ts";
+export { ClientMetrics } from "./client-metrics.ts";
 export { createApiClient, type ApiClientOptions, type OwnedApiClient } from "./client.ts";
 export {
   createEventRecorder,

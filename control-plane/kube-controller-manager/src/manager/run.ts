@@ -1,5 +1,12 @@
 import { systemClock, systemRandom, type Clock, type Logger, type Random } from "@coracle/base";
-import { createInformerFactory, electionOf, runElected, type ApiClient, type Transport } from "@coracle/client";
+import {
+  createInformerFactory,
+  electionOf,
+  runElected,
+  type ApiClient,
+  type ClientMetrics,
+  type Transport,
+} from "@coracle/client";
 import { runControllers, type ManagedController } from "@coracle/controller-kit";
 import type { ControllerManagerFlags } from "../flags.ts";
 import { isEnabled } from "./controller-names.ts";
@@ -26,6 +33,8 @@ export interface ControllerManagerOptions {
   readonly random?: Random | undefined;
   /** Counts and measures there; absent: nobody looks. */
   readonly metrics?: ControllerManagerMetrics | undefined;
+  /** Told whether the lease is held. */
+  readonly clientMetrics?: ClientMetrics | undefined;
   /** Deep-freeze cached objects (tests). */
   readonly freeze?: boolean | undefined;
 }
@@ -36,7 +45,7 @@ export interface ControllerManagerOptions {
  */
 export async function runControllerManager(options: ControllerManagerOptions): Promise<void> {
   const { flags, signal, client, identity, clock = systemClock, random = systemRandom, logger } = options;
-  const election = electionOf(flags, { client, identity, clock, random, logger });
+  const election = electionOf(flags, { client, identity, clock, random, logger, metrics: options.clientMetrics });
   const lead = async (tenure: AbortSignal): Promise<void> => {
     const { anonymousTransport, metrics, freeze } = options;
     await using informers = createInformerFactory({ client, clock, random, logger, freeze });

@@ -50,6 +50,13 @@ export class NodeIpamMonitor {
     () => [...this.#ranges].map(([range, { size, used }]) => [[range], used / size] as const),
   );
 
+  readonly #isRunning = new Gauge(
+    "running_managed_controllers",
+    "[ALPHA] Indicates where instances of a controller are currently running",
+    ["manager", "name"],
+    () => (this.#ranges.size === 0 ? [] : [[["kube-controller-manager", "nodeipam"], 1]]),
+  );
+
   /** How much of a range is in use is looked up there. */
   watch(range: string, size: RangeSize): RangeObserver {
     this.#ranges.set(range, size);
@@ -62,8 +69,7 @@ export class NodeIpamMonitor {
 
   /** All of it in Prometheus' text format. */
   text(): string {
-    return [this.#tries, this.#allocations, this.#releases, this.#usage, this.#most]
-      .map((each) => each.text())
-      .join("");
+    const all = [this.#tries, this.#allocations, this.#releases, this.#usage, this.#most, this.#isRunning];
+    return all.map((each) => each.text()).join("");
   }
 }

@@ -11,6 +11,8 @@ import {
   createApiClient,
   createHttpTransport,
   loadKubeconfig,
+  type ClientMetrics,
+  type HttpTransportOptions,
   type OwnedApiClient,
   type Transport,
 } from "@coracle/client";
@@ -78,14 +80,23 @@ function endForFlags(component: string, error: unknown): never {
 }
 
 /** A client with the identity of a kubeconfig. */
-export async function clientOf(kubeconfig: string | undefined, userAgent: string): Promise<OwnedApiClient> {
+export async function clientOf(
+  kubeconfig: string | undefined,
+  userAgent: string,
+  metrics?: ClientMetrics,
+): Promise<OwnedApiClient> {
   if (kubeconfig === undefined || kubeconfig === "") throw new Error("--kubeconfig is required");
-  const transport = createHttpTransport(await loadKubeconfig(kubeconfig));
+  const transport = openTransport(await loadKubeconfig(kubeconfig), metrics);
   return createApiClient({ transport, userAgent, withoutManagedFields: true });
 }
 
 /** A way to a kubeconfig's server without its identity, for those who bring tokens. */
-export async function anonymousTransport(kubeconfig: string): Promise<Transport> {
+export async function anonymousTransport(kubeconfig: string, metrics?: ClientMetrics): Promise<Transport> {
   const { cert: _cert, key: _key, token: _token, tokenFile: _file, ...anonymous } = await loadKubeconfig(kubeconfig);
-  return createHttpTransport(anonymous);
+  return openTransport(anonymous, metrics);
+}
+
+function openTransport(config: HttpTransportOptions, metrics: ClientMetrics | undefined): Transport {
+  const transport = createHttpTransport(config);
+  return metrics === undefined ? transport : metrics.watch(transport, config.server);
 }

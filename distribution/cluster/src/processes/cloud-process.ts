@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { systemRandom } from "@coracle/base";
+import { ClientMetrics } from "@coracle/client";
 import {
   CloudMetrics,
   defaultFlags,
@@ -21,15 +22,23 @@ const ROUTE_PERIOD_MS = 300_000;
 export async function runAlone(component: string, args: readonly string[]): Promise<number> {
   const flags = withFlags(component, () => parseCloudControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
-    await using client = await clientOf(flags.kubeconfig, component);
+    const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
+    await using client = await clientOf(flags.kubeconfig, component, clientMetrics);
     const metrics = new CloudMetrics(context.clock);
     await using _endpoint = await serveByFlags(flags, {
       ...context,
       client,
-      pages: { "/metrics": () => metrics.text() },
+      pages: { "/metrics": () => metrics.text() + (clientMetrics?.text() ?? "") },
     });
-    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
-    await runCloudControllerManager({ ...context, client, flags, metrics, anonymousTransport: anonymous });
+    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "", clientMetrics);
+    await runCloudControllerManager({
+      ...context,
+      client,
+      flags,
+      metrics,
+      clientMetrics,
+      anonymousTransport: anonymous,
+    });
   });
 }
 

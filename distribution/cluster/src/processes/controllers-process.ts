@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { silentLogger, systemClock, systemRandom } from "@coracle/base";
+import { ClientMetrics } from "@coracle/client";
 import { runNodeRoutes } from "@coracle/cni";
 import {
   ControllerManagerMetrics,
@@ -34,12 +35,16 @@ export async function runAlone(component: string, args: readonly string[]): Prom
     return await runAloneComponent(component, flags.verbosity, async (context) => {
       const setup = await readSchedulerSetup(flags);
       if (setup === undefined) return;
-      await using client = await clientOf(setup.kubeconfig, component);
+      const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
+      await using client = await clientOf(setup.kubeconfig, component, clientMetrics);
       if (setup.gatesWithoutEffect.length > 0)
         context.logger.warn("feature gates without effect", { gates: setup.gatesWithoutEffect });
       const metrics = new SchedulerMetrics(context.clock);
       const debug = new SchedulerDebug();
-      const pages = { ...debug.pages(setup.configuration), "/metrics": () => metrics.text() };
+      const pages = {
+        ...debug.pages(setup.configuration),
+        "/metrics": () => metrics.text() + (clientMetrics?.text() ?? ""),
+      };
       await using _endpoint = await serveByFlags(flags, { ...context, client, pages });
       await runScheduler({
         ...context,
@@ -51,18 +56,22 @@ export async function runAlone(component: string, args: readonly string[]): Prom
         plugins: setup.plugins,
         deviceFeatures: setup.deviceFeatures,
         maxUnschedulableMs: flags.podMaxInUnschedulablePodsDurationMs,
-        leaderElection: setup.leaderElection === undefined ? undefined : { identity, ...setup.leaderElection },
+        leaderElection:
+          setup.leaderElection === undefined
+            ? undefined
+            : { identity, metrics: clientMetrics, ...setup.leaderElection },
       });
     });
   }
   const flags = withFlags(component, () => parseControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
-    await using client = await clientOf(flags.kubeconfig, component);
+    const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
+    await using client = await clientOf(flags.kubeconfig, component, clientMetrics);
     const metrics = new ControllerManagerMetrics(context.clock);
-    const pages = { "/metrics": () => metrics.text() };
+    const pages = { "/metrics": () => metrics.text() + (clientMetrics?.text() ?? "") };
     await using _endpoint = await serveByFlags(flags, { ...context, client, pages });
-    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "");
-    await runControllerManager({ ...context, client, flags, anonymousTransport: anonymous, metrics });
+    await using anonymous = await anonymousTransport(flags.kubeconfig ?? "", clientMetrics);
+    await runControllerManager({ ...context, client, flags, anonymousTransport: anonymous, metrics, clientMetrics });
   });
 }
 

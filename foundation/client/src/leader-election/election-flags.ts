@@ -23,7 +23,7 @@ const candidateIdentity = (): string => `${hostname()}_${randomUUID()}`;
 /** The election that flags ask for; undefined: none. */
 export function electionOf(
   flags: LeaderElectionFlags,
-  candidate: Pick<LeaderElectionOptions, "client" | "clock" | "random" | "logger"> & {
+  candidate: Pick<LeaderElectionOptions, "client" | "clock" | "random" | "logger" | "metrics"> & {
     readonly identity?: string | undefined;
   },
 ): LeaderElectionOptions | undefined {

@@ -12,6 +12,7 @@ import {
   type Random,
 } from "@coracle/base";
 import type { ApiClient } from "../api-client.ts";
+import type { ClientMetrics } from "../client-metrics.ts";
 
 export interface LeaderElectionOptions {
   readonly client: ApiClient;
@@ -26,6 +27,8 @@ export interface LeaderElectionOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   readonly logger?: Logger | undefined;
+  /** Told whether the lease is held. */
+  readonly metrics?: Pick<ClientMetrics, "leads"> | undefined;
 }
 
 /** Thrown when the lease could not be renewed in time: the work done under it has been stopped. */
@@ -65,8 +68,11 @@ export async function runAsLeader(
     return isHeld;
   }
 
+  const { metrics, name } = options;
+  metrics?.leads(name, false);
   while (!(await tryHold(renewDeadlineMs / 2, signal)))
     await sleep(clock, retryPeriodMs * (1 + random.next() * (JITTER - 1)), signal);
+  metrics?.leads(name, true);
   logger.info("became leader", { lease: options.name, identity: options.identity });
 
   using tenure = linkSignal(signal);
@@ -87,12 +93,16 @@ export async function runAsLeader(
     if (!isAbort(error, renewing.signal)) throw error;
   }
   const loss = new LeadershipLostError(`lost lease ${options.namespace}/${options.name}`);
-  if (lost) tenure.abort(loss);
+  if (lost) {
+    metrics?.leads(name, false);
+    tenure.abort(loss);
+  }
   try {
     await work;
   } catch (error) {
     if (!lost) throw error;
   } finally {
+    metrics?.leads(name, false);
     if (!lost) await lock.release(renewDeadlineMs / 2);
   }
   if (lost) throw loss;
