@@ -124,8 +124,10 @@ function arrange({ plugins, schedulerName }: ProfileConfiguration, known: Readon
     throw new Error(`at least one bind plugin is needed for profile with scheduler name "${schedulerName}"`);
 
   const weights = new Map<string, number>();
-  for (const set of [plugins.multiPoint, plugins.score])
-    for (const { name, weight = 0 } of set?.enabled ?? []) if (weight !== 0) weights.set(name, weight);
+  // Who is enabled once more for its scores has the weight that is given there, or none but 1.
+  for (const set of [plugins.score, plugins.multiPoint])
+    for (const { name, weight = 0 } of set?.enabled ?? [])
+      if (!weights.has(name)) weights.set(name, weight === 0 ? 1 : weight);
   const entryOf = (name: string, points: readonly ExtensionPoint[]): PluginEntry => {
     const plugin = known.get(name) as Plugin;
     const scores = plugin.score !== undefined && (at.get("score") ?? []).includes(name);

@@ -171,6 +171,12 @@ describe("devices for a claim", () => {
       "r=small r=other",
     ],
     [
+      "all devices where one stands against the others: at fault is the claim",
+      [mixed],
+      claimOf([exactly("r", { allocationMode: "All" })], { constraints: [{ matchAttribute: "d.io/vendor" }] }),
+      "claim ns/c, request r: cannot add device d.io/p/other because a claim constraint would not be satisfied",
+    ],
+    [
       "not where a taint is not tolerated",
       [slice({}, gpu("a", { taints: [{ key: "bad", effect: "NoSchedule" }] }), gpu("b"))],
       claimOf([exactly("r")]),

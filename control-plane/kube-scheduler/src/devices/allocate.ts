@@ -202,7 +202,14 @@ class Search {
     // Whoever shares a device has paid for it.
     const isPaid = !needsCounters || (isShared && (taking.length > 0 || inUse.shared.has(id)));
     if (!isPaid && !this.#hasCounters(pool, device)) return false;
-    if (!this.#meetsConstraints(claim, choice, device, pool.driver)) return false;
+    if (!this.#meetsConstraints(claim, choice, device, pool.driver)) {
+      // Nothing else can be taken in its place.
+      if (choice.isAll)
+        throw new AllocationProblem(
+          `claim ${choice.claimKey}, request ${choice.name}: cannot add device ${id} because a claim constraint would not be satisfied`,
+        );
+      return false;
+    }
 
     if (!isPaid) this.#count(pool, device, 1);
     this.#taking.set(id, [...taking, claim]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Node, Pod } from "@coracle/api/core/v1";
 import { explainPod } from "../debug/explain.ts";
 import { ClusterState } from "../state/cluster-state.ts";
-import { requestsToScore } from "../state/pod-resources.ts";
+import { requestsToScore, scoringRequests } from "../state/pod-resources.ts";
 import { defaultPlugins } from "./index.ts";
 
 const node = (name: string, labels: Record<string, string> = {}): Node => ({
@@ -72,5 +72,14 @@ describe("cases in which upstream decides as nobody would think", () => {
     const containers = [{ name: "c", resources: { requests: { cpu: "100m", memory: "64Mi" } } }];
     const waiting = pod({ containers, resources: { requests: { cpu: "3", memory: "1Gi" } }, overhead: { cpu: "50m" } });
     expect(Object.fromEntries(requestsToScore(waiting))).toEqual({ cpu: 150, memory: 64 * 1024 * 1024 });
+  });
+
+  it("containers that say nothing count as small ones, but not in a pod that says it as a whole", () => {
+    const cpuOf = (spec: Partial<Pod["spec"]>) => scoringRequests(pod(spec)).get("cpu");
+    expect(cpuOf({})).toBe(100);
+    const containers = [{ name: "a", resources: { requests: { cpu: "1" } } }, { name: "b" }];
+    expect(cpuOf({ containers })).toBe(1100);
+    expect(cpuOf({ containers, resources: { requests: { memory: "1Gi" } } })).toBe(1000);
+    expect(cpuOf({ resources: { requests: { memory: "1Gi" } } })).toBe(100);
   });
 });

@@ -125,9 +125,14 @@ const SCORING_DEFAULTS: ResourceAmounts = new Map([
   ["memory", DEFAULT_MEMORY_BYTES],
 ]);
 
-/** As podRequests, but a container without cpu or memory request counts as a small one. */
+/**
+ * As podRequests, but a container without cpu or memory request counts as a small one; where the pod as a whole asks for
+ * something, only if nobody asks for that.
+ */
 export function scoringRequests(pod: Pod): ResourceAmounts {
-  return podRequests(pod, SCORING_DEFAULTS);
+  if (Object.keys(pod.spec.resources?.requests ?? NOTHING).length === 0) return podRequests(pod, SCORING_DEFAULTS);
+  const asked = podRequests(pod);
+  return podRequests(pod, new Map([...SCORING_DEFAULTS].filter(([name]) => !asked.has(name))));
 }
 
 /** As `scoringRequests`, of a pod that is yet to come: what it asks for as a whole is not looked at, which is upstream's way. */

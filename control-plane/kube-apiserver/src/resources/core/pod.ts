@@ -8,6 +8,7 @@ import { defaultPodSpec, defaultRequests, objectIn, setDefault } from "../valida
 import { appArmorWarning } from "../warnings/pod-warnings.ts";
 import { applyAppArmorAnnotations } from "../validation/app-armor-annotations.ts";
 import { mergeLabelKeys } from "./pod-label-keys.ts";
+import { defaultPodLevelResources } from "../validation/pod-level-resources.ts";
 import { validatePodSpec } from "../validation/pod-spec.ts";
 import { qosClass } from "../validation/pod-qos.ts";
 import { validateTokenVolumes } from "../validation/volumes.ts";
@@ -184,6 +185,7 @@ export const pod: ResourceDefinition = {
     setDefault(spec, "enableServiceLinks", true);
     defaultPodSpec(spec);
     defaultRequests(spec);
+    defaultPodLevelResources(spec);
     // Of templates it stays as it is.
     if ((spec["terminationGracePeriodSeconds"] as number) < 0) spec["terminationGracePeriodSeconds"] = 1;
   },

@@ -1,9 +1,9 @@
 import type { PodSpec } from "@coracle/api/core/v1";
 import type { FieldError } from "@coracle/apimachinery";
 import { describe, expect, it } from "vitest";
-import { validatePodLevelResources } from "./pod-level-resources.ts";
+import { defaultPodLevelResources, validatePodLevelResources } from "./pod-level-resources.ts";
 
-const whyNot = (spec: Partial<PodSpec>): string[] => {
+const whyNot = (spec: Parameters<typeof validatePodLevelResources>[2]): string[] => {
   const errors: FieldError[] = [];
   validatePodLevelResources(errors, "spec", spec);
   return errors.map(({ field, message }) => `${field}: ${message}`);
@@ -25,5 +25,17 @@ describe("what a pod asks for as a whole", () => {
       'spec.resources.containers[0][cpu].limits: Invalid value: "2": must be less than or equal to pod limits of 1',
       'spec.resources.containers[1][cpu].limits: Invalid value: "2": must be less than or equal to pod limits of 1',
     ]);
+  });
+  it("is, where it says something, also what its containers ask for beside it", () => {
+    const containers = two({ requests: { cpu: "1", memory: "1Gi" }, limits: { "hugepages-2Mi": "4Mi" } });
+    const spec = { containers, resources: { requests: { cpu: "3" } } };
+    defaultPodLevelResources(spec);
+    expect(spec.resources).toEqual({
+      requests: { cpu: "3", memory: "2Gi", "hugepages-2Mi": "8Mi" },
+      limits: { "hugepages-2Mi": "8Mi" },
+    });
+    const silent = { containers, resources: {} };
+    defaultPodLevelResources(silent);
+    expect(silent.resources).toEqual({});
   });
 });
