@@ -35,4 +35,5 @@ export { LeadershipLostError, runElected, type LeaderElectionOptions } from "./l
 export { WorkQueueMetrics } from "./queue/work-queue-metrics.ts";
 export { createWorkQueue, type WorkQueue, type WorkQueueObserver, type WorkQueueOptions } from "./queue/work-queue.ts";
 export { createHttpTransport, type HttpTransportOptions } from "./transport/http-transport.ts";
+export { limitTransport, type RequestLimit } from "./transport/limited-transport.ts";
 export type { Transport, TransportRequest, TransportResponse } from "./transport/transport.ts";

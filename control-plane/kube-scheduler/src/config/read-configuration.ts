@@ -12,10 +12,10 @@ import { validateConfiguration } from "./validation.ts";
 const KIND = "KubeSchedulerConfiguration";
 
 /** What the scheduler does when nothing is configured. */
-export const defaultConfiguration = (features?: DeviceFeatures): SchedulerConfiguration => withDefaults({}, features);
+export const defaultConfiguration = (): SchedulerConfiguration => withDefaults({});
 
-/** Reads a KubeSchedulerConfiguration v1 from a file. Throws an Error that says what is wrong with it, as upstream does. */
-export async function readConfiguration(file: string, features?: DeviceFeatures): Promise<SchedulerConfiguration> {
+/** Reads what a file says. Throws an Error that says what is wrong with its form, as upstream does. */
+export async function readWritten(file: string): Promise<WrittenConfiguration> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -23,11 +23,14 @@ export async function readConfiguration(file: string, features?: DeviceFeatures)
     const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file or directory" : String(error);
     throw new Error(`open ${file}: ${why}`, { cause: error });
   }
-  return await parseConfiguration(text, features);
+  return await parseWritten(text);
 }
 
 /** Reads a KubeSchedulerConfiguration v1, YAML or JSON, and checks it. */
-export async function parseConfiguration(text: string, features?: DeviceFeatures): Promise<SchedulerConfiguration> {
+export const parseConfiguration = async (text: string): Promise<SchedulerConfiguration> =>
+  completed(await parseWritten(text));
+
+async function parseWritten(text: string): Promise<WrittenConfiguration> {
   const value = await parseYamlDocument(text);
   if (!isObject(value) || typeof value.kind !== "string" || value.kind === "")
     throw new Error(`Object 'Kind' is missing in '${text}'`);
@@ -47,6 +50,11 @@ export async function parseConfiguration(text: string, features?: DeviceFeatures
     for (const [j, { name, args }] of (profile.pluginConfig ?? []).entries())
       problems.push(...argsProblems(name, args).map((why) => `decoding .profiles[${i}].pluginConfig[${j}]: ${why}`));
   if (problems.length > 0) throw new Error(problems.join(", "));
+  return written;
+}
+
+/** With all that was not written. Throws an Error that says what is wrong with it. */
+export function completed(written: WrittenConfiguration, features?: DeviceFeatures): SchedulerConfiguration {
   const config = withDefaults(written, features);
   const errors = validateConfiguration(config, features);
   if (errors.length > 0) throw new Error(errorText(errors));

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseSchedulerFlags } from "../flags.ts";
 import { readSchedulerSetup } from "./scheduler-setup.ts";
@@ -51,4 +54,26 @@ describe("--feature-gates", () => {
   ])("refused: %s", async (gates, message) => {
     await expect(setupOf(`--feature-gates=${gates}`)).rejects.toThrow(message);
   });
+});
+
+describe("clientConnection", () => {
+  it.each<[string, object | undefined]>([
+    ["", undefined],
+    ["qps: 0, burst: 0", undefined],
+    ["qps: 20", { qps: 20, burst: 100 }],
+    ["burst: 10", { qps: 50, burst: 10 }],
+    ["qps: -1, burst: 10", undefined],
+  ])("{%s} limits requests to %j", async (text, limit) => {
+    const dir = await mkdtemp(join(tmpdir(), "scheduler-setup-"));
+    try {
+      const file = join(dir, "config.yaml");
+      const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+      await writeFile(file, `${head}clientConnection: {${text}}\n`);
+      expect((await setupOf(`--config=${file}`))?.requestLimit).toEqual(limit);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  it("is not limited without a file", async () => expect((await setupOf())?.requestLimit).toBeUndefined());
 });

@@ -1,10 +1,12 @@
 import { writeFile } from "node:fs/promises";
+import type { RequestLimit } from "@coracle/client";
 import { deviceFeatures, gatesWithoutEffect, type DeviceFeatures } from "../devices/device-features.ts";
 import type { SchedulerFlags } from "../flags.ts";
 import { loadPluginModules, type PluginFactory } from "../foreign/plugin-module.ts";
 import type { SchedulerElection } from "../run-scheduler.ts";
 import type { SchedulerConfiguration } from "./configuration.ts";
-import { defaultConfiguration, errorText, printConfiguration, readConfiguration } from "./read-configuration.ts";
+import type { WrittenConfiguration } from "./defaults.ts";
+import { completed, errorText, printConfiguration, readWritten } from "./read-configuration.ts";
 import { durationMs } from "./strict-decoding.ts";
 import { validateConfiguration } from "./validation.ts";
 
@@ -17,6 +19,8 @@ export interface SchedulerSetup {
   readonly deviceFeatures: DeviceFeatures;
   /** Gates that are set otherwise than usual, which changes nothing here. */
   readonly gatesWithoutEffect: readonly string[];
+  /** Of the API server; absent: none. */
+  readonly requestLimit: RequestLimit | undefined;
   /** Absent: no election. */
   readonly leaderElection: Omit<SchedulerElection, "identity"> | undefined;
 }
@@ -28,12 +32,13 @@ export interface SchedulerSetup {
 export async function readSchedulerSetup(flags: SchedulerFlags): Promise<SchedulerSetup | undefined> {
   const file = flags.config ?? "";
   const features = deviceFeatures(flags.featureGates);
-  const written = file === "" ? defaultConfiguration(features) : await readConfiguration(file, features);
+  const written = file === "" ? {} : await readWritten(file);
+  const complete = completed(written, features);
   const configuration: SchedulerConfiguration = {
-    ...written,
-    leaderElection: withFlags(written.leaderElection, flags),
+    ...complete,
+    leaderElection: withFlags(complete.leaderElection, flags),
     clientConnection: {
-      ...written.clientConnection,
+      ...complete.clientConnection,
       ...(file === "" ? { kubeconfig: flags.kubeconfig ?? "" } : {}),
     },
   };
@@ -51,6 +56,7 @@ export async function readSchedulerSetup(flags: SchedulerFlags): Promise<Schedul
     plugins: await loadPluginModules(configuration, file),
     // Ours: a file that names none leaves the flag its say.
     kubeconfig: clientConnection.kubeconfig === "" ? flags.kubeconfig : clientConnection.kubeconfig,
+    requestLimit: limitOf(written, clientConnection),
     leaderElection: leaderElection.leaderElect
       ? {
           namespace: leaderElection.resourceNamespace,
@@ -61,6 +67,14 @@ export async function readSchedulerSetup(flags: SchedulerFlags): Promise<Schedul
         }
       : undefined,
   };
+}
+
+/** Ours: nobody waits who did not ask for it. Below 0 upstream does not limit either. */
+function limitOf(
+  { clientConnection: { qps: writtenQps = 0, burst: writtenBurst = 0 } = {} }: WrittenConfiguration,
+  { qps, burst }: SchedulerConfiguration["clientConnection"],
+): RequestLimit | undefined {
+  return (writtenQps === 0 && writtenBurst === 0) || qps <= 0 ? undefined : { qps, burst };
 }
 
 type Election = SchedulerConfiguration["leaderElection"];

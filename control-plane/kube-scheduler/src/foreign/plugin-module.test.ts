@@ -4,7 +4,7 @@ import { createFakeClock, createSeededRandom, silentLogger } from "@coracle/base
 import type { ApiClient } from "@coracle/client";
 import { describe, expect, it } from "vitest";
 import { buildProfiles } from "../config/build-profiles.ts";
-import { parseConfiguration, readConfiguration } from "../config/read-configuration.ts";
+import { completed, parseConfiguration, readWritten } from "../config/read-configuration.ts";
 import { schedulePod } from "../cycle/schedule-pod.ts";
 import { explainPod } from "../debug/explain.ts";
 import type { Plugin } from "../framework/plugin.ts";
@@ -37,7 +37,7 @@ async function profilesOf(text: string, foreign: ReadonlyMap<string, PluginFacto
   const { defaultPlugins } = await import("../plugins/index.ts");
   const lookup = new Proxy({}, { get: () => () => undefined }) as never;
   const clock = createFakeClock();
-  return buildProfiles(text === EXAMPLE ? await readConfiguration(text) : await parseConfiguration(text), {
+  return buildProfiles(text === EXAMPLE ? completed(await readWritten(text)) : await parseConfiguration(text), {
     clock,
     foreign,
     builtIn: (args, all) =>
@@ -72,7 +72,7 @@ describe("a plugin of the user", () => {
     const state = setUp();
     const profiles = await profilesOf(
       EXAMPLE,
-      await loadPluginModules(await readConfiguration(EXAMPLE), EXAMPLE),
+      await loadPluginModules(completed(await readWritten(EXAMPLE)), EXAMPLE),
       state,
     );
     expect(place(profiles.get("thrifty")!, state)).toBe("small");

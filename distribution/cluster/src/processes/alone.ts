@@ -10,10 +10,12 @@ import {
 import {
   createApiClient,
   createHttpTransport,
+  limitTransport,
   loadKubeconfig,
   type ClientMetrics,
   type HttpTransportOptions,
   type OwnedApiClient,
+  type RequestLimit,
   type Transport,
 } from "@coracle/client";
 
@@ -79,14 +81,21 @@ function endForFlags(component: string, error: unknown): never {
   process.exit(2);
 }
 
+/** Who counts the requests of a client, and how many there may be; absent: nobody, any number. */
+interface ClientOptions {
+  readonly metrics?: ClientMetrics | undefined;
+  readonly limit?: RequestLimit | undefined;
+}
+
 /** A client with the identity of a kubeconfig. */
 export async function clientOf(
   kubeconfig: string | undefined,
   userAgent: string,
-  metrics?: ClientMetrics,
+  { metrics, limit }: ClientOptions = {},
 ): Promise<OwnedApiClient> {
   if (kubeconfig === undefined || kubeconfig === "") throw new Error("--kubeconfig is required");
-  const transport = openTransport(await loadKubeconfig(kubeconfig), metrics);
+  const opened = openTransport(await loadKubeconfig(kubeconfig), metrics);
+  const transport = limit === undefined ? opened : limitTransport(opened, limit, systemClock);
   return createApiClient({ transport, userAgent, withoutManagedFields: true });
 }
 

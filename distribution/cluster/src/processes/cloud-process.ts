@@ -23,7 +23,7 @@ export async function runAlone(component: string, args: readonly string[]): Prom
   const flags = withFlags(component, () => parseCloudControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
-    await using client = await clientOf(flags.kubeconfig, component, clientMetrics);
+    await using client = await clientOf(flags.kubeconfig, component, { metrics: clientMetrics });
     const metrics = new CloudMetrics(context.clock);
     await using _endpoint = await serveByFlags(flags, {
       ...context,

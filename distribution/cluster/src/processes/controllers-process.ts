@@ -36,7 +36,10 @@ export async function runAlone(component: string, args: readonly string[]): Prom
       const setup = await readSchedulerSetup(flags);
       if (setup === undefined) return;
       const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
-      await using client = await clientOf(setup.kubeconfig, component, clientMetrics);
+      await using client = await clientOf(setup.kubeconfig, component, {
+        metrics: clientMetrics,
+        limit: setup.requestLimit,
+      });
       if (setup.gatesWithoutEffect.length > 0)
         context.logger.warn("feature gates without effect", { gates: setup.gatesWithoutEffect });
       const metrics = new SchedulerMetrics(context.clock);
@@ -66,7 +69,7 @@ export async function runAlone(component: string, args: readonly string[]): Prom
   const flags = withFlags(component, () => parseControllerManagerFlags(args));
   return await runAloneComponent(component, flags.verbosity, async (context) => {
     const clientMetrics = flags.securePort === 0 ? undefined : new ClientMetrics(context.clock);
-    await using client = await clientOf(flags.kubeconfig, component, clientMetrics);
+    await using client = await clientOf(flags.kubeconfig, component, { metrics: clientMetrics });
     const metrics = new ControllerManagerMetrics(context.clock);
     const pages = { "/metrics": () => metrics.text() + (clientMetrics?.text() ?? "") };
     await using _endpoint = await serveByFlags(flags, { ...context, client, pages });
