@@ -52,6 +52,8 @@ export interface TestControlPlane extends AsyncDisposable {
   clientOf(commonName: string, ...organizations: string[]): OwnedApiClient;
   /** As anybody, for requests as they go over the wire. */
   transportOf(commonName: string, ...organizations: string[]): Transport;
+  /** PEM of the authority by which servers of other API groups know this one. */
+  readonly frontProxyCa: string;
   /** As nobody: for those who bring tokens. */
   readonly anonymousTransport: Transport;
   /** As the holder of a bearer token. */
@@ -100,6 +102,8 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     `--service-account-signing-key-file=${pki.path("sa.key")}`,
     `--service-account-key-file=${pki.path("sa.pub")}`,
     "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+    `--proxy-client-cert-file=${pki.path("front-proxy-client.crt")}`,
+    `--proxy-client-key-file=${pki.path("front-proxy-client.key")}`,
     ...featureGates.map((gate) => `--feature-gates=${gate}`),
     ...runtimeConfig.map((item) => `--runtime-config=${item}`),
   ]);
@@ -192,6 +196,7 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     fakeClock,
     clientOf,
     transportOf,
+    frontProxyCa: pki.frontProxyCa.cert,
     anonymousTransport: counted(server.transport({})),
     clientWith(token) {
       const transport = server.transport({});

@@ -34,3 +34,14 @@ export function familiesOf(page: string): ReadonlyMap<string, Family> {
     ]),
   );
 }
+
+/** What two looks at one have shown. */
+export function merged(first: Family | undefined, second: Family): Family {
+  if (first === undefined) return second;
+  const both = (a: readonly string[], b: readonly string[]): readonly string[] => [...new Set([...a, ...b])];
+  return {
+    kind: second.kind,
+    labels: both(first.labels, second.labels).toSorted(),
+    bounds: both(first.bounds, second.bounds),
+  };
+}
