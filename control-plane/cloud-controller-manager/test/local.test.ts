@@ -14,9 +14,11 @@ const BRIDGE = "corccm";
 const SUBNET = "172.30.8";
 const NODES = ["cor-ccm-1", "cor-ccm-2"];
 const pathOf = (name: string): string => `/run/netns/${name}`;
+const SUBNET6 = "fd00:8:";
+const POOL6 = [`${SUBNET6}:c8`, `${SUBNET6}:c9`];
 const POOL = [`${SUBNET}.200`, `${SUBNET}.201`, `${SUBNET}.202`];
 const CONFIG = JSON.stringify({
-  addressPool: [`${POOL[0]}-${POOL[2]}`],
+  addressPool: [`${POOL[0]}-${POOL[2]}`, `${POOL6[0]}-${POOL6[1]}`],
   machines: [...NODES, "cor-ccm-gone"].map((name) => ({ name, networkNamespace: pathOf(name) })),
 });
 
@@ -25,6 +27,7 @@ async function makeNetwork(): Promise<void> {
     "link set lo up",
     `link add ${BRIDGE} type bridge`,
     `addr add ${SUBNET}.1/24 dev ${BRIDGE}`,
+    `addr add ${SUBNET6}:1/64 dev ${BRIDGE} nodad`,
     `link set ${BRIDGE} up`,
   ]);
   for (const [i, name] of NODES.entries()) {
@@ -34,9 +37,8 @@ async function makeNetwork(): Promise<void> {
       `link set ${BRIDGE}${i} master ${BRIDGE}`,
       `link set ${BRIDGE}${i} up`,
     ]);
-    await ipBatch(["link set lo up", `addr add ${SUBNET}.1${i + 1}/24 dev eth0`, "link set eth0 up"], {
-      netns: pathOf(name),
-    });
+    const addresses = [`addr add ${SUBNET}.1${i + 1}/24 dev eth0`, `addr add ${SUBNET6}:1${i + 1}/64 dev eth0 nodad`];
+    await ipBatch(["link set lo up", ...addresses, "link set eth0 up"], { netns: pathOf(name) });
   }
 }
 
@@ -222,6 +224,60 @@ describe("local", () => {
     await next[Symbol.asyncDispose]?.();
     stop.abort();
     await remove(service);
+  });
+
+  describe("IPv6", () => {
+    // The API server of this test allocates IPv4 alone.
+    const dual = (name: string, spec: Partial<Service["spec"]> = {}): Service => ({
+      metadata: { namespace: "default", name, uid: name },
+      spec: { type: "LoadBalancer", ports: [{ port: 80 }], ipFamilies: ["IPv4", "IPv6"], ...spec },
+    });
+    /** The nodes that have the address, and where this machine believes it to be. */
+    const has = async (name: string, address: string): Promise<boolean> =>
+      JSON.stringify(await ipJson(["addr", "show", "dev", "eth0"], { netns: pathOf(name) })).includes(`"${address}"`);
+    async function believed(address: string): Promise<string | undefined> {
+      const [entry] = (await ipJson(["-6", "neigh", "show", address, "dev", BRIDGE])) as { lladdr?: string }[];
+      return entry?.lladdr;
+    }
+    async function linkAddress(name: string): Promise<string | undefined> {
+      const [link] = (await ipJson(["link", "show", "dev", "eth0"], { netns: pathOf(name) })) as { address?: string }[];
+      return link?.address;
+    }
+
+    it("a Service of both families has an address of each, on one node; neighbours are told when it moves", async () => {
+      const balancers = cloud.provider.loadBalancers;
+      const service = dual("dual");
+      const [first, second] = two as [Node, Node];
+      const address = POOL6[0] as string;
+      const status = await balancers?.ensure("kubernetes", service, [first], signal);
+      // Which one of IPv4 depends on whether the cache has seen the last Service go.
+      expect(status?.ingress).toEqual([expect.any(String), address].map((ip) => ({ ip, ipMode: "VIP" })));
+      expect([await has("cor-ccm-1", address), await has("cor-ccm-2", address)]).toEqual([true, false]);
+      const answers = async (): Promise<boolean> =>
+        (await run("busybox", ["ping6", "-c", "1", "-W", "5", address], { allowFailure: true })).code === 0;
+      await cloud.plane.until("an answer", answers);
+      expect(await believed(address)).toBe(await linkAddress("cor-ccm-1"));
+      const made = { ...service, status: { loadBalancer: status ?? {} } };
+      await balancers?.ensure("kubernetes", made, [second], signal);
+      expect([await has("cor-ccm-1", address), await has("cor-ccm-2", address)]).toEqual([false, true]);
+      // Nobody asked for it since: its new holder has said so.
+      await cloud.plane.until("the news", async () => (await believed(address)) === (await linkAddress("cor-ccm-2")));
+      expect(await balancers?.get("kubernetes", made, signal)).toEqual(status);
+      await balancers?.delete("kubernetes", made, signal);
+      expect(await has("cor-ccm-2", address)).toBe(false);
+      expect(await places()).toEqual({ "cor-ccm-1": [], "cor-ccm-2": [] });
+    });
+
+    it("an address that somebody else on the network has is not taken", async () => {
+      const address = POOL6[1] as string;
+      await ipBatch([`addr add ${address}/128 dev ${BRIDGE} nodad`]);
+      const service = dual("rival", { ipFamilies: ["IPv6"], loadBalancerIP: address });
+      await expect(cloud.provider.loadBalancers?.ensure("kubernetes", service, two, signal)).rejects.toThrow(
+        `the address ${address} is somebody else's on the network of eth0`,
+      );
+      expect(await has("cor-ccm-1", address)).toBe(false);
+      await ipBatch([`addr del ${address}/128 dev ${BRIDGE}`]);
+    });
   });
 
   it("a machine whose links are all down is shut down", async () => {

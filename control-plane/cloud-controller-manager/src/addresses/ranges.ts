@@ -1,8 +1,14 @@
 import { formatIp, parseCidr, parseIp } from "@coracle/apimachinery";
 
+/** IPv4 or IPv6. */
+export type Family = 4 | 6;
+
+/** Undefined: it is no address. */
+export const familyOf = (address: string): Family | undefined => parseIp(address)?.family;
+
 /** Addresses from one to another, both included. */
 export interface AddressRange {
-  readonly family: 4 | 6;
+  readonly family: Family;
   readonly first: bigint;
   readonly last: bigint;
 }

@@ -9,13 +9,13 @@ import { heldAddresses, holdAddress, releaseAddress } from "./balancer-addresses
 import type { LocalConfiguration, LocalMachine } from "./configuration.ts";
 import { isThere, type Machines } from "./machines.ts";
 import {
-  chooseAddress,
+  chooseAddresses,
   chooseNode,
   isLocalOnly,
   isReady,
   nodePortIngress,
   nodesWithEndpoints,
-  statusAddress,
+  statusAddresses,
 } from "./placement.ts";
 
 /** A balancer that was made. */
@@ -75,10 +75,10 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
     const made = this.#made.get(cacheKeyOf(service));
     if (made !== undefined) return { ingress: made.ingress };
     // After a restart: what the kernel has is there.
-    const address = statusAddress(service, this.#configuration.addressPool);
-    if (address === undefined) return undefined;
+    const addresses = statusAddresses(service, this.#configuration.addressPool);
+    if (addresses.length === 0) return undefined;
     for (const machine of this.#machinesThere())
-      if ((await heldAddresses(machine.networkNamespace)).some((held) => held.address === address))
+      if ((await heldAddresses(machine.networkNamespace)).some((held) => addresses.includes(held.address)))
         return service.status?.loadBalancer ?? {};
     return undefined;
   }
@@ -101,8 +101,9 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
     const key = cacheKeyOf(service);
     await this.#exclusively(async () => {
       const addresses = new Set((this.#made.get(key)?.ingress ?? []).flatMap(({ ip }) => ip ?? []));
-      const known = statusAddress(service, this.#configuration.addressPool);
-      if (known !== undefined && !this.#taken(key).has(known)) addresses.add(known);
+      const taken = this.#taken(key);
+      for (const known of statusAddresses(service, this.#configuration.addressPool))
+        if (!taken.has(known)) addresses.add(known);
       for (const address of addresses)
         if (holdsAddress(this.#configuration.addressPool, address)) await this.#place(address, undefined);
       this.#made.delete(key);
@@ -125,8 +126,8 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
     const taken = new Map<string, CacheKey>();
     for (const service of this.#services.lister.list()) {
       const other = cacheKeyOf(service);
-      const address = wantsLoadBalancer(service) ? statusAddress(service, addressPool) : undefined;
-      if (other !== key && address !== undefined) taken.set(address, other);
+      if (other === key || !wantsLoadBalancer(service)) continue;
+      for (const address of statusAddresses(service, addressPool)) taken.set(address, other);
     }
     for (const [other, { ingress }] of this.#made)
       if (other !== key) for (const { ip } of ingress) if (ip !== undefined) taken.set(ip, other);
@@ -144,9 +145,9 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
       return ingress;
     }
     const former = this.#made.get(key);
-    const address = chooseAddress(service, addressPool, this.#taken(key), former?.ingress[0]?.ip);
-    for (const { ip } of former?.ingress ?? [])
-      if (ip !== undefined && ip !== address) await this.#place(ip, undefined);
+    const had = (former?.ingress ?? []).flatMap(({ ip }) => ip ?? []);
+    const chosen = chooseAddresses(service, addressPool, this.#taken(key), had);
+    for (const address of had) if (!chosen.includes(address)) await this.#place(address, undefined);
     const machines = new Map<string, LocalMachine>();
     for (const node of nodes) {
       const machine = await this.#machines.of(node);
@@ -161,19 +162,26 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
         hasEndpoints: withEndpoints.has(node.metadata.name ?? ""),
         load: holders.filter((holder) => holder === node.metadata.name).length,
       }));
-    const current = former?.holder ?? (await this.#holderOf(address, machines));
+    const current = former?.holder ?? (await this.#holderOf(chosen, machines));
     const holder = chooseNode(candidates, current, isLocalOnly(service));
-    await this.#place(address, holder === undefined ? undefined : machines.get(holder));
-    const ingress: LoadBalancerIngress[] = [{ ip: address, ipMode: "VIP" }];
+    for (const address of chosen) await this.#place(address, holder === undefined ? undefined : machines.get(holder));
+    const ingress = chosen.map((ip): LoadBalancerIngress => ({ ip, ipMode: "VIP" }));
     this.#made.set(key, { ingress, holder });
     if (holder !== undefined && holder !== former?.holder)
-      this.#context.logger.info("load balancer's address has a place", { service: key, address, node: holder });
+      this.#context.logger.info("load balancer's addresses have a place", {
+        service: key,
+        addresses: chosen,
+        node: holder,
+      });
     return ingress;
   }
 
-  async #holderOf(address: string, machines: ReadonlyMap<string, LocalMachine>): Promise<string | undefined> {
+  async #holderOf(
+    addresses: readonly string[],
+    machines: ReadonlyMap<string, LocalMachine>,
+  ): Promise<string | undefined> {
     for (const [name, { networkNamespace }] of machines)
-      if ((await heldAddresses(networkNamespace)).some((held) => held.address === address)) return name;
+      if ((await heldAddresses(networkNamespace)).some((held) => addresses.includes(held.address))) return name;
     return undefined;
   }
 
@@ -181,7 +189,9 @@ export class LocalBalancers implements LoadBalancers, AsyncDisposable {
   async #place(address: string, machine: LocalMachine | undefined): Promise<void> {
     for (const other of this.#machinesThere())
       if (other !== machine) await releaseAddress(other.networkNamespace, address);
-    if (machine !== undefined) await holdAddress(machine.networkNamespace, address, this.#configuration.interface);
+    if (machine === undefined) return;
+    const holder = { netns: machine.networkNamespace, link: this.#configuration.interface };
+    await holdAddress(holder, address, this.#context.clock);
   }
 
   /** Writes where the Service is reached now, when that changed after its balancer was made. */

@@ -1,5 +1,6 @@
 import { parseIp } from "@coracle/apimachinery";
 import { ipJson } from "@coracle/linux";
+import type { Family } from "../addresses/ranges.ts";
 
 /** A network link of a machine. */
 export interface Link {
@@ -12,6 +13,12 @@ export interface LinkAddress {
   readonly address: string;
   readonly prefixLength: number;
   readonly label: string | undefined;
+  /** Never the source of packets that others did not ask for. */
+  readonly isDeprecated: boolean;
+  /** Nobody has said yet that it is his: its machine may not use it until then. */
+  readonly isTentative: boolean;
+  /** Somebody said that it is his. */
+  readonly isSomebodyElses: boolean;
 }
 
 interface IpLink {
@@ -22,6 +29,9 @@ interface IpLink {
     readonly prefixlen?: number;
     readonly scope?: string;
     readonly label?: string;
+    readonly deprecated?: boolean;
+    readonly tentative?: boolean;
+    readonly dadfailed?: boolean;
   }[];
 }
 
@@ -35,13 +45,22 @@ export async function readLinks(netns: string | undefined): Promise<Link[]> {
       isUp: flags.includes("UP"),
       addresses: addresses
         .filter(({ scope, local }) => scope === "global" && local !== undefined)
-        .map(({ local = "", prefixlen = 0, label }) => ({ address: local, prefixLength: prefixlen, label })),
+        .map(({ local = "", prefixlen = 0, label, deprecated, tentative, dadfailed }) => ({
+          address: local,
+          prefixLength: prefixlen,
+          label,
+          isDeprecated: deprecated === true,
+          isTentative: tentative === true,
+          isSomebodyElses: dadfailed === true,
+        })),
     }));
 }
 
 /** The link that leads to everywhere; undefined: none does. */
-export async function defaultLink(netns: string | undefined): Promise<string | undefined> {
-  const routes = (await ipJson(["route", "show", "default"], { netns })) as readonly { readonly dev?: string }[];
+export async function defaultLink(netns: string | undefined, family: Family): Promise<string | undefined> {
+  const routes = (await ipJson([`-${family}`, "route", "show", "default"], { netns })) as readonly {
+    readonly dev?: string;
+  }[];
   return routes[0]?.dev;
 }
 

@@ -2,7 +2,7 @@ import type { Node, Service } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
 import { parseRange } from "../addresses/ranges.ts";
 import { parseLocalConfiguration } from "./configuration.ts";
-import { chooseAddress, chooseNode, nodePortIngress } from "./placement.ts";
+import { chooseAddresses, chooseNode, nodePortIngress } from "./placement.ts";
 import { routesOf } from "./routes.ts";
 
 const pool = [parseRange("192.168.1.10-192.168.1.11")];
@@ -20,7 +20,7 @@ describe("a Service's address", () => {
     ["does not stay when it is of no pool any more", service({}, "10.0.0.1"), {}, "192.168.1.10"],
     ["is the one it asks for", service({ loadBalancerIP: "192.168.1.11" }, "192.168.1.10"), {}, "192.168.1.11"],
   ])("%s", (_rule, of, taken, address) => {
-    expect(chooseAddress(of, pool, new Map(Object.entries(taken)))).toBe(address);
+    expect(chooseAddresses(of, pool, new Map(Object.entries(taken)))).toEqual([address]);
   });
   it.each([
     [service({ loadBalancerIP: "10.0.0.1" }), {}, "the address 10.0.0.1 is not in the pool"],
@@ -31,7 +31,31 @@ describe("a Service's address", () => {
     ],
     [service(), { "192.168.1.10": "d/o", "192.168.1.11": "d/p" }, "no address of the pool is free"],
   ])("cannot be given: %#", (of, taken, why) => {
-    expect(() => chooseAddress(of, pool, new Map(Object.entries(taken)))).toThrow(why);
+    expect(() => chooseAddresses(of, pool, new Map(Object.entries(taken)))).toThrow(why);
+  });
+
+  const both = [...pool, parseRange("fd00::10-fd00::11")];
+  const V6 = { ipFamilies: ["IPv6"] };
+  const DUAL = { ipFamilies: ["IPv6", "IPv4"] };
+  it.each([
+    ["is of its own family", service(V6), both, {}, ["fd00::10"]],
+    ["one of each family, the first one first", service(DUAL), both, {}, ["fd00::10", "192.168.1.10"]],
+    ["one of those families that the pool has", service(DUAL), pool, {}, ["192.168.1.10"]],
+    [
+      "the one it asks for, and one of the other",
+      service({ ...DUAL, loadBalancerIP: "fd00::11" }),
+      both,
+      {},
+      ["fd00::11", "192.168.1.10"],
+    ],
+    ["each stays", service(DUAL, "fd00::11"), both, { "fd00::10": "d/o" }, ["fd00::11", "192.168.1.10"]],
+  ])("%s", (_rule, of, from, taken, addresses) => {
+    expect(chooseAddresses(of, from, new Map(Object.entries(taken)))).toEqual(addresses);
+  });
+  it("a pool without its families has none for it", () => {
+    expect(() => chooseAddresses(service(V6), pool, new Map())).toThrow(
+      "the pool has no addresses of the service's families (IPv6)",
+    );
   });
 });
 

@@ -1,39 +1,57 @@
 import type { LoadBalancerIngress, Node, Service } from "@coracle/api/core/v1";
 import type { EndpointSlice } from "@coracle/api/discovery/v1";
-import { firstFree, holdsAddress, type AddressRange } from "../addresses/ranges.ts";
+import { familyOf, firstFree, holdsAddress, type AddressRange, type Family } from "../addresses/ranges.ts";
 import { internalAddresses } from "./machines.ts";
 
 /** Whether only nodes with endpoints of their own may get the Service's traffic. */
 export const isLocalOnly = (service: Service): boolean => service.spec?.externalTrafficPolicy === "Local";
 
-const ingressOf = (service: Service): readonly LoadBalancerIngress[] => service.status?.loadBalancer?.ingress ?? [];
+/** The families of addresses that the Service has, the first one first. */
+export const familiesOf = ({ spec }: Service): readonly Family[] => {
+  const { ipFamilies = [] } = spec ?? {};
+  return ipFamilies.length === 0 ? [4] : ipFamilies.map((family) => (family === "IPv6" ? 6 : 4));
+};
 
-/** The address of `pool` that the Service's status says it has. */
-export const statusAddress = (service: Service, pool: readonly AddressRange[]): string | undefined =>
-  ingressOf(service).find(({ ip }) => ip !== undefined && holdsAddress(pool, ip))?.ip;
+const ofFamily = (pool: readonly AddressRange[], family: Family): readonly AddressRange[] =>
+  pool.filter((range) => range.family === family);
+
+/** The addresses of `pool` that the Service's status says it has. */
+export const statusAddresses = (service: Service, pool: readonly AddressRange[]): readonly string[] =>
+  (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>
+    ip !== undefined && holdsAddress(pool, ip) ? [ip] : [],
+  );
 
 /**
- * The address of a Service: what it asks for, what it has (`made`, or by its status), or the first that is free. `taken` says
- * who else has an address. Throws when there is none for it.
+ * The addresses of a Service, one for each of its families that the pool has: what it asks for, what it has (`made`, or by
+ * its status), or the first that is free. `taken` says who else has an address. Throws when there is none for it.
  */
-export function chooseAddress(
+export function chooseAddresses(
   service: Service,
   pool: readonly AddressRange[],
   taken: ReadonlyMap<string, string>,
-  made?: string,
-): string {
+  made: readonly string[] = [],
+): readonly string[] {
   const asked = service.spec?.loadBalancerIP ?? "";
-  if (asked !== "") {
-    if (!holdsAddress(pool, asked)) throw new Error(`the address ${asked} is not in the pool`);
-    const holder = taken.get(asked);
-    if (holder !== undefined) throw new Error(`the address ${asked} belongs to service ${holder}`);
-    return asked;
-  }
-  const current = made ?? statusAddress(service, pool);
-  if (current !== undefined && !taken.has(current)) return current;
-  const free = firstFree(pool, (address) => taken.has(address));
-  if (free === undefined) throw new Error("no address of the pool is free");
-  return free;
+  if (asked !== "" && !holdsAddress(pool, asked)) throw new Error(`the address ${asked} is not in the pool`);
+  const holder = taken.get(asked);
+  if (holder !== undefined) throw new Error(`the address ${asked} belongs to service ${holder}`);
+  const chosen = familiesOf(service).flatMap((family) => {
+    const ranges = ofFamily(pool, family);
+    if (ranges.length === 0) return [];
+    if (holdsAddress(ranges, asked)) return [asked];
+    const current = [...made, ...statusAddresses(service, pool)].find((address) => holdsAddress(ranges, address));
+    if (current !== undefined && !taken.has(current)) return [current];
+    const free = firstFree(ranges, (address) => taken.has(address));
+    if (free === undefined) throw new Error("no address of the pool is free");
+    return [free];
+  });
+  if (chosen.length === 0)
+    throw new Error(
+      `the pool has no addresses of the service's families (${familiesOf(service)
+        .map((family) => `IPv${family}`)
+        .join(", ")})`,
+    );
+  return chosen;
 }
 
 /** Names of nodes that have an endpoint of the Service that serves. */
@@ -95,7 +113,10 @@ export function nodePortIngress(
   return (
     nodes
       .filter((node) => isReady(node) && (!isLocalOnly(service) || withEndpoints.has(node.metadata.name ?? "")))
-      .flatMap((node) => internalAddresses(node).slice(0, 1))
+      .flatMap((node) => {
+        const own = internalAddresses(node);
+        return familiesOf(service).flatMap((family) => own.find((address) => familyOf(address) === family) ?? []);
+      })
       .toSorted()
       // The node's other ports are not the Service's: packets for this address are not to be caught before they are there.
       .map((ip) => ({ ip, ipMode: "Proxy", ports }))

@@ -20,6 +20,12 @@ export interface NetworkRoutes {
   readonly routes: readonly KernelRoute[];
 }
 
+const isIpv6 = (address: string): boolean => address.includes(":");
+
+/** The node's address of the range's family. */
+const gatewayTo = (node: Node, cidr: string): string | undefined =>
+  internalAddresses(node).find((address) => isIpv6(address) === isIpv6(cidr));
+
 /**
  * What the networks' routes mean: each leads to a node, by its address. A route that a node wants counts when every
  * network has it but the node's own; one that nobody wants counts when any has it, so that it can be removed.
@@ -37,10 +43,10 @@ export function routesOf(
   const wanted = new Set<string>();
   for (const { node, network, isWithinReach } of nodes) {
     const { name = "" } = node.metadata;
-    const [gateway] = internalAddresses(node);
-    if (gateway === undefined) continue;
     const others = networks.filter((each) => !isWithinReach || each.network !== network);
     for (const cidr of node.spec?.podCIDRs ?? []) {
+      const gateway = gatewayTo(node, cidr);
+      if (gateway === undefined) continue;
       wanted.add(`${cidr} via ${gateway}`);
       const has = ({ routes }: NetworkRoutes): boolean =>
         routes.some((route) => route.destination === cidr && route.gateway === gateway);
@@ -66,13 +72,19 @@ export function createLocalRoutes(
   /** Routes that no kernel needs: to the only machine there is. */
   const made = new Set<string>();
 
-  async function read(network: string | undefined): Promise<NetworkRoutes> {
-    const args = ["route", "show", "proto", String(PROTOCOL)];
+  async function readFamily(network: string | undefined, family: "-4" | "-6"): Promise<readonly KernelRoute[]> {
+    const args = [family, "route", "show", "proto", String(PROTOCOL)];
     const rows = (await ipJson(args, { netns: network })) as readonly {
       readonly dst?: string;
       readonly gateway?: string;
     }[];
-    return { network, routes: rows.map(({ dst = "", gateway = "" }) => ({ destination: dst, gateway })) };
+    return rows.map(({ dst = "", gateway = "" }) => ({ destination: dst, gateway }));
+  }
+
+  async function read(network: string | undefined): Promise<NetworkRoutes> {
+    const hasIpv6 = nodes().some(({ spec }) => (spec?.podCIDRs ?? []).some(isIpv6));
+    const families = hasIpv6 ? (["-4", "-6"] as const) : (["-4"] as const);
+    return { network, routes: (await Promise.all(families.map((family) => readFamily(network, family)))).flat() };
   }
 
   return {
@@ -87,8 +99,10 @@ export function createLocalRoutes(
     },
     async create(_clusterName, _nameHint, { targetNode, destinationCidr }) {
       const node = nodes().find(({ metadata }) => metadata.name === targetNode);
-      const [gateway] = node === undefined ? [] : internalAddresses(node);
-      if (node === undefined || gateway === undefined) throw new Error(`node ${targetNode} has no address`);
+      if (node === undefined) throw new Error(`there is no node ${targetNode}`);
+      const gateway = gatewayTo(node, destinationCidr);
+      if (gateway === undefined)
+        throw new Error(`node ${targetNode} has no address by which ${destinationCidr} is reached`);
       const machine = await machines.of(node);
       made.add(`${destinationCidr} via ${gateway}`);
       const line = `route replace ${destinationCidr} via ${gateway} proto ${PROTOCOL}`;

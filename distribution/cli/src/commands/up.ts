@@ -178,6 +178,8 @@ function cloudOf(options: UpOptions): CloudConfig | undefined {
     if (loadBalancerPool !== undefined) throw new CliError("--load-balancer-pool is for the provider local");
     return { provider: moduleOf(provider), configFile, addressPool: [] };
   }
+  if (loadBalancerPool?.includes(":") === true)
+    throw new CliError("--load-balancer-pool takes IPv4 addresses: the nodes' kube-proxy serves no Service of IPv6");
   const ownPool = nodes > 1 ? ownAddressPool(name) : [];
   return { provider, configFile, addressPool: loadBalancerPool?.split(",") ?? ownPool };
 }

@@ -40,7 +40,8 @@ async function removeLeftovers(config: ClusterConfig): Promise<unknown[]> {
   await attempt(async () => removeCgroup(await detectCgroups(), `/coracle-${config.name}`));
   await attempt(restoreUnifiedControllers);
   await rules;
-  if (config.cloud !== undefined && isHere) await attempt(removeBalancerAddresses);
+  const { cloud } = config;
+  if (cloud !== undefined && isHere) await attempt(() => removeBalancerAddresses(cloud.addressPool));
   await attempt(() => removeClusterNetwork(config));
   await attempt(() => restoreNodeNetwork(config));
   return failures;
