@@ -54,8 +54,18 @@ export function endingConditions(
 
 /** Without members that say nothing. */
 export function compactStatus(status: JobStatus): JobStatus {
-  const entries = Object.entries(status).filter(
-    ([key, value]) => value !== undefined && !(value === 0 && key !== "ready" && key !== "terminating"),
+  const { uncountedTerminatedPods } = status;
+  const named = uncountedTerminatedPods && { uncountedTerminatedPods: withoutEmpty(uncountedTerminatedPods) };
+  const entries = Object.entries(withoutEmpty({ ...status, ...named })).filter(
+    ([key, value]) => !(value === 0 && key !== "ready" && key !== "terminating"),
   );
   return Object.fromEntries(entries);
+}
+
+/** Without what is absent, and lists of nothing, which a server does not keep. */
+function withoutEmpty<T extends object>(object: T): Partial<T> {
+  const entries = Object.entries(object).filter(
+    ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+  );
+  return Object.fromEntries(entries) as Partial<T>;
 }
