@@ -1,4 +1,4 @@
-import { Event, Node, Pod, ServiceAccount, type NodeStatus } from "@coracle/api/core/v1";
+import { Event, Namespace, Node, Pod, ServiceAccount, type NodeStatus } from "@coracle/api/core/v1";
 import { DeviceClass, ResourceClaim, ResourceSlice, type Device } from "@coracle/api/resource/v1";
 import { createSeededRandom, silentLogger } from "@coracle/base";
 import { parseSchedulerFlags, readSchedulerSetup, runScheduler } from "@coracle/kube-scheduler";
@@ -160,5 +160,89 @@ describe("DRADeviceBindingConditions", () => {
   it("such devices are nobody's by default", async () => {
     await start();
     await plane.until("not taken", async () => (await whyNot("user"))?.includes("cannot allocate all claims"));
+  });
+});
+
+describe("what the other gates turn on and off", () => {
+  const claimFor = async (name: string, request: NonNullable<ResourceClaim["spec"]["devices"]>["requests"]) => {
+    await plane.admin.create(ResourceClaim, {
+      metadata: { namespace, name },
+      spec: { devices: { requests: request } },
+    });
+    await podWith(name, { resourceClaims: [{ name: "gpu", resourceClaimName: name }] });
+  };
+  const one = [{ name: "gpu", exactly: { deviceClassName: "gpus" } }];
+  const none = "cannot allocate all claims";
+  const says = (name: string, text: string) =>
+    plane.until(`${name}: ${text}`, async () => (await whyNot(name))?.includes(text));
+  const start = async (gates: string, devices: readonly Device[]): Promise<void> => {
+    await schedule(...(gates === "" ? [] : [`--feature-gates=${gates}`]));
+    await classOf();
+    await nodeWith(devices);
+  };
+
+  it("DRADeviceTaints: devices with taints are for those who tolerate them", async () => {
+    await start("DRADeviceTaints=true", [{ name: "old", taints: [{ key: "worn", effect: "NoSchedule" }] }]);
+    await claimFor("any", one);
+    await says("any", none);
+    const tolerations = [{ key: "worn", operator: "Exists" }] as const;
+    await claimFor("modest", [{ name: "gpu", exactly: { deviceClassName: "gpus", tolerations } }]);
+    await plane.until("placed", () => placed("modest"));
+  });
+
+  it("DRAConsumableCapacity: devices that serve several do", async () => {
+    const shared = { name: "big", allowMultipleAllocations: true, capacity: { memory: { value: "8Gi" } } };
+    await start("DRAConsumableCapacity=true", [shared]);
+    const half = { name: "gpu", exactly: { deviceClassName: "gpus", capacity: { requests: { memory: "4Gi" } } } };
+    for (const name of ["first", "second", "third"]) await claimFor(name, [half]);
+    const counted = async (): Promise<number> => {
+      const { items } = await plane.admin.list(Pod, { namespace });
+      return items.filter(({ spec }) => spec.nodeName !== undefined).length;
+    };
+    await plane.until("two are placed", async () => (await counted()) === 2);
+    await plane.until("the third is told", async () => {
+      const { items } = await plane.admin.list(Pod, { namespace });
+      return items.some(({ status }) => status?.conditions?.some(({ message }) => message?.includes(none)));
+    });
+  });
+
+  it("DRAPartitionableDevices: parts of a device are had as long as there is some of it", async () => {
+    const counters = (value: string) => ({ memory: { value } });
+    const part = (name: string): Device => ({
+      name,
+      consumesCounters: [{ counterSet: "whole", counters: counters("5Gi") }],
+    });
+    await start("DRAPartitionableDevices=true", []);
+    const pool = { name: "parts", generation: 1, resourceSliceCount: 2 };
+    const where = { driver: "gpu.io", nodeName: "n", pool };
+    const sharedCounters = [{ name: "whole", counters: counters("8Gi") }];
+    await plane.admin.create(ResourceSlice, { metadata: { name: "counters" }, spec: { ...where, sharedCounters } });
+    const devices = [part("a"), part("b")];
+    await plane.admin.create(ResourceSlice, { metadata: { name: "parts" }, spec: { ...where, devices } });
+    await claimFor("first", one);
+    await plane.until("placed", () => placed("first"));
+    await claimFor("second", one);
+    await says("second", none);
+  });
+
+  it("DRAPrioritizedList, off: alternatives are refused", async () => {
+    await start("DRAPrioritizedList=false", [{ name: "one" }]);
+    await claimFor("any", [{ name: "gpu", firstAvailable: [{ name: "a", deviceClassName: "gpus" }] }]);
+    await says("any", "has subrequests, but the DRAPrioritizedList feature is disabled");
+  });
+
+  it("DRAAdminAccess, off: nobody looks after devices", async () => {
+    await start("DRAAdminAccess=false", [{ name: "one" }]);
+    const labels = { "resource.kubernetes.io/admin-access": "true" };
+    await plane.until("labelled", async () => {
+      await plane.admin.patch(Namespace, { name: namespace }, "merge", { metadata: { labels } });
+      return true;
+    });
+    await claimFor("any", [{ name: "gpu", exactly: { deviceClassName: "gpus", adminAccess: true } }]);
+    await plane.until("told", async () =>
+      (await plane.admin.list(Event)).items.some(({ message = "" }) =>
+        message.includes("admin access is requested, but the feature is disabled"),
+      ),
+    );
   });
 });
