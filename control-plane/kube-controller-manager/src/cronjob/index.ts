@@ -168,7 +168,8 @@ export function createCronJobController(
     }
     const now = clock.now();
     const { next } = dueTime(cronJob, parseSchedule(after.schedule, after.timeZone), now);
-    if (next !== undefined) lookAt(cronJob, next - now + SKEW_MS);
+    // One that never comes is told of at once.
+    lookAt(cronJob, next === undefined ? 0 : next - now + SKEW_MS);
     return false;
   }
 

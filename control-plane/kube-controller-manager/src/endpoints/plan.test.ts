@@ -9,7 +9,7 @@ const service = (spec: Partial<NonNullable<Service["spec"]>> = {}): Service => (
 const pod = (
   name: string,
   ip: string,
-  part: { ready?: boolean; phase?: string; deleted?: boolean; port?: number } = {},
+  part: { ready?: boolean; phase?: string; deleted?: boolean; port?: number; unnamed?: boolean } = {},
 ): Pod => ({
   metadata: {
     name,
@@ -17,7 +17,12 @@ const pod = (
     uid: name,
     ...(part.deleted === true ? { deletionTimestamp: "2026-01-01T00:00:00Z" } : {}),
   },
-  spec: { nodeName: "n1", containers: [{ name: "c", ports: [{ name: "http", containerPort: part.port ?? 8080 }] }] },
+  spec: {
+    nodeName: "n1",
+    containers: [
+      { name: "c", ports: part.unnamed === true ? [] : [{ name: "http", containerPort: part.port ?? 8080 }] },
+    ],
+  },
   status: {
     phase: part.phase ?? "Running",
     podIP: ip,
@@ -61,6 +66,17 @@ describe("a service's Endpoints", () => {
       service({ ports: [{ port: 80, targetPort: "http" }] }),
       [pod("a", "10.0.0.1", { port: 81 }), pod("b", "10.0.0.2", { port: 82 })],
       ["10.0.0.1||81", "10.0.0.2||82"],
+    ],
+    [
+      "a port that only some have, apart from one that all have",
+      service({
+        ports: [
+          { name: "web", port: 80, targetPort: "http" },
+          { name: "admin", port: 90 },
+        ],
+      }),
+      [pod("a", "10.0.0.1"), pod("b", "10.0.0.2", { unnamed: true })],
+      ["10.0.0.1,10.0.0.2||90", "10.0.0.1||8080"],
     ],
     ["a named port nobody has", service({ ports: [{ port: 80, targetPort: "x" }] }), [pod("a", "10.0.0.1")], []],
   ])("%s", (_, of, pods, expected) => expect(subsets(of, pods)).toEqual(expected));

@@ -75,10 +75,35 @@ function subsetsOf(service: Service, pods: readonly Pod[]): readonly Subset[] {
     };
     (publishNotReady || isReady(pod) ? subset.ready : subset.notReady).push(address);
   }
-  return [...subsets.values()]
+  return repacked([...subsets.values()])
     .map((subset) => [canonicalJson(subset.ports), subset] as const)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([, subset]) => subset);
+}
+
+/** A subset for all ports that the same pods offer: a pod may be in several. Pods that offer the same come together. */
+function repacked(groups: readonly Subset[]): readonly Subset[] {
+  if (groups.length <= 1) return groups;
+  const offers = new Map<string, { readonly port: EndpointPort; readonly by: Subset[] }>();
+  for (const group of groups)
+    for (const port of group.ports) {
+      const key = canonicalJson(port);
+      const known = offers.get(key);
+      if (known === undefined) offers.set(key, { port, by: [group] });
+      else known.by.push(group);
+    }
+  const subsets = new Map<string, { readonly ports: EndpointPort[]; readonly by: readonly Subset[] }>();
+  for (const { port, by } of offers.values()) {
+    const key = by.map((group) => groups.indexOf(group)).join();
+    const known = subsets.get(key);
+    if (known === undefined) subsets.set(key, { ports: [port], by });
+    else known.ports.push(port);
+  }
+  return [...subsets.values()].map(({ ports, by }) => ({
+    ports,
+    ready: by.flatMap((group) => group.ready),
+    notReady: by.flatMap((group) => group.notReady),
+  }));
 }
 
 function portsIn(service: Service, numbers: readonly (number | undefined)[]): readonly EndpointPort[] {

@@ -127,9 +127,9 @@ export function createStatefulSetController(
       await work();
       event(set, "Normal", `Successful${verb}`, `${subject} successful`);
     } catch (error) {
-      // Our cache is behind, or its name is taken: seen in the next pass.
-      if (isAlreadyExists(error) || isNotFound(error)) return;
-      if (!isNamespaceTerminating(error))
+      if (isNotFound(error)) return; // our cache is behind
+      // A name that somebody else has taken may become free, and nothing tells of it: tried again.
+      if (!isNamespaceTerminating(error) && !isAlreadyExists(error))
         event(set, "Warning", `Failed${verb}`, `${subject} failed error: ${(error as Error).message}`);
       throw error;
     }
@@ -145,8 +145,9 @@ export function createStatefulSetController(
     if (isInUseByAnEarlierPod(set, ordinal)) return; // its claim goes first, and brings us back
     const pod = podForOrdinal(set, ordinal, template, revision);
     await told(set, "Create", pod.metadata.name ?? "", async () => {
-      await createClaims(set, ordinal, signal);
-      await client.create(Pod, pod, { metadataOnly: true, signal });
+      const made = await createClaims(set, ordinal, signal);
+      const created = await client.create(Pod, pod, { metadataOnly: true, signal });
+      await settleClaims(set, { ...pod, metadata: created.metadata }, ordinal, signal, made);
     });
   }
 

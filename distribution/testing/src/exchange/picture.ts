@@ -159,6 +159,9 @@ function plain(kind: string, object: KubeObject): unknown {
   // Which of several equal volumes it is, is chance.
   if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {
+    // Nodes that a history has for itself are its own to tell apart.
+    if (String(spec?.["nodeName"]).startsWith(`${String(metadata["namespace"])}-`))
+      metadata["onNode"] = spec?.["nodeName"];
     delete spec?.["nodeName"];
     const { phase, conditions } = (status ?? {}) as { phase?: string; conditions?: { type: string }[] };
     copy.status = { phase, conditions: (conditions ?? []).filter(({ type }) => type === "DisruptionTarget") };
@@ -180,14 +183,15 @@ function plain(kind: string, object: KubeObject): unknown {
 /** Lists whose order means nothing get one. */
 function inOrder(key: string, value: unknown): unknown {
   if (!isUnordered(key, value)) return value;
-  return value.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  const textOf = (each: unknown): string => JSON.stringify(each, inOrder);
+  return value.toSorted((a, b) => (textOf(a) < textOf(b) ? -1 : 1));
 }
 
 /** Lists whose order means nothing. */
 function isUnordered(key: string, value: unknown): value is readonly unknown[] {
   return (
     Array.isArray(value) &&
-    ["conditions", "endpoints", "addresses", "notReadyAddresses", "ports", "taints"].includes(key)
+    ["conditions", "endpoints", "addresses", "notReadyAddresses", "ports", "subsets", "taints"].includes(key)
   );
 }
 

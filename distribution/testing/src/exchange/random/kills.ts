@@ -73,6 +73,8 @@ const KILL_WITHIN_MS = 1500;
 /** Longer than controllers take to start and to look at all there is. */
 const CALM_MS = 4000;
 const CALM_WITHIN_MS = 150_000;
+/** Histories of each family side by side. */
+const AT_ONCE = 3;
 /** Steps of one history. */
 const LENGTH = 8;
 
@@ -130,11 +132,13 @@ export async function playKills(options: { readonly rounds: number; readonly see
       .join();
 
   for (let round = 0; round < options.rounds; round++) {
-    const stories = Object.keys(STEPS).map((name): Story => {
-      const seed = options.seed * 1000 + round;
-      const namespace = `${name}-${seed}`;
-      return { name, family: FAMILIES[name] as Family, namespace, random: createSeededRandom(seed), taken: [] };
-    });
+    const stories = Object.keys(STEPS)
+      .flatMap((name) => Array.from({ length: AT_ONCE }, (_, i) => [name, i] as const))
+      .map(([name, i]): Story => {
+        const seed = (options.seed * 1000 + round) * AT_ONCE + i;
+        const namespace = `${name}-${seed}`;
+        return { name, family: FAMILIES[name] as Family, namespace, random: createSeededRandom(seed), taken: [] };
+      });
     for (const { namespace } of stories) {
       await arena.admin.create(Namespace, { metadata: { name: namespace }, spec: {} });
       await arena.until("pods can be made", async () =>

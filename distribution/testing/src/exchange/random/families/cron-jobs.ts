@@ -17,7 +17,7 @@ async function make(actor: Actor): Promise<void> {
       ...(actor.chance(0.3) ? { startingDeadlineSeconds: actor.pick([1, 100, 100_000_000]) } : {}),
       ...(actor.chance(0.3) ? { timeZone: actor.pick(["Etc/UTC", "Asia/Kathmandu"]) } : {}),
       ...(actor.chance(0.2) ? { suspend: true } : {}),
-      successfulJobsHistoryLimit: actor.below(3),
+      successfulJobsHistoryLimit: 1 + actor.below(2),
       failedJobsHistoryLimit: actor.below(2),
       jobTemplate: {
         metadata: { labels: { of: name }, annotations: { note: "x" } },
@@ -68,7 +68,7 @@ export const cronJobs: Family = {
     async "one treats its Jobs otherwise"(actor) {
       await change(actor, {
         concurrencyPolicy: actor.pick(["Allow", "Forbid", "Replace"]),
-        successfulJobsHistoryLimit: actor.below(3),
+        successfulJobsHistoryLimit: 1 + actor.below(2),
         failedJobsHistoryLimit: actor.below(2),
         startingDeadlineSeconds: actor.pick([null, 1, 100_000_000]),
       });

@@ -144,7 +144,9 @@ export const daemons: Family = {
     },
     async "a pod is made by hand"(actor) {
       const { metadata, spec } = daemon(actor, "web:1");
-      await actor.create(any(Pod), { metadata: { ...metadata, ...actor.key(`loose${actor.below(3)}`) }, spec });
+      const nodeName = actor.one(Node).metadata.name;
+      const key = actor.key(`loose${actor.below(3)}`);
+      await actor.create(any(Pod), { metadata: { ...metadata, ...key }, spec: { ...spec, nodeName } });
     },
   },
 };

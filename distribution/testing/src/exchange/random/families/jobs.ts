@@ -57,7 +57,7 @@ async function make(actor: Actor): Promise<void> {
         ? {}
         : { podReplacementPolicy: actor.pick(["Failed", "TerminatingOrFailed"]) }),
       ...(actor.chance(0.15) ? { suspend: true } : {}),
-      ...(actor.chance(0.1) ? { activeDeadlineSeconds: 2 } : {}),
+      ...(image === "web:1" && actor.chance(0.1) ? { activeDeadlineSeconds: 2 } : {}),
       ...(actor.chance(0.1) ? { managedBy: "example.com/other" } : {}),
       ...(actor.chance(0.1) ? { ttlSecondsAfterFinished: 1 } : {}),
       template: task(actor, restartPolicy, image),
