@@ -1,7 +1,7 @@
 import { apiVersionOf, type KubeObject } from "@coracle/api";
 import type { OwnerReference } from "@coracle/api/meta/v1";
 import { isNotFound, isConflict, isStatusError } from "@coracle/apimachinery";
-import { Cleanup, isAbort, sleep, TaskScope, type Logger } from "@coracle/base";
+import { aborted, Cleanup, isAbort, onAbort, sleep, TaskScope, type Logger } from "@coracle/base";
 import { createInformer, createWorkQueue, type Informer } from "@coracle/client";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
@@ -250,7 +250,7 @@ class Monitors implements AsyncDisposable {
   /** Discovers, and again whenever a definition of resources changed. */
   async follow(signal: AbortSignal): Promise<void> {
     const { clock } = this.#deps;
-    const stopped = aborted(signal);
+    using _end = onAbort(signal, () => this.#wake?.());
     while (!signal.aborted) {
       this.#isStale = false;
       try {
@@ -263,7 +263,7 @@ class Monitors implements AsyncDisposable {
         this.#failed();
         this.#isStale = true;
       }
-      if (!this.#isStale) await Promise.race([new Promise<void>((resolve) => (this.#wake = resolve)), stopped]);
+      if (!this.#isStale && !signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
       await sleep(clock, RESYNC_MS, signal); // definitions come in groups, and are served a moment later
     }
@@ -336,10 +336,4 @@ class Monitors implements AsyncDisposable {
 function slim({ metadata }: KubeObject): KubeObject {
   const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
   return { metadata: { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } };
-}
-
-/** Resolves when the signal is, or has been, aborted. */
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -5,7 +5,6 @@ import {
   Cleanup,
   createFakeClock,
   createSeededRandom,
-  isAbort,
   silentLogger,
   sleep,
   systemClock,
@@ -20,7 +19,8 @@ import { parseApiServerFlags, readApiServerConfig, startApiServer } from "@corac
 import { defaultFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { runScheduler } from "@coracle/kube-scheduler";
 import { openClusterPki } from "@coracle/pki";
-import { runSimulatedNode, type SimulatedNode } from "./simulated-node.ts";
+import { Ensemble } from "./ensemble.ts";
+import type { SimulatedNode } from "./simulated-node.ts";
 
 export interface TestControlPlaneOptions {
   /** Which components run beside the API server; default: both. */
@@ -140,29 +140,14 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
     });
   };
 
-  const stop = new AbortController();
-  const running: Promise<void>[] = [];
-  /** Rejects with the first component that failed, for `until`: the story cannot go on. */
-  let failure: Error | undefined;
-  const start = (name: string, work: (signal: AbortSignal) => Promise<void>): void => {
-    running.push(
-      work(stop.signal).catch((error: unknown) => {
-        if (stop.signal.aborted || isAbort(error, stop.signal)) return;
-        failure = new Error(`${name} ended`, { cause: error });
-      }),
-    );
-  };
-  cleanup.add(async () => {
-    stop.abort(new DOMException("the test is over", "AbortError"));
-    await Promise.all(running);
-  });
+  const ensemble = cleanup.use(new Ensemble(clock));
 
   if (components.includes("kube-scheduler"))
-    start("kube-scheduler", (signal) =>
+    ensemble.run("kube-scheduler", (signal) =>
       runScheduler({ client: clientOf("system:kube-scheduler"), clock, random, logger, signal }),
     );
   if (components.includes("kube-controller-manager"))
-    start("kube-controller-manager", (signal) =>
+    ensemble.run("kube-controller-manager", (signal) =>
       runControllerManager({
         client: clientOf("system:kube-controller-manager"),
         anonymousTransport: server.transport({}),
@@ -188,8 +173,6 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
       }),
     );
 
-  const nodes = new Map<string, AbortController>();
-
   return {
     admin: clientOf("kubernetes-admin", "system:masters"),
     clock,
@@ -210,49 +193,19 @@ export async function createTestControlPlane(options: TestControlPlaneOptions = 
         random,
       });
     },
-    run: start,
-    silenceNode(name) {
-      nodes.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError"));
-    },
-    async addNode(node) {
-      const silence = new AbortController();
-      nodes.set(node.name, silence);
-      const client = clientOf(`system:node:${node.name}`, "system:nodes");
-      await new Promise<void>((resolve, reject) => {
-        start(`node ${node.name}`, (signal) =>
-          runSimulatedNode(node, {
-            client,
-            clock,
-            signal: AbortSignal.any([signal, silence.signal]),
-            onReady: resolve,
-          }).catch((error: unknown) => {
-            if (silence.signal.aborted) return;
-            reject(error as Error);
-            throw error;
-          }),
-        );
-      });
-    },
-    async until(what, attempt, { limitMs = 60_000, stepMs = 20 } = {}) {
-      const end = clock.monotonicMs() + limitMs;
-      let last: unknown;
-      while (clock.monotonicMs() <= end) {
-        if (failure !== undefined) throw failure;
-        try {
-          const answer = await attempt();
-          if (answer !== undefined && answer !== false) return answer;
-        } catch (error) {
-          last = error;
-        }
-        if (fakeClock === undefined) await sleep(systemClock, stepMs);
-        else {
+    run: (name, work) => ensemble.run(name, work),
+    silenceNode: (name) => ensemble.silenceNode(name),
+    addNode: (node) => ensemble.addNode(node, clientOf(`system:node:${node.name}`, "system:nodes")),
+    until: (what, attempt, { limitMs = 60_000, stepMs = 20 } = {}) =>
+      ensemble.until(what, attempt, {
+        limitMs,
+        async pass() {
+          if (fakeClock === undefined) return await sleep(systemClock, stepMs);
           await fakeClock.advance(stepMs);
           // What became due talks to the server and reacts to the answers: that takes turns, not time.
           await settle();
-        }
-      }
-      throw new Error(`still not true after ${limitMs / 1000} s: ${what}`, { cause: last });
-    },
+        },
+      }),
     [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
   };
 }

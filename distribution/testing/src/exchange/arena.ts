@@ -1,15 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { setMaxListeners } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Node } from "@coracle/api/core/v1";
-import { Cleanup, createSeededRandom, isAbort, silentLogger, sleep, systemClock } from "@coracle/base";
+import { Cleanup, createSeededRandom, silentLogger, sleep, systemClock } from "@coracle/base";
 import { createApiClient, createHttpTransport, type ApiClient, type Transport } from "@coracle/client";
 import { parseControllerManagerFlags, runControllerManager } from "@coracle/kube-controller-manager";
 import { runScheduler } from "@coracle/kube-scheduler";
 import { openClusterPki } from "@coracle/pki";
-import { runSimulatedNode, type SimulatedNode } from "../control-plane/simulated-node.ts";
+import { Ensemble } from "../control-plane/ensemble.ts";
+import type { SimulatedNode } from "../control-plane/simulated-node.ts";
 import { startOurServer, startPeerServer, type ServerUnderTest } from "../differential/server.ts";
 
 /** Who serves and who controls: our program, or upstream's by its path. */
@@ -74,32 +74,19 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     createApiClient({ transport: transportOf(commonName, ...organizations), userAgent: commonName });
   const admin = clientOf("kubernetes-admin", "system:masters");
 
-  const stop = new AbortController();
-  setMaxListeners(0, stop.signal);
-  const running: Promise<void>[] = [];
-  let failure: Error | undefined;
-  const run = (name: string, work: (signal: AbortSignal) => Promise<void>): void => {
-    running.push(
-      work(stop.signal).catch((error: unknown) => {
-        if (stop.signal.aborted || isAbort(error, stop.signal)) return;
-        failure ??= new Error(`${name} ended`, { cause: error });
-      }),
-    );
-  };
-  cleanup.add(async () => {
-    stop.abort(new DOMException("the test is over", "AbortError"));
-    await Promise.all(running);
-  });
+  const ensemble = cleanup.use(new Ensemble(systemClock));
 
   let killControllers = async (): Promise<void> => {
     throw new Error("the controllers have no process of their own");
   };
   const random = createSeededRandom(1);
   const common = { clock: systemClock, random, logger: silentLogger };
-  run("kube-scheduler", (signal) => runScheduler({ client: clientOf("system:kube-scheduler"), ...common, signal }));
+  ensemble.run("kube-scheduler", (signal) =>
+    runScheduler({ client: clientOf("system:kube-scheduler"), ...common, signal }),
+  );
   if (sides.controllers === "ours") {
     const anonymousTransport = cleanup.use(createHttpTransport({ server: url, ca }));
-    run("kube-controller-manager", (signal) =>
+    ensemble.run("kube-controller-manager", (signal) =>
       runControllerManager({
         client: clientOf("system:kube-controller-manager"),
         anonymousTransport,
@@ -119,27 +106,8 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     startPeer(process.execPath, [coracle, "kube-controller-manager"], server, pki.path("sa.key"), pki.path("ca.crt"));
   else startPeer(sides.controllers.kubeControllerManager, [], server, pki.path("sa.key"), pki.path("ca.crt"));
 
-  const silences = new Map<string, AbortController>();
-  async function addNode(node: SimulatedNode): Promise<void> {
-    const silence = new AbortController();
-    silences.set(node.name, silence);
-    await new Promise<void>((resolve, reject) => {
-      const client = clientOf(`system:node:${node.name}`, "system:nodes");
-      run(`node ${node.name}`, async (signal) => {
-        const link = (): void => silence.abort(signal.reason);
-        signal.addEventListener("abort", link, { once: true });
-        try {
-          await runSimulatedNode(node, { client, clock: systemClock, signal: silence.signal, onReady: resolve });
-        } catch (error) {
-          if (silence.signal.aborted) return;
-          reject(error as Error);
-          throw error;
-        } finally {
-          signal.removeEventListener("abort", link);
-        }
-      });
-    });
-  }
+  const addNode = (node: SimulatedNode): Promise<void> =>
+    ensemble.addNode(node, clientOf(`system:node:${node.name}`, "system:nodes"));
   for (const node of nodes) await addNode(node);
 
   function startPeer(
@@ -177,15 +145,15 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     let child: ChildProcess;
     let gone: Promise<void>;
     let isKilled = false;
+    let isOver = false;
     const begin = (): void => {
       isKilled = false;
       child = spawn(program, [...args, ...flags], { stdio: ["ignore", log, log], cwd: dir });
       gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
       child.once("close", (code) => {
-        if (!stop.signal.aborted && !isKilled)
-          failure ??= new Error(
-            `the controllers ended with ${code}: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`,
-          );
+        if (isKilled) return;
+        const said = readFileSync(join(dir, "manager.log"), "utf8").slice(-2000);
+        ensemble.fail(new Error(`the controllers ended with ${code}: ${said}`));
       });
     };
     begin();
@@ -196,10 +164,10 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     };
     killControllers = async () => {
       await kill();
-      if (!stop.signal.aborted) begin();
+      if (!isOver) begin();
     };
     cleanup.add(async () => {
-      stop.abort(new DOMException("the test is over", "AbortError"));
+      isOver = true;
       await kill();
       closeSync(log);
     });
@@ -209,22 +177,9 @@ async function start(sides: Sides, nodes: readonly SimulatedNode[], cleanup: Cle
     admin,
     addNode,
     killControllers: async () => killControllers(),
-    silenceNode: (name) => silences.get(name)?.abort(new DOMException(`node ${name} went silent`, "AbortError")),
-    async until(what, attempt) {
-      const end = systemClock.monotonicMs() + WITHIN_MS;
-      let last: unknown;
-      while (systemClock.monotonicMs() <= end) {
-        if (failure !== undefined) throw failure;
-        try {
-          const answer = await attempt();
-          if (answer !== undefined && answer !== false) return answer;
-        } catch (error) {
-          last = error;
-        }
-        await sleep(systemClock, POLL_MS);
-      }
-      throw new Error(`still not true: ${what}`, { cause: last });
-    },
+    silenceNode: (name) => ensemble.silenceNode(name),
+    until: (what, attempt) =>
+      ensemble.until(what, attempt, { limitMs: WITHIN_MS, pass: () => sleep(systemClock, POLL_MS) }),
     callsOfControllers() {
       const log = join(server.dir, "audit.log");
       if (!existsSync(log)) return [];

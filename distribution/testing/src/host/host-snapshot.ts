@@ -6,6 +6,10 @@ import { MARKER, type TestHost } from "./test-host.ts";
 
 const KINDS = ["processes", "mounts", "namespaces", "links", "routes", "cgroups", "netfilter", "files"] as const;
 
+/** On a loaded machine the kernel takes its time with the ends of processes, mounts and control groups. */
+const GONE_WITHIN_MS = 10_000;
+const LOOK_EVERY_MS = 100;
+
 /** What is on the machine that a cluster could leave behind, by kind. */
 export type HostSnapshot = Readonly<Record<(typeof KINDS)[number], ReadonlySet<string>>>;
 
@@ -16,7 +20,7 @@ export async function snapshotHost(host: TestHost): Promise<HostSnapshot> {
     mounts: new Set(mountPoints()),
     namespaces: new Set(namesIn("/run/netns")),
     links: new Set([...(await linksOf(undefined)), ...(await linksOf(host))]),
-    routes: new Set(await linesOf(host, "ip", ["route", "show", "table", "all"])),
+    routes: new Set(await routesOf(host)),
     cgroups: new Set(cgroupFolders("/sys/fs/cgroup")),
     netfilter: new Set([...(await rulesOf(undefined)), ...(await rulesOf(host))]),
     files: new Set([...filesBelow("/run/coracle"), ...filesBelow("/var/lib/coracle"), ...temporaryFiles(host)]),
@@ -36,16 +40,15 @@ export async function hostLeftovers(
   const isShared = process.env["CORACLE_SHARED_MACHINE"] === "1";
   const ours = (kind: string, item: string): boolean =>
     !isShared || kind === "processes" || kind === "routes" || [host.name, ...names].some((name) => item.includes(name));
-  let left: string[] = [];
-  for (let attempt = 0; attempt < 10; attempt++) {
+  const end = systemClock.monotonicMs() + GONE_WITHIN_MS;
+  for (;;) {
     const now = await snapshotHost(host);
-    left = KINDS.flatMap((kind) =>
+    const left = KINDS.flatMap((kind) =>
       [...now[kind]].filter((item) => !before[kind].has(item) && ours(kind, item)).map((item) => `${kind}: ${item}`),
     );
-    if (left.length === 0) return left;
-    await sleep(systemClock, 100);
+    if (left.length === 0 || systemClock.monotonicMs() > end) return left;
+    await sleep(systemClock, LOOK_EVERY_MS);
   }
-  return left;
 }
 
 const namesIn = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
@@ -91,6 +94,12 @@ async function linesOf(host: TestHost | undefined, command: string, args: readon
   const execute = host === undefined ? run : host.run.bind(host);
   const { stdout } = await execute(command, args, { allowFailure: true });
   return stdout.split("\n").map((line) => line.trim());
+}
+
+/** Whether a link's other end is up says nothing of who made a route. */
+async function routesOf(host: TestHost): Promise<string[]> {
+  const lines = await linesOf(host, "ip", ["route", "show", "table", "all"]);
+  return lines.map((line) => line.replaceAll(/ (linkdown|dead)\b/g, ""));
 }
 
 async function linksOf(host: TestHost | undefined): Promise<string[]> {
