@@ -5,6 +5,7 @@ import type { IsServed } from "./registry/runtime-config.ts";
 const GATES = {
   ClusterTrustBundle: { isOn: false, stage: "BETA" },
   DRADeviceTaintRules: { isOn: false, stage: "ALPHA" },
+  DRAExtendedResource: { isOn: false, stage: "ALPHA" },
   DRADeviceTaints: { isOn: false, stage: "ALPHA" },
   GenericWorkload: { isOn: false, stage: "ALPHA" },
   MaxUnavailableStatefulSet: { isOn: false, stage: "BETA" },

@@ -48,6 +48,10 @@ const GATED: readonly GatedRules[] = [
     },
   },
   {
+    feature: "DRAExtendedResource",
+    roles: { "system:kube-scheduler": [rule(DEVICES, ["resourceclaims"], "create", "delete")] },
+  },
+  {
     feature: "GenericWorkload",
     roles: { "system:kube-scheduler": [rule(["scheduling.k8s.io"], ["workloads"], ...READ)] },
   },

@@ -12,6 +12,8 @@ export interface DeviceFeatures {
   readonly partitionableDevices: boolean;
   /** DRADeviceTaints */
   readonly deviceTaints: boolean;
+  /** DRADeviceTaintRules, which goes with DRADeviceTaints */
+  readonly deviceTaintRules: boolean;
   /** DRAConsumableCapacity */
   readonly consumableCapacity: boolean;
   /** DRADeviceBindingConditions, which goes with DRAResourceClaimDeviceStatus */
@@ -31,6 +33,7 @@ const GATES = {
   DRAResourceClaimDeviceStatus: ON,
   DRAPartitionableDevices: OFF,
   DRADeviceTaints: OFF,
+  DRADeviceTaintRules: OFF,
   DRAConsumableCapacity: OFF,
   DRADeviceBindingConditions: OFF,
   DRAExtendedResource: OFF,
@@ -45,6 +48,7 @@ export function deviceFeatures(items: readonly string[]): DeviceFeatures {
     filterTimeout: isOn("DRASchedulerFilterTimeout"),
     partitionableDevices: isOn("DRAPartitionableDevices"),
     deviceTaints: isOn("DRADeviceTaints"),
+    deviceTaintRules: isOn("DRADeviceTaints") && isOn("DRADeviceTaintRules"),
     consumableCapacity: isOn("DRAConsumableCapacity"),
     bindingConditions: isOn("DRADeviceBindingConditions") && isOn("DRAResourceClaimDeviceStatus"),
     extendedResources: isOn("DRAExtendedResource"),

@@ -1,14 +1,17 @@
 import type { KubeObject } from "@coracle/api";
 import { Pod } from "@coracle/api/core/v1";
 import { DeviceClass, ResourceClaim, ResourceSlice } from "@coracle/api/resource/v1";
+import { DeviceTaintRule } from "@coracle/api/resource/v1alpha3";
 import { dropManagedFields, type ApiClient, type Informer, type InformerFactory } from "@coracle/client";
 import type { ClusterChange, ClusterEvent } from "../framework/plugin.ts";
 import { Changes } from "../informers/changes.ts";
 import type { InformerDeps } from "../informers/informer-deps.ts";
 import type { DeviceView } from "../plugins/dynamic-resources.ts";
 import { FINALIZER, type ClaimWriter } from "./bind-claim.ts";
+import type { DeviceFeatures } from "./device-features.ts";
 import { DeviceSelectors } from "./device-selectors.ts";
 import { AllocatedDevices } from "./devices-in-use.ts";
+import { withRules } from "./device-taint-rules.ts";
 import { ownerOfExtended } from "./extended-claim.ts";
 import { DevicesByResource } from "./extended-resources.ts";
 
@@ -21,13 +24,18 @@ export interface DeviceWatch {
 }
 
 /** Asks for the informers of devices and claims. */
-export function watchDevices(factory: InformerFactory, { client, clock, signal }: InformerDeps): DeviceWatch {
+export function watchDevices(
+  factory: InformerFactory,
+  { client, clock, signal }: InformerDeps,
+  { deviceTaintRules }: DeviceFeatures,
+): DeviceWatch {
   const claims = factory.informer(ResourceClaim, {
     transform: dropManagedFields,
     indexes: { extended: (claim) => [ownerOfExtended(claim)].filter((uid) => uid !== undefined) },
   });
   const slices = factory.informer(ResourceSlice, { transform: dropManagedFields });
   const classes = factory.informer(DeviceClass, { transform: dropManagedFields });
+  const rules = deviceTaintRules ? factory.informer(DeviceTaintRule, { transform: dropManagedFields }) : undefined;
   const changes = new Changes();
   changes.follow(claims as Informer<KubeObject>);
   const allocated = new AllocatedDevices();
@@ -63,7 +71,7 @@ export function watchDevices(factory: InformerFactory, { client, clock, signal }
       classOfResource: (name) => byResource.classOf(name),
       classesVersion: () => byResource.version,
       extendedClaim: (podUid) => claims.lister.byIndex("extended", podUid)[0],
-      slices: () => slices.lister.list(),
+      slices: () => withRules(slices.lister.list(), rules?.lister.list() ?? []),
       inUse: () => allocated,
       selectors: () => selectors,
     },
@@ -101,6 +109,9 @@ export function watchDevices(factory: InformerFactory, { client, clock, signal }
       });
       on(slices as Informer<KubeObject>, "resource-slice-changed");
       on(classes as Informer<KubeObject>, "device-class-changed");
+      // As if the slices had other taints.
+      const onRule = (): void => tell({ event: "resource-slice-changed" });
+      rules?.addHandlers({ added: onRule, updated: onRule, deleted: onRule });
     },
   };
 }

@@ -41,7 +41,7 @@ export function createClusterInformers(
   });
   const budgets = factory.informer(PodDisruptionBudget, { transform: dropManagedFields }).lister;
   const storage = watchStorage({ factory, client, clock, signal, nodes: nodes.lister, pods: pods.lister });
-  const devices = watchDevices(factory, { client, clock, signal });
+  const devices = watchDevices(factory, { client, clock, signal }, features);
   return {
     pods,
     nodes,

@@ -1,5 +1,6 @@
 import { Event, Namespace, Node, Pod, ServiceAccount, type NodeStatus } from "@coracle/api/core/v1";
 import { DeviceClass, ResourceClaim, ResourceSlice, type Device } from "@coracle/api/resource/v1";
+import { DeviceTaintRule } from "@coracle/api/resource/v1alpha3";
 import { createSeededRandom, silentLogger } from "@coracle/base";
 import { parseSchedulerFlags, readSchedulerSetup, runScheduler } from "@coracle/kube-scheduler";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -9,7 +10,12 @@ const namespace = "default";
 let plane: TestControlPlane;
 
 beforeEach(async () => {
-  plane = await createTestControlPlane({ components: [] });
+  plane = await createTestControlPlane({
+    components: [],
+    // The roles of its scheduler, and the kinds, that go with gates.
+    featureGates: ["DRAExtendedResource=true", "DRADeviceTaints=true", "DRADeviceTaintRules=true"],
+    runtimeConfig: ["resource.k8s.io/v1alpha3=true"],
+  });
   await plane.admin.create(ServiceAccount, { metadata: { name: "default", namespace } });
 });
 afterEach(async () => plane[Symbol.asyncDispose]());
@@ -19,7 +25,7 @@ async function schedule(...argv: string[]): Promise<void> {
   const setup = await readSchedulerSetup(parseSchedulerFlags(argv));
   plane.run("scheduler", (signal) =>
     runScheduler({
-      client: plane.clientOf("anybody", "system:masters"),
+      client: plane.clientOf("system:kube-scheduler"),
       clock: plane.clock,
       random: createSeededRandom(1),
       logger: silentLogger,
@@ -62,6 +68,12 @@ const whyNot = async (name: string): Promise<string | undefined> =>
 const claim = (name: string): Promise<ResourceClaim> => plane.admin.get(ResourceClaim, { namespace, name });
 
 describe("DRAExtendedResource", () => {
+  it("a class cannot stand behind what is no such resource", async () => {
+    await expect(classOf("kubernetes.io/gpu")).rejects.toThrow(
+      'spec.extendedResourceName: Invalid value: "kubernetes.io/gpu": must be a valid extended resource name',
+    );
+  });
+
   it("gives devices to a pod that asks for them as for any resource; nobody else gets them", async () => {
     await schedule("--feature-gates=DRAExtendedResource=true");
     await nodeWith([{ name: "one" }]);
@@ -188,6 +200,18 @@ describe("what the other gates turn on and off", () => {
     const tolerations = [{ key: "worn", operator: "Exists" }] as const;
     await claimFor("modest", [{ name: "gpu", exactly: { deviceClassName: "gpus", tolerations } }]);
     await plane.until("placed", () => placed("modest"));
+  });
+
+  it("DRADeviceTaintRules: rules put taints on devices", async () => {
+    const taint = { key: "worn", effect: "NoSchedule" };
+    const spec = { deviceSelector: { driver: "gpu.io" }, taint };
+    await plane.admin.create(DeviceTaintRule, { metadata: { name: "worn" }, spec });
+    // Knows of the rule when it begins.
+    await start("DRADeviceTaints=true,DRADeviceTaintRules=true", [{ name: "one" }]);
+    await claimFor("any", one);
+    await says("any", none);
+    await plane.admin.delete(DeviceTaintRule, { name: "worn" });
+    await plane.until("placed", () => placed("any"));
   });
 
   it("DRAConsumableCapacity: devices that serve several do", async () => {

@@ -1,8 +1,9 @@
 import type { DeviceClass } from "@coracle/api/resource/v1";
-import { required, tooMany, type FieldError } from "@coracle/apimachinery";
+import { invalidValue, required, tooMany, type FieldError } from "@coracle/apimachinery";
 import type { ResourceDefinition } from "../../registry/resource-definition.ts";
 import { as, text } from "../validation/decoded.ts";
 import { longName } from "../validation/names.ts";
+import { isExtendedResource } from "../validation/resources.ts";
 import { validateDriverName } from "../validation/volumes.ts";
 import { validateDeviceSelectors } from "./device-selector.ts";
 
@@ -30,6 +31,9 @@ export const deviceClass: ResourceDefinition = {
         if (config.opaque.parameters === undefined) errors.push(required(`${path}.opaque.parameters`));
       }
     });
+    const resource = spec.extendedResourceName;
+    if (resource !== undefined && !isExtendedResource(resource))
+      errors.push(invalidValue("spec.extendedResourceName", resource, "must be a valid extended resource name"));
     return errors;
   },
 };

@@ -34,7 +34,7 @@ const isHugePages = (name: string): boolean => name.startsWith("hugepages-");
 /** Names without a domain, or in kubernetes.io's. */
 const isNativeResource = (name: string): boolean => !name.includes("/") || name.includes("kubernetes.io/");
 /** Names of resources that only nodes with them advertise. */
-function isExtendedResource(name: string): boolean {
+export function isExtendedResource(name: string): boolean {
   if (isNativeResource(name) || name.startsWith("requests.")) return false;
   return qualifiedName(`requests.${name}`).length === 0;
 }
