@@ -61,6 +61,7 @@ import { apiService } from "./apiregistration/api-service.ts";
 import { deviceClass } from "./resource/device-class.ts";
 import { resourceClaim, resourceClaimTemplate } from "./resource/resource-claim.ts";
 import { resourceSlice } from "./resource/resource-slice.ts";
+import { clusterTrustBundle, clusterTrustBundleV1alpha1 } from "./certificates/cluster-trust-bundle.ts";
 import { deviceTaintRule } from "./resource/device-taint-rule.ts";
 import { storageVersionMigration } from "./storagemigration/storage-version-migration.ts";
 import { withWarnings } from "./warnings/object-warnings.ts";
@@ -126,6 +127,8 @@ const definitions: readonly ResourceDefinition[] = [
   resourceClaim,
   resourceClaimTemplate,
   resourceSlice,
+  clusterTrustBundle,
+  clusterTrustBundleV1alpha1,
   deviceTaintRule,
   storageVersionMigration,
   customResourceDefinition,

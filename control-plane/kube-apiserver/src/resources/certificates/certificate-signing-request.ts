@@ -45,7 +45,7 @@ const MIN_SECONDS = 600;
 const MAX_SIGNER = 571;
 
 /** `DOMAIN/NAME`, where the name is dotted labels. */
-function validateSignerName(errors: FieldError[], path: string, name: string): void {
+export function validateSignerName(errors: FieldError[], path: string, name: string): void {
   if (name === "") {
     errors.push(required(path));
     return;

@@ -209,6 +209,10 @@ export const configurationCells: Readonly<Record<string, CellsOf>> = {
   "resource.k8s.io/v1/resourceclaims": simple(claimState),
   "resource.k8s.io/v1/resourceclaimtemplates": simple(),
   "resource.k8s.io/v1/resourceslices": simple("spec.nodeName", "spec.driver", "spec.pool.name"),
+  "certificates.k8s.io/v1beta1/clustertrustbundles": (object) => [
+    nameOf(object),
+    orText(at(object, "spec.signerName"), NONE),
+  ],
   "resource.k8s.io/v1alpha3/devicetaintrules": simple(
     "spec.taint.key",
     "spec.taint.value",
