@@ -1,7 +1,7 @@
-import { Node, Pod } from "@coracle/api/core/v1";
+import { Node, Pod, type ObjectReference } from "@coracle/api/core/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import type { Instant } from "@coracle/base";
-import { cacheKeyOf, referenceTo } from "@coracle/client";
+import { cacheKeyOf, referenceTo, splitCacheKey } from "@coracle/client";
 import {
   defineController,
   done,
@@ -21,7 +21,9 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
   /** Pods that are to go later, and since when that is known. */
-  const scheduled = new Map<string, Instant>();
+  const scheduled = new Map<string, { readonly uid: string | undefined; readonly since: Instant }>();
+  const cancelled = (pod: ObjectReference): void =>
+    recorder.event(pod, "Normal", "TaintManagerEviction", `Cancelling deletion of Pod ${pod.namespace}/${pod.name}`);
   const drives = (node: Node | undefined): boolean =>
     (node?.spec?.taints ?? []).some((taint) => taint.effect === "NoExecute");
 
@@ -39,22 +41,24 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
     workers: 8,
     async reconcile(key, { signal }) {
       const pod = pods.byKey(key);
-      if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) {
-        scheduled.delete(key);
+      if (pod === undefined) {
+        if (scheduled.delete(key)) cancelled({ apiVersion: "v1", kind: "Pod", ...splitCacheKey(key) });
         return done;
       }
-      const taints = nodes.byKey(pod.spec.nodeName ?? "")?.spec?.taints ?? [];
+      const node = nodes.byKey(pod.spec.nodeName ?? "");
+      if (node === undefined || pod.metadata.deletionTimestamp !== undefined) return done; // it goes anyway
+      const taints = node.spec?.taints ?? [];
       const now = clock.now();
-      const firstSeen = scheduled.get(key) ?? now;
-      const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now, firstSeen);
+      const known = scheduled.get(key);
+      const since = known?.uid === pod.metadata.uid ? (known?.since ?? now) : now;
+      const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now, since);
       const { namespace, name = "", uid } = pod.metadata;
       if (ms === undefined) {
-        const message = `Cancelling deletion of Pod ${namespace}/${name}`;
-        if (scheduled.delete(key)) recorder.event(referenceTo(Pod, pod), "Normal", "TaintManagerEviction", message);
+        if (scheduled.delete(key)) cancelled(referenceTo(Pod, pod));
         return done;
       }
       if (ms > 0) {
-        scheduled.set(key, firstSeen);
+        scheduled.set(key, { uid, since });
         return requeueAfter(ms);
       }
       scheduled.delete(key);

@@ -75,8 +75,6 @@ const CALM_MS = 4000;
 const CALM_WITHIN_MS = 150_000;
 /** Histories of each family side by side. */
 const AT_ONCE = 3;
-/** Steps of one history. */
-const LENGTH = 8;
 
 interface Result {
   readonly checked: number;
@@ -93,7 +91,13 @@ interface Story {
 }
 
 /** Plays histories with our controllers, which are killed (SIGKILL) at random moments, and checks every change of a pod. */
-export async function playKills(options: { readonly rounds: number; readonly seed: number }): Promise<Result> {
+export async function playKills(options: {
+  readonly rounds: number;
+  readonly seed: number;
+  /** Of one history; default: 8. */
+  readonly steps?: number;
+}): Promise<Result> {
+  const { steps: length = 8 } = options;
   await using arena = await startArena({ apiServer: "ours", controllers: "process" }, NODES);
   await using camera = await openCamera(arena.admin, []);
   const random = createSeededRandom(options.seed);
@@ -145,7 +149,7 @@ export async function playKills(options: { readonly rounds: number; readonly see
         arena.admin.get(ServiceAccount, { namespace, name: "default" }),
       );
     }
-    for (let i = 0; i <= LENGTH; i++) await phase(stories, i === 0);
+    for (let i = 0; i <= length; i++) await phase(stories, i === 0);
     const before = versions(stories);
     await kill();
     await sleep(systemClock, CALM_MS);

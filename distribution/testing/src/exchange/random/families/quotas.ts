@@ -76,9 +76,6 @@ export const quotas: Family = {
     async "a quota is deleted"(actor) {
       await actor.admin.delete(ResourceQuota, keyOf(actor.one(ResourceQuota)));
     },
-    async "its status is wrong"(actor) {
-      await actor.merge(any(ResourceQuota), actor.one(ResourceQuota), { status: { used: { pods: "7" } } }, "status");
-    },
     async "a ConfigMap or Secret is made"(actor) {
       const type = actor.pick([any(ConfigMap), any(Secret)]);
       await actor.create(type, { metadata: actor.key(`o${actor.below(5)}`) });
