@@ -53,7 +53,11 @@ export function validateArgs(
   if (bindTimeoutSeconds < 0)
     refuse("bindTimeoutSeconds", bindTimeoutSeconds, "invalid BindTimeoutSeconds, should not be a negative value");
   if (shape !== undefined)
-    refuse("shape", shape, "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring");
+    refuse(
+      "shape",
+      shape.map(({ utilization = 0, score = 0 }) => ({ Utilization: utilization, Score: score })),
+      "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring",
+    );
 
   const { filterTimeout, bindingTimeout } = args.DynamicResources ?? {};
   if (filterTimeout !== undefined && !features.filterTimeout)
@@ -82,7 +86,7 @@ export function validateFitArgs(args: NonNullable<PluginArgs["NodeResourcesFit"]
   }
   if (scoringStrategy === undefined) return errors;
   const { resources = [], requestedToCapacityRatio } = scoringStrategy;
-  const type: string = scoringStrategy.type;
+  const type: string = (scoringStrategy as { readonly type?: string }).type ?? "";
   if (!STRATEGIES.includes(type)) errors.push(notSupported("scoringStrategy.type", type, STRATEGIES));
   for (const [i, { name, weight = 0 }] of resources.entries())
     if (weight <= 0 || weight > 100)
@@ -178,12 +182,11 @@ function validateNodeAffinity(path: string, affinity: AddedAffinity): FieldError
 
 function validateTerm(path: string, { matchExpressions = [], matchFields = [] }: NodeSelectorTerm): FieldError[] {
   const errors = matchExpressions.flatMap((each, i) => validateRequirement(`${path}.matchExpressions[${i}]`, each));
-  for (const [i, { key, operator, values = [] }] of matchFields.entries()) {
+  for (const [i, { operator, values }] of matchFields.entries()) {
     const at = `${path}.matchFields[${i}]`;
     if (operator !== "In" && operator !== "NotIn")
       errors.push(notSupported(`${at}.operator`, operator, ["In", "NotIn"]));
-    else if (values.length !== 1) errors.push(required(`${at}.values`));
-    if (key !== "metadata.name") errors.push(notSupported(`${at}.key`, key, ["metadata.name"]));
+    else if (values?.length !== 1) errors.push(invalidValue(`${at}.values`, values ?? null, "must have one element"));
   }
   return errors;
 }
@@ -203,8 +206,8 @@ function validateRequirement(path: string, { key, operator, values }: NodeSelect
       errors.push(
         invalidValue(`${path}.values[0]`, values?.[0], "for 'Gt', 'Lt' operators, the value must be an integer"),
       );
-  } else errors.push(notSupported(`${path}.operator`, operator, ["DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn"]));
+  } else errors.push(notSupported(`${path}.operator`, operator, ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]));
   for (const [i, value] of (values ?? []).entries())
-    errors.push(...isLabelValue(value).map((message) => invalidValue(`${path}.values[${i}]`, value, message)));
+    errors.push(...isLabelValue(value).map((message) => invalidValue(`${path}.values[${i}][${key}]`, value, message)));
   return errors;
 }

@@ -3,7 +3,7 @@ import type { FieldError } from "@coracle/apimachinery";
 import { guardPlugin } from "../foreign/guarded-plugin.ts";
 import type { PluginFactory, PluginHandle } from "../foreign/plugin-module.ts";
 import type { PluginEntry } from "../framework/filtering.ts";
-import type { Plugin } from "../framework/plugin.ts";
+import { MAX_NODE_SCORE, type Plugin } from "../framework/plugin.ts";
 import { createProfile, type Profile } from "../framework/profile.ts";
 import { validateFitArgs } from "./args-validation.ts";
 import {
@@ -113,21 +113,17 @@ function bound(plugin: Plugin): Plugin {
 
 /** Who is called where, in order. */
 function arrange({ plugins, schedulerName }: ProfileConfiguration, known: ReadonlyMap<string, Plugin>): PluginEntry[] {
-  const at = new Map(EXTENSION_POINTS.map((point) => [point, namesAt(point, plugins, known)]));
+  const own = new Map(CHECKED.map((point) => [point, ownAt(point, plugins, known)]));
+  const at = new Map(EXTENSION_POINTS.map((point) => [point, namesAt(point, plugins, known, own.get(point) ?? [])]));
   const sorters = at.get("queueSort") ?? [];
-  if (sorters.length === 0) throw new Error(`no queue sort plugin is enabled`);
-  if (sorters.length > 1)
+  if (sorters.length !== 1)
     throw new Error(
       `only one queue sort plugin required for profile with scheduler name "${schedulerName}", but got ${sorters.length}`,
     );
   if ((at.get("bind") ?? []).length === 0)
     throw new Error(`at least one bind plugin is needed for profile with scheduler name "${schedulerName}"`);
 
-  const weights = new Map<string, number>();
-  // Who is enabled once more for its scores has the weight that is given there, or none but 1.
-  for (const set of [plugins.score, plugins.multiPoint])
-    for (const { name, weight = 0 } of set?.enabled ?? [])
-      if (!weights.has(name)) weights.set(name, weight === 0 ? 1 : weight);
+  const weights = weightsOf(plugins, known);
   const entryOf = (name: string, points: readonly ExtensionPoint[]): PluginEntry => {
     const plugin = known.get(name) as Plugin;
     const scores = plugin.score !== undefined && (at.get("score") ?? []).includes(name);
@@ -160,8 +156,40 @@ const interfaceOf = (point: ExtensionPoint): string => `${point.charAt(0).toUppe
 const isAt = (plugin: Plugin, point: ExtensionPoint): boolean =>
   MEMBERS[point].some((member) => plugin[member] !== undefined);
 
-/** Names of the plugins at a point: those that override come first, then those of multiPoint, then the rest. */
-function namesAt(point: ExtensionPoint, plugins: PluginSets, known: ReadonlyMap<string, Plugin>): readonly string[] {
+/** How much each plugin's scores count: as is said where scores are, or else for all points; what says nothing, 1. */
+function weightsOf(plugins: PluginSets, known: ReadonlyMap<string, Plugin>): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  let total = 0n;
+  for (const { name, weight = 0 } of [...(plugins.score?.enabled ?? []), ...(plugins.multiPoint?.enabled ?? [])]) {
+    if (known.get(name)?.score === undefined || weights.has(name)) continue;
+    weights.set(name, weight === 0 ? 1 : weight);
+    const most = BigInt(weights.get(name) ?? 0) * BigInt(MAX_NODE_SCORE);
+    // In 64 bits, as upstream counts: a sum below nothing leaves no room either.
+    if (most > BigInt.asIntN(64, MAX_TOTAL - total)) throw new Error("total score of Score plugins could overflow");
+    total += most;
+  }
+  return weights;
+}
+
+/** Points in the order in which their plugins are looked at. */
+const CHECKED: readonly ExtensionPoint[] = [
+  "preFilter",
+  "filter",
+  "postFilter",
+  "reserve",
+  "preScore",
+  "score",
+  "preBind",
+  "bind",
+  "postBind",
+  "permit",
+  "preEnqueue",
+  "queueSort",
+];
+const MAX_TOTAL = 2n ** 63n - 1n;
+
+/** Names of the plugins that are enabled at this very point. */
+function ownAt(point: ExtensionPoint, plugins: PluginSets, known: ReadonlyMap<string, Plugin>): readonly string[] {
   const own: string[] = [];
   const type = interfaceOf(point);
   for (const { name } of plugins[point]?.enabled ?? []) {
@@ -171,6 +199,17 @@ function namesAt(point: ExtensionPoint, plugins: PluginSets, known: ReadonlyMap<
     if (own.includes(name)) throw new Error(`plugin ${JSON.stringify(name)} already registered as "${type}"`);
     own.push(name);
   }
+  return own;
+}
+
+/** Names of the plugins at a point: those that override come first, then those of multiPoint, then the rest. */
+function namesAt(
+  point: ExtensionPoint,
+  plugins: PluginSets,
+  known: ReadonlyMap<string, Plugin>,
+  own: readonly string[],
+): readonly string[] {
+  const type = interfaceOf(point);
   const off = new Set((plugins[point]?.disabled ?? []).map(({ name }) => name));
   if (off.has("*")) return own;
   const everywhere: string[] = [];

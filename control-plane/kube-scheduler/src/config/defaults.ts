@@ -54,6 +54,8 @@ const weighed = (resources: readonly ResourceWeight[] | undefined): readonly Res
     ? SCORED
     : resources.map(({ name, weight }) => ({ name, weight: weight === undefined || weight === 0 ? 1 : weight }));
 
+const isWritten = <T extends string>(text: T | undefined): text is T => (text ?? "") !== "";
+
 /** Each plugin's arguments with what was left out. */
 const ARGS_DEFAULTS: {
   readonly [K in keyof PluginArgs]-?: (args: NonNullable<PluginArgs[K]>, features: DeviceFeatures) => PluginArgs[K];
@@ -74,7 +76,11 @@ const ARGS_DEFAULTS: {
         ? { type: "LeastAllocated", resources: SCORED }
         : { ...scoringStrategy, resources: weighed(scoringStrategy.resources) },
   }),
-  PodTopologySpread: (args) => ({ ...args, defaultingType: args.defaultingType ?? "System" }),
+  // Written as nothing it is as good as not written.
+  PodTopologySpread: (args) => ({
+    ...args,
+    defaultingType: isWritten(args.defaultingType) ? args.defaultingType : "System",
+  }),
   VolumeBinding: (args) => ({ bindTimeoutSeconds: 600, ...args }),
 };
 

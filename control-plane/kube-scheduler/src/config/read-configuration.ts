@@ -6,7 +6,7 @@ import type { SchedulerConfiguration } from "./configuration.ts";
 import { CONFIG_VERSION } from "./configuration.ts";
 import { withDefaults, type WrittenConfiguration } from "./defaults.ts";
 import { ARGS_SHAPES, CONFIGURATION_SHAPE } from "./shapes.ts";
-import { checkShape, strictError } from "./strict-decoding.ts";
+import { checkShape, kindOf } from "./strict-decoding.ts";
 import { validateConfiguration } from "./validation.ts";
 
 const KIND = "KubeSchedulerConfiguration";
@@ -32,24 +32,27 @@ export const parseConfiguration = async (text: string): Promise<SchedulerConfigu
 
 async function parseWritten(text: string): Promise<WrittenConfiguration> {
   const value = await parseYamlDocument(text);
-  if (!isObject(value) || typeof value.kind !== "string" || value.kind === "")
-    throw new Error(`Object 'Kind' is missing in '${text}'`);
+  const missing = (what: string): Error => new Error(`Object '${what}' is missing in '${text}'`);
+  if (!isObject(value)) throw missing("Kind");
+  for (const name of ["apiVersion", "kind"] as const)
+    if (value[name] !== undefined && typeof value[name] !== "string")
+      throw new Error(
+        `couldn't get version/kind; json parse error: json: cannot unmarshal ${kindOf(value[name])} into Go struct field .${name} of type string`,
+      );
+  if ((value.kind ?? "") === "") throw missing("Kind");
+  if ((value.apiVersion ?? "") === "") throw missing("apiVersion");
   if (value.apiVersion !== CONFIG_VERSION || value.kind !== KIND)
-    throw new Error(
-      `no kind ${JSON.stringify(value.kind)} is registered for version ${JSON.stringify(value.apiVersion ?? "")} in scheme "pkg/runtime/scheme.go:111"`,
-    );
+    throw new Error(notRegistered(value.kind, value.apiVersion));
   const repeated = await yamlDuplicates(text);
   if (repeated !== undefined) throw new Error(`strict decoding error: ${repeated}`);
-  const problems: string[] = [];
   const unknown: string[] = [];
-  checkShape(value, CONFIGURATION_SHAPE, KIND, unknown);
-  const strict = strictError(unknown);
-  if (strict !== undefined) problems.push(strict);
+  checkShape(value, CONFIGURATION_SHAPE, unknown);
+  const problems = unknownFields(unknown);
   const written = withoutNulls(value) as WrittenConfiguration;
   for (const [i, profile] of (written.profiles ?? []).entries())
-    for (const [j, { name, args }] of (profile.pluginConfig ?? []).entries())
-      problems.push(...argsProblems(name, args).map((why) => `decoding .profiles[${i}].pluginConfig[${j}]: ${why}`));
-  if (problems.length > 0) throw new Error(problems.join(", "));
+    for (const [j, { name = "", args }] of (profile.pluginConfig ?? []).entries())
+      problems.push(...problemsOfArgs(name, args, `decoding .profiles[${i}].pluginConfig[${j}]: `));
+  if (problems.length > 0) throw new Error(`${STRICT}${problems.join(", ")}`);
   return written;
 }
 
@@ -61,23 +64,41 @@ export function completed(written: WrittenConfiguration, features?: DeviceFeatur
   return config;
 }
 
-function argsProblems(name: string, args: unknown): string[] {
-  const shape = ARGS_SHAPES[name];
-  if (shape === undefined || args === undefined) return [];
+const STRICT = "strict decoding error: ";
+const notRegistered = (kind: unknown, version: unknown): string =>
+  `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "pkg/runtime/scheme.go:111"`;
+const unknownFields = (paths: readonly string[]): string[] =>
+  paths.map((path) => `unknown field ${JSON.stringify(path)}`);
+
+/** Fields of arguments that nobody knows. Throws, after `where`, what is wrong with arguments otherwise. */
+function problemsOfArgs(name: string, args: unknown, where: string): string[] {
+  const own = `${name}Args`;
+  if (ARGS_SHAPES[own] === undefined || args === undefined) return [];
   const decoding = `decoding args for plugin ${name}: `;
-  if (!isObject(args)) return [`${decoding}args must be an object`];
-  const { apiVersion = CONFIG_VERSION, kind = `${name}Args` } = args;
-  if (kind !== `${name}Args` || apiVersion !== CONFIG_VERSION)
-    return [`args for plugin ${name} were not of type ${CONFIG_VERSION.replace("/", "/, Kind=")} ${name}Args`];
+  const refuse = (why: string): never => {
+    throw new Error(`${where}${why}`);
+  };
+  if (!isObject(args))
+    return refuse(
+      `${decoding}couldn't get version/kind; json parse error: json: cannot unmarshal ${kindOf(args)} into Go value of type ${TYPE_META}`,
+    );
+  const { apiVersion = CONFIG_VERSION, kind = own } = args;
+  const shape = ARGS_SHAPES[String(kind)];
+  if (shape === undefined || apiVersion !== CONFIG_VERSION)
+    return refuse(`${decoding}${notRegistered(kind, apiVersion)}`);
   const unknown: string[] = [];
   try {
-    checkShape(args, shape, `${name}Args`, unknown);
+    checkShape(args, shape, unknown);
   } catch (error) {
-    return [`${decoding}${(error as Error).message}`];
+    return refuse(`${decoding}${(error as Error).message}`);
   }
-  const strict = strictError(unknown);
-  return strict === undefined ? [] : [`strict decoding error: ${decoding}${strict}`];
+  const group = CONFIG_VERSION.replace(/\/.*/, "");
+  if (kind !== own) refuse(`args for plugin ${name} were not of type ${own}.${group}, got ${String(kind)}.${group}`);
+  return unknown.length === 0 ? [] : [`${where}${STRICT}${decoding}${STRICT}${unknownFields(unknown).join(", ")}`];
 }
+
+/** Go's print of where version and kind are looked for. */
+const TYPE_META = String.raw`struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }`;
 
 /** An explicit null is as good as nothing. */
 function withoutNulls(value: unknown): unknown {

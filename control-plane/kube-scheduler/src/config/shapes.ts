@@ -2,21 +2,34 @@ import { EXTENSION_POINTS } from "./configuration.ts";
 import type { Shape } from "./strict-decoding.ts";
 
 const TYPE_META = { apiVersion: "string", kind: "string" } as const;
-const choices: Shape = { list: { fields: { name: "string", weight: "int32" } } };
-const pluginSet: Shape = { fields: { enabled: choices, disabled: choices } };
-const labelRequirement: Shape = { fields: { key: "string", operator: "string", values: { list: "string" } } };
-const nodeTerm: Shape = {
-  fields: { matchExpressions: { list: labelRequirement }, matchFields: { list: labelRequirement } },
+const choices: Shape = { list: { type: "v1.Plugin", fields: { name: "string", weight: "int32" } } };
+const pluginSet: Shape = { type: "v1.PluginSet", fields: { enabled: choices, disabled: choices } };
+const nodeRequirement: Shape = {
+  type: "v1.NodeSelectorRequirement",
+  fields: { key: "string", operator: { word: "v1.NodeSelectorOperator" }, values: { list: "string" } },
 };
-const resources: Shape = { list: { fields: { name: "string", weight: "int64" } } };
-const shapePoints: Shape = { list: { fields: { utilization: "int32", score: "int32" } } };
+const labelRequirement: Shape = {
+  type: "v1.LabelSelectorRequirement",
+  fields: { key: "string", operator: { word: "v1.LabelSelectorOperator" }, values: { list: "string" } },
+};
+const nodeTerm: Shape = {
+  type: "v1.NodeSelectorTerm",
+  fields: { matchExpressions: { list: nodeRequirement }, matchFields: { list: nodeRequirement } },
+};
+const resources: Shape = { list: { type: "v1.ResourceSpec", fields: { name: "string", weight: "int64" } } };
+const shapePoints: Shape = {
+  list: { type: "v1.UtilizationShapePoint", fields: { utilization: "int32", score: "int32" } },
+};
 
 /** The fields of KubeSchedulerConfiguration v1. */
 export const CONFIGURATION_SHAPE: Shape = {
+  embedded: { enableProfiling: "DebuggingConfiguration", enableContentionProfiling: "DebuggingConfiguration" },
+  type: "v1.KubeSchedulerConfiguration",
   fields: {
     ...TYPE_META,
     parallelism: "int32",
     leaderElection: {
+      type: "v1alpha1.LeaderElectionConfiguration",
       fields: {
         leaderElect: "boolean",
         leaseDuration: "duration",
@@ -28,6 +41,7 @@ export const CONFIGURATION_SHAPE: Shape = {
       },
     },
     clientConnection: {
+      type: "v1alpha1.ClientConnectionConfiguration",
       fields: {
         kubeconfig: "string",
         acceptContentTypes: "string",
@@ -44,18 +58,21 @@ export const CONFIGURATION_SHAPE: Shape = {
     delayCacheUntilActive: "boolean",
     profiles: {
       list: {
+        type: "v1.KubeSchedulerProfile",
         fields: {
           schedulerName: "string",
           percentageOfNodesToScore: "int32",
           plugins: {
+            type: "v1.Plugins",
             fields: Object.fromEntries([...EXTENSION_POINTS, "multiPoint"].map((point) => [point, pluginSet])),
           },
-          pluginConfig: { list: { fields: { name: "string", args: "any" } } },
+          pluginConfig: { list: { type: "v1.PluginConfig", fields: { name: "string", args: "any" } } },
         },
       },
     },
     extenders: {
       list: {
+        type: "v1.Extender",
         fields: {
           urlPrefix: "string",
           filterVerb: "string",
@@ -65,6 +82,7 @@ export const CONFIGURATION_SHAPE: Shape = {
           bindVerb: "string",
           enableHTTPS: "boolean",
           tlsConfig: {
+            type: "v1.ExtenderTLSConfig",
             fields: {
               insecure: "boolean",
               serverName: "string",
@@ -78,7 +96,9 @@ export const CONFIGURATION_SHAPE: Shape = {
           },
           httpTimeout: "duration",
           nodeCacheCapable: "boolean",
-          managedResources: { list: { fields: { name: "string", ignoredByScheduler: "boolean" } } },
+          managedResources: {
+            list: { type: "v1.ExtenderManagedResource", fields: { name: "string", ignoredByScheduler: "boolean" } },
+          },
           ignorable: "boolean",
         },
       },
@@ -86,58 +106,66 @@ export const CONFIGURATION_SHAPE: Shape = {
   },
 };
 
+const constraint: Shape = {
+  type: "v1.TopologySpreadConstraint",
+  fields: {
+    maxSkew: "int32",
+    topologyKey: "string",
+    whenUnsatisfiable: { word: "v1.UnsatisfiableConstraintAction" },
+    minDomains: "int32",
+    nodeAffinityPolicy: { word: "v1.NodeInclusionPolicy" },
+    nodeTaintsPolicy: { word: "v1.NodeInclusionPolicy" },
+    matchLabelKeys: { list: "string" },
+    labelSelector: {
+      type: "v1.LabelSelector",
+      fields: { matchLabels: { map: "string" }, matchExpressions: { list: labelRequirement } },
+    },
+  },
+};
+const addedAffinity: Shape = {
+  type: "v1.NodeAffinity",
+  fields: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      type: "v1.NodeSelector",
+      fields: { nodeSelectorTerms: { list: nodeTerm } },
+    },
+    preferredDuringSchedulingIgnoredDuringExecution: {
+      list: { type: "v1.PreferredSchedulingTerm", fields: { weight: "int32", preference: nodeTerm } },
+    },
+  },
+};
+const scoringStrategy: Shape = {
+  type: "v1.ScoringStrategy",
+  fields: {
+    type: { word: "v1.ScoringStrategyType" },
+    resources,
+    requestedToCapacityRatio: { type: "v1.RequestedToCapacityRatioParam", fields: { shape: shapePoints } },
+  },
+};
+
 /** The fields of each plugin's arguments, by the plugin's name. */
-export const ARGS_SHAPES: Readonly<Record<string, Shape>> = {
-  DefaultPreemption: {
-    fields: { ...TYPE_META, minCandidateNodesPercentage: "int32", minCandidateNodesAbsolute: "int32" },
-  },
-  DynamicResources: { fields: { ...TYPE_META, filterTimeout: "duration", bindingTimeout: "duration" } },
-  InterPodAffinity: {
-    fields: { ...TYPE_META, hardPodAffinityWeight: "int32", ignorePreferredTermsOfExistingPods: "boolean" },
-  },
-  NodeAffinity: {
-    fields: {
-      ...TYPE_META,
-      addedAffinity: {
-        fields: {
-          requiredDuringSchedulingIgnoredDuringExecution: { fields: { nodeSelectorTerms: { list: nodeTerm } } },
-          preferredDuringSchedulingIgnoredDuringExecution: {
-            list: { fields: { weight: "int32", preference: nodeTerm } },
-          },
-        },
-      },
-    },
-  },
-  NodeResourcesBalancedAllocation: { fields: { ...TYPE_META, resources } },
+const ARGS_FIELDS: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
+  DefaultPreemption: { minCandidateNodesPercentage: "int32", minCandidateNodesAbsolute: "int32" },
+  DynamicResources: { filterTimeout: "duration", bindingTimeout: "duration" },
+  InterPodAffinity: { hardPodAffinityWeight: "int32", ignorePreferredTermsOfExistingPods: "boolean" },
+  NodeAffinity: { addedAffinity },
+  NodeResourcesBalancedAllocation: { resources },
   NodeResourcesFit: {
-    fields: {
-      ...TYPE_META,
-      ignoredResources: { list: "string" },
-      ignoredResourceGroups: { list: "string" },
-      scoringStrategy: {
-        fields: { type: "string", resources, requestedToCapacityRatio: { fields: { shape: shapePoints } } },
-      },
-    },
+    ignoredResources: { list: "string" },
+    ignoredResourceGroups: { list: "string" },
+    scoringStrategy,
   },
   PodTopologySpread: {
-    fields: {
-      ...TYPE_META,
-      defaultingType: "string",
-      defaultConstraints: {
-        list: {
-          fields: {
-            maxSkew: "int32",
-            topologyKey: "string",
-            whenUnsatisfiable: "string",
-            minDomains: "int32",
-            nodeAffinityPolicy: "string",
-            nodeTaintsPolicy: "string",
-            matchLabelKeys: { list: "string" },
-            labelSelector: { fields: { matchLabels: { map: "string" }, matchExpressions: { list: labelRequirement } } },
-          },
-        },
-      },
-    },
+    defaultingType: { word: "v1.PodTopologySpreadConstraintsDefaulting" },
+    defaultConstraints: { list: constraint },
   },
-  VolumeBinding: { fields: { ...TYPE_META, bindTimeoutSeconds: "int64", shape: shapePoints } },
+  VolumeBinding: { bindTimeoutSeconds: "int64", shape: shapePoints },
 };
+
+/** Kind of arguments → what they may hold. */
+export const ARGS_SHAPES: Readonly<Record<string, Shape>> = Object.fromEntries(
+  Object.entries(ARGS_FIELDS).map(([name, fields]) => [
+    `${name}Args`,
+    { type: `v1.${name}Args`, fields: { ...TYPE_META, ...fields } },
+  ]),
+);

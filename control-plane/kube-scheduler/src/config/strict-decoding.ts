@@ -1,6 +1,6 @@
 import { isObject } from "@coracle/apimachinery";
 
-/** What a field may hold. `any` is taken as it is. */
+/** What a field may hold. `any` is taken as it is. Types have the names that they have in Go, which errors tell. */
 export type Shape =
   | "string"
   | "boolean"
@@ -9,55 +9,93 @@ export type Shape =
   | "float32"
   | "duration"
   | "any"
+  /** A string with a type of its own. */
+  | { readonly word: string }
   | { readonly list: Shape }
   | { readonly map: Shape }
-  | { readonly fields: Readonly<Record<string, Shape>> };
+  | {
+      readonly type: string;
+      readonly fields: Readonly<Record<string, Shape>>;
+      /** Field → the structure inside the other where it really is. */
+      readonly embedded?: Readonly<Record<string, string>>;
+    };
 
-/** Go's names for what a field holds, as its errors have them. */
+/** Where a value stands: the structure that has the field, and the fields down to it. */
+export interface Place {
+  readonly struct: string;
+  readonly path: string;
+  /** Where the value is, for those who look for it. */
+  readonly at: string;
+}
+
 const GO_TYPES = { string: "string", boolean: "bool", int32: "int32", int64: "int64", float32: "float32" } as const;
 const DURATION = /^[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*$/;
+
+function goType(shape: Exclude<Shape, "any" | "duration">): string {
+  if (typeof shape === "string") return GO_TYPES[shape];
+  if ("word" in shape) return shape.word;
+  if ("list" in shape) return `[]${goType(shape.list as typeof shape)}`;
+  if ("map" in shape) return `map[string]${goType(shape.map as typeof shape)}`;
+  return shape.type;
+}
 
 /**
  * Checks a parsed document against its shape: throws for a value of another kind, and adds fields that nobody knows to
  * `unknown`, with their paths.
  */
-export function checkShape(value: unknown, shape: Shape, kind: string, unknown: string[], path = ""): void {
+export function checkShape(
+  value: unknown,
+  shape: Shape,
+  unknown: string[],
+  place: Place = { struct: "", path: "", at: "" },
+): void {
   if (value === null || value === undefined || shape === "any") return;
-  const refuse = (goType: string): never => {
-    const what = Array.isArray(value) ? "array" : isObject(value) ? "object" : wordOf(value);
-    const field = `${kind}${path === "" ? "" : `.${path.replaceAll(/\[\d+\]/g, "")}`}`;
-    throw new Error(`json: cannot unmarshal ${what} into Go struct field ${field} of type ${goType}`);
+  if (shape === "duration") return checkDuration(value);
+  const refuse = (): never => {
+    throw new Error(
+      `json: cannot unmarshal ${kindOf(value)} into Go struct field ${place.struct}.${place.path} of type ${goType(shape)}`,
+    );
   };
   if (typeof shape === "string") {
-    if (shape === "duration") {
-      if (typeof value !== "string") refuse("string");
-      else if (value !== "0" && !DURATION.test(value))
-        throw new Error(`time: invalid duration ${JSON.stringify(value)}`);
-      return;
+    if (!isOf(shape, value)) refuse();
+  } else if ("word" in shape) {
+    if (typeof value !== "string") refuse();
+  } else if ("list" in shape) {
+    if (!Array.isArray(value)) return refuse();
+    for (const [i, item] of value.entries())
+      checkShape(item, shape.list, unknown, { ...place, at: `${place.at}[${i}]` });
+  } else if (!isObject(value)) refuse();
+  else
+    for (const [name, member] of Object.entries(value)) {
+      const at = place.at === "" ? name : `${place.at}.${name}`;
+      const inner = "map" in shape ? shape.map : shape.fields[name];
+      if (inner === undefined) {
+        unknown.push(at);
+        continue;
+      }
+      const embedded = "map" in shape ? undefined : shape.embedded?.[name];
+      const own = embedded === undefined ? name : `${embedded}.${name}`;
+      const path = place.path === "" ? own : `${place.path}.${own}`;
+      const struct = "map" in shape ? place.struct : shape.type.replace(/^.*\./, "");
+      checkShape(member, inner, unknown, { struct, path, at });
     }
-    const isRight =
-      shape === "string"
-        ? typeof value === "string"
-        : shape === "boolean"
-          ? typeof value === "boolean"
-          : typeof value === "number" && (shape === "float32" || Number.isInteger(value));
-    if (!isRight) refuse(GO_TYPES[shape]);
-    if (shape === "int32" && Math.abs(value as number) > 2 ** 31 - 1) refuse("int32");
-    return;
-  }
-  if ("list" in shape) {
-    if (!Array.isArray(value)) return refuse("[]");
-    for (const [i, item] of value.entries()) checkShape(item, shape.list, kind, unknown, `${path}[${i}]`);
-    return;
-  }
-  if (!isObject(value)) return refuse("object");
-  for (const [name, member] of Object.entries(value)) {
-    const at = path === "" ? name : `${path}.${name}`;
-    const inner = "map" in shape ? shape.map : shape.fields[name];
-    if (inner === undefined) unknown.push(at);
-    else checkShape(member, inner, kind, unknown, at);
-  }
 }
+
+function checkDuration(value: unknown): void {
+  if (typeof value !== "string")
+    throw new Error(`json: cannot unmarshal ${kindOf(value)} into Go value of type string`);
+  if (value !== "0" && !DURATION.test(value)) throw new Error(`time: invalid duration ${JSON.stringify(value)}`);
+}
+
+function isOf(type: keyof typeof GO_TYPES, value: unknown): boolean {
+  if (type === "string" || type === "boolean") return typeof value === type;
+  if (typeof value !== "number" || (type !== "float32" && !Number.isInteger(value))) return false;
+  return type !== "int32" || Math.abs(value) <= 2 ** 31 - 1;
+}
+
+/** JSON's name of what this is, as Go's errors have it. */
+export const kindOf = (value: unknown): string =>
+  Array.isArray(value) ? "array" : isObject(value) ? "object" : wordOf(value);
 
 const wordOf = (value: unknown): string =>
   typeof value === "boolean"
@@ -67,12 +105,6 @@ const wordOf = (value: unknown): string =>
         ? "number"
         : `number ${value}`
       : "string";
-
-/** Upstream's message for fields nobody knows; undefined when there are none. */
-export function strictError(unknown: readonly string[]): string | undefined {
-  if (unknown.length === 0) return undefined;
-  return `strict decoding error: ${unknown.map((path) => `unknown field ${JSON.stringify(path)}`).join(", ")}`;
-}
 
 /** `1h30m`, `10s`: milliseconds. */
 export function durationMs(text: string): number {

@@ -13,7 +13,7 @@ import { durationMs } from "./strict-decoding.ts";
 
 /** Plugins of the past. */
 const REMOVED: ReadonlySet<string> = new Set(["AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits"]);
-const WAS_REMOVED = `was invalid in version "${CONFIG_VERSION}" (KubeSchedulerConfiguration is version "${CONFIG_VERSION}")`;
+const WAS_REMOVED = `was invalid in version "v1" (KubeSchedulerConfiguration is version "${CONFIG_VERSION}")`;
 
 /** Why the configuration is refused, in upstream's words; none for a good one. */
 export function validateConfiguration(

@@ -124,7 +124,7 @@ describe("profiles that cannot be had are refused as upstream does", () => {
     ["{multiPoint: {enabled: [{name: X}]}}", 'PreFilterPlugin "X" does not exist'],
     ["{score: {enabled: [{name: NodeName}]}}", 'plugin "NodeName" does not extend ScorePlugin plugin'],
     ["{bind: {disabled: [{name: '*'}]}}", 'at least one bind plugin is needed for profile with scheduler name "a"'],
-    ["{queueSort: {disabled: [{name: '*'}]}}", "no queue sort plugin is enabled"],
+    ["{queueSort: {disabled: [{name: '*'}]}}", `only one queue sort plugin required for profile with scheduler name "a", but got 0`],
   ])("%s", async (plugins, message) => expect(await refusal(plugins)).toBe(message));
 
   it("points can be turned off one by one, and put in another order", async () => {
@@ -137,7 +137,7 @@ describe("profiles that cannot be had are refused as upstream does", () => {
       plugins.filter(({ plugin }) => plugin.score !== undefined).map(({ plugin, weight }) => [plugin.name, weight]),
     ).toEqual([
       ["ImageLocality", 7],
-      ["NodeAffinity", 2],
+      ["NodeAffinity", 1],
     ]);
     expect(plugins.filter(({ plugin }) => plugin.filter !== undefined).map(({ plugin }) => plugin.name)).toContain(
       "NodeResourcesFit",
