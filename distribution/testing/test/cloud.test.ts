@@ -1,16 +1,10 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { ipBatch, run } from "@coracle/linux";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  busyboxImage,
-  createTestHost,
   eventually,
   hostLeftovers,
-  imageArchive,
-  snapshotHost,
-  startCluster,
-  type HostSnapshot,
+  startBusyboxCluster,
+  type BusyboxCluster,
   type TestCluster,
   type TestHost,
 } from "../src/index.ts";
@@ -48,8 +42,8 @@ const balancer = (spec: Record<string, unknown> = {}): unknown => ({
 });
 
 describe("a cluster of two nodes whose cloud is this machine", () => {
+  let all: BusyboxCluster;
   let host: TestHost;
-  let before: HostSnapshot;
   let cluster: TestCluster;
   let address = "";
 
@@ -70,17 +64,10 @@ describe("a cluster of two nodes whose cloud is this machine", () => {
   const get = (what: string): Promise<string> => cluster.kubectl("get", "service", "web", "-o", `jsonpath={${what}}`);
 
   beforeAll(async () => {
-    host = await createTestHost();
-    before = await snapshotHost(host);
-    cluster = await startCluster(host, { flags: ["--nodes", "2", "--cloud-provider", "local"] });
-    const archive = join(host.dir, "bb.tar");
-    writeFileSync(archive, imageArchive({ "localhost/bb:1": busyboxImage() }));
-    expect((await cluster.coracle("image", "load", archive)).stdout).toContain("node-2: localhost/bb:1");
+    all = await startBusyboxCluster(["--nodes", "2", "--cloud-provider", "local"]);
+    ({ host, cluster } = all);
   });
-  afterAll(async () => {
-    await cluster?.[Symbol.asyncDispose]();
-    await host?.[Symbol.asyncDispose]();
-  });
+  afterAll(async () => all?.[Symbol.asyncDispose]());
 
   it("its manager is a process of its own", async () => {
     const { processes } = await cluster.status();
@@ -172,35 +159,34 @@ describe("a cluster of two nodes whose cloud is this machine", () => {
 
   it("down leaves nothing behind", async () => {
     await cluster.down();
-    expect(await hostLeftovers(host, before)).toEqual([]);
+    expect(await hostLeftovers(host, all.before)).toEqual([]);
   });
 });
 
 describe("a cluster of one node on a network with free addresses", () => {
+  let all: BusyboxCluster;
   let host: TestHost;
-  let before: HostSnapshot;
   let cluster: TestCluster;
   let neighbour = "";
-  const free = (last: number): string => host.address.replace(/\.\d+$/, `.${last}`);
+  const free = (last: number, on = host): string => on.address.replace(/\.\d+$/, `.${last}`);
 
   beforeAll(async () => {
-    host = await createTestHost();
-    // Another machine of the same network.
-    neighbour = `${host.name}-out`;
-    await run("ip", ["netns", "add", neighbour]);
-    await ipBatch([`link set outside netns ${neighbour}`], { netns: host.netns });
-    await ipBatch([`addr add ${free(77)}/24 dev outside`, "link set outside up"], { netns: `/run/netns/${neighbour}` });
-    before = await snapshotHost(host);
-    cluster = await startCluster(host, { flags: ["--load-balancer-pool", `${free(80)}-${free(81)}`] });
-    const archive = join(host.dir, "bb.tar");
-    writeFileSync(archive, imageArchive({ "localhost/bb:1": busyboxImage() }));
-    await cluster.coracle("image", "load", archive);
+    all = await startBusyboxCluster(
+      (made) => ["--load-balancer-pool", `${free(80, made)}-${free(81, made)}`],
+      async (made, cleanup) => {
+        // Another machine of the same network.
+        neighbour = `${made.name}-out`;
+        await run("ip", ["netns", "add", neighbour]);
+        cleanup.add(async () => void (await run("ip", ["netns", "del", neighbour], { allowFailure: true })));
+        await ipBatch([`link set outside netns ${neighbour}`], { netns: made.netns });
+        await ipBatch([`addr add ${free(77, made)}/24 dev outside`, "link set outside up"], {
+          netns: `/run/netns/${neighbour}`,
+        });
+      },
+    );
+    ({ host, cluster } = all);
   });
-  afterAll(async () => {
-    await cluster?.[Symbol.asyncDispose]();
-    await run("ip", ["netns", "del", neighbour], { allowFailure: true });
-    await host?.[Symbol.asyncDispose]();
-  });
+  afterAll(async () => all?.[Symbol.asyncDispose]());
 
   it("a LoadBalancer gets one of them, which answers other machines; down takes it back", async () => {
     await cluster.kubectlWith(JSON.stringify(web(1)), "apply", "-f", "-");
@@ -222,7 +208,7 @@ describe("a cluster of one node on a network with free addresses", () => {
     const { stdout } = await host.run("ip", ["-o", "addr", "show", "dev", "eth0"]);
     expect(stdout).toContain(`inet ${free(80)}/32 scope global eth0:lb`);
     await cluster.down();
-    expect(await hostLeftovers(host, before)).toEqual([]);
+    expect(await hostLeftovers(host, all.before)).toEqual([]);
     expect((await host.run("ip", ["-o", "addr", "show", "dev", "eth0"])).stdout).not.toContain(free(80));
   });
 });

@@ -1,15 +1,9 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  busyboxImage,
-  createTestHost,
   eventually,
   hostLeftovers,
-  imageArchive,
-  snapshotHost,
-  startCluster,
-  type HostSnapshot,
+  startBusyboxCluster,
+  type BusyboxCluster,
   type TestCluster,
   type TestHost,
 } from "../src/index.ts";
@@ -51,22 +45,15 @@ const WEB = {
 };
 
 describe("a cluster of two nodes on one machine", () => {
+  let all: BusyboxCluster;
   let host: TestHost;
-  let before: HostSnapshot;
   let cluster: TestCluster;
 
   beforeAll(async () => {
-    host = await createTestHost();
-    before = await snapshotHost(host);
-    cluster = await startCluster(host, { flags: ["--nodes", "2", "--proxy-mode", "nftables"] });
-    const archive = join(host.dir, "bb.tar");
-    writeFileSync(archive, imageArchive({ "localhost/bb:1": busyboxImage() }));
-    expect((await cluster.coracle("image", "load", archive)).stdout).toContain("node-2: localhost/bb:1");
+    all = await startBusyboxCluster(["--nodes", "2", "--proxy-mode", "nftables"]);
+    ({ host, cluster } = all);
   });
-  afterAll(async () => {
-    await cluster?.[Symbol.asyncDispose]();
-    await host?.[Symbol.asyncDispose]();
-  });
+  afterAll(async () => all?.[Symbol.asyncDispose]());
 
   it("both nodes are ready, each with an address of its own", async () => {
     const nodes = await cluster.kubectl(
@@ -132,6 +119,6 @@ describe("a cluster of two nodes on one machine", () => {
 
   it("down leaves nothing behind", async () => {
     await cluster.down();
-    expect(await hostLeftovers(host, before)).toEqual([]);
+    expect(await hostLeftovers(host, all.before)).toEqual([]);
   });
 });

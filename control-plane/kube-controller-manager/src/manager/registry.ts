@@ -67,196 +67,141 @@ export interface ControllerEntry {
   ): Controller | undefined;
 }
 
+/** `identity` and what else is not as usual: see `ControllerEntry`. */
+const controller = (
+  name: string,
+  identity: string | undefined,
+  create: ControllerEntry["create"],
+  unusual: Pick<ControllerEntry, "component" | "gates"> = {},
+): ControllerEntry => ({ name, identity, create, ...unusual });
+
 /** All controllers, in the order in which they start. */
 export const controllers: readonly ControllerEntry[] = [
-  {
-    name: "serviceaccount-controller",
-    identity: "service-account-controller",
-    create: (deps) => createServiceAccountController(deps),
-  },
-  {
-    name: "serviceaccount-token-controller",
-    identity: undefined,
-    create: (deps, flags) => createServiceAccountTokenController(deps, flags),
-  },
-  {
-    name: "root-ca-certificate-publisher-controller",
-    identity: "root-ca-cert-publisher",
-    create: (deps, flags, metrics) =>
-      flags.rootCaFile === undefined
-        ? undefined
-        : createRootCaPublisher(deps, readFileSync(flags.rootCaFile, "utf8"), metrics),
-  },
-  {
-    name: "clusterrole-aggregation-controller",
-    identity: "clusterrole-aggregation-controller",
-    create: (deps) => createClusterRoleAggregationController(deps),
-  },
-  {
-    name: "validatingadmissionpolicy-status-controller",
-    identity: "validatingadmissionpolicy-status-controller",
-    create: (deps, flags) =>
+  controller("serviceaccount-controller", "service-account-controller", createServiceAccountController),
+  controller("serviceaccount-token-controller", undefined, createServiceAccountTokenController),
+  controller("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", (deps, flags, metrics) =>
+    flags.rootCaFile === undefined
+      ? undefined
+      : createRootCaPublisher(deps, readFileSync(flags.rootCaFile, "utf8"), metrics),
+  ),
+  controller(
+    "clusterrole-aggregation-controller",
+    "clusterrole-aggregation-controller",
+    createClusterRoleAggregationController,
+  ),
+  controller(
+    "validatingadmissionpolicy-status-controller",
+    "validatingadmissionpolicy-status-controller",
+    (deps, flags) =>
       createValidatingAdmissionPolicyStatusController(deps, flags.concurrentValidatingAdmissionPolicyStatusSyncs),
-  },
-  {
-    name: "bootstrap-signer-controller",
-    identity: "bootstrap-signer",
-    create: (deps) => createBootstrapSigner(deps),
-  },
-  {
-    name: "token-cleaner-controller",
-    identity: "token-cleaner",
-    create: (deps) => createTokenCleaner(deps),
-  },
-  {
-    name: "legacy-serviceaccount-token-cleaner-controller",
-    identity: "legacy-service-account-token-cleaner",
-    create: (deps, flags) => createLegacyTokenCleaner(deps, flags.legacyTokenCleanUpPeriodMs),
-  },
-  {
-    name: "ttl-controller",
-    identity: "ttl-controller",
-    create: (deps) => createTtlController(deps),
-  },
-  {
-    name: "storageversion-garbage-collector-controller",
-    identity: "storage-version-garbage-collector",
-    gates: ["APIServerIdentity", "StorageVersionAPI"],
-    create: (deps) => createStorageVersionGarbageCollector(deps),
-  },
-  {
-    name: "storage-version-migrator-controller",
-    identity: "storage-version-migrator-controller",
-    gates: ["StorageVersionMigrator"],
-    create: (deps) => createStorageVersionMigrator(deps),
-  },
-  {
-    name: "podcertificaterequest-cleaner-controller",
-    identity: "podcertificaterequestcleaner",
-    gates: ["PodCertificateRequest"],
-    create: (deps) => createPodCertificateRequestCleaner(deps),
-  },
-  {
-    name: "kube-apiserver-serving-clustertrustbundle-publisher-controller",
-    identity: "kube-apiserver-serving-clustertrustbundle-publisher",
-    gates: ["ClusterTrustBundle"],
-    create: (deps, flags, metrics) =>
+  ),
+  controller("bootstrap-signer-controller", "bootstrap-signer", createBootstrapSigner),
+  controller("token-cleaner-controller", "token-cleaner", createTokenCleaner),
+  controller("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner", (deps, flags) =>
+    createLegacyTokenCleaner(deps, flags.legacyTokenCleanUpPeriodMs),
+  ),
+  controller("ttl-controller", "ttl-controller", createTtlController),
+  controller(
+    "storageversion-garbage-collector-controller",
+    "storage-version-garbage-collector",
+    createStorageVersionGarbageCollector,
+    { gates: ["APIServerIdentity", "StorageVersionAPI"] },
+  ),
+  controller(
+    "storage-version-migrator-controller",
+    "storage-version-migrator-controller",
+    createStorageVersionMigrator,
+    { gates: ["StorageVersionMigrator"] },
+  ),
+  controller(
+    "podcertificaterequest-cleaner-controller",
+    "podcertificaterequestcleaner",
+    createPodCertificateRequestCleaner,
+    { gates: ["PodCertificateRequest"] },
+  ),
+  controller(
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+    "kube-apiserver-serving-clustertrustbundle-publisher",
+    (deps, flags, metrics) =>
       flags.rootCaFile === undefined
         ? undefined
         : createClusterTrustBundlePublisher(deps, readFileSync(flags.rootCaFile, "utf8"), metrics.bundles),
-  },
-  {
-    name: "namespace-controller",
-    identity: "namespace-controller",
-    create: (deps, flags) => createNamespaceController(deps, flags.concurrentNamespaceSyncs),
-  },
-  {
-    name: "resourcequota-controller",
-    identity: "resourcequota-controller",
-    create: (deps, flags) =>
-      createResourceQuotaController(deps, flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
-  },
-  {
-    name: "endpointslice-controller",
-    identity: "endpointslice-controller",
-    create: (deps, flags, metrics) =>
-      createEndpointSliceController(
-        { ...deps, batchPeriodMs: flags.endpointsliceUpdatesBatchPeriodMs },
-        flags.concurrentServiceEndpointSyncs,
-        flags.maxEndpointsPerSlice,
-        metrics.endpointSlices,
-      ),
-  },
-  {
-    name: "endpoints-controller",
-    identity: "endpoint-controller",
-    create: (deps, flags) =>
-      createEndpointsController(
-        { ...deps, batchPeriodMs: flags.endpointUpdatesBatchPeriodMs },
-        flags.concurrentEndpointSyncs,
-      ),
-  },
-  {
-    name: "endpointslice-mirroring-controller",
-    identity: "endpointslicemirroring-controller",
-    create: (deps, flags, metrics) =>
-      createEndpointSliceMirroringController(
-        { ...deps, batchPeriodMs: flags.mirroringUpdatesBatchPeriodMs },
-        flags.mirroringConcurrentServiceEndpointSyncs,
-        flags.mirroringMaxEndpointsPerSubset,
-        metrics.mirroring,
-      ),
-  },
-  {
-    name: "deployment-controller",
-    identity: "deployment-controller",
-    create: (deps, flags) => createDeploymentController(deps, flags.concurrentDeploymentSyncs),
-  },
-  {
-    name: "replicaset-controller",
-    identity: "replicaset-controller",
-    create: (deps, flags, metrics) => createReplicaSetController(deps, flags.concurrentReplicasetSyncs, metrics),
-  },
-  {
-    name: "node-ipam-controller",
-    identity: "node-controller",
-    create: (deps, flags, metrics) =>
-      flags.allocateNodeCidrs && flags.clusterCidr.length > 0
-        ? createNodeIpamController(deps, flags, metrics.nodeIpam)
-        : undefined,
-  },
-  {
-    name: "node-lifecycle-controller",
-    identity: "node-controller",
-    create: (deps, flags, metrics) => createNodeLifecycleController(deps, flags, metrics),
-  },
-  {
-    name: "taint-eviction-controller",
-    identity: "node-controller",
-    create: (deps, _flags, metrics) => createTaintEvictionController(deps, metrics),
-  },
-  {
-    name: "pod-garbage-collector-controller",
-    identity: "pod-garbage-collector",
-    create: (deps, flags, metrics) => createPodGcController(deps, flags.terminatedPodGcThreshold, metrics),
-  },
-  {
-    name: "horizontal-pod-autoscaler-controller",
-    identity: "horizontal-pod-autoscaler",
-    create: (deps, flags, metrics) =>
-      createHorizontalPodAutoscalingController(
-        deps,
-        {
-          workers: flags.concurrentHorizontalPodAutoscalerSyncs,
-          syncPeriodMs: flags.hpaSyncPeriodMs,
-          tolerance: flags.hpaTolerance,
-          hasOwnTolerances: isGateOn("HPAConfigurableTolerance", flags.featureGates),
-          downscaleStabilizationMs: flags.hpaDownscaleStabilizationMs,
-          cpuInitializationPeriodMs: flags.hpaCpuInitializationPeriodMs,
-          initialReadinessDelayMs: flags.hpaInitialReadinessDelayMs,
-        },
-        metrics.autoscaling,
-      ),
-  },
-  {
-    name: "daemonset-controller",
-    identity: "daemon-set-controller",
-    create: (deps, flags) => createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
-  },
-  {
-    name: "statefulset-controller",
-    identity: "statefulset-controller",
-    create: (deps, flags, metrics) =>
-      createStatefulSetController(deps, {
-        workers: flags.concurrentStatefulsetSyncs,
-        monitor: isGateOn("MaxUnavailableStatefulSet", flags.featureGates) ? metrics.statefulSets : undefined,
-      }),
-  },
-  {
-    name: "persistentvolume-binder-controller",
-    identity: "persistent-volume-binder",
-    component: "persistentvolume-controller",
-    create: (deps, flags, metrics) =>
+    { gates: ["ClusterTrustBundle"] },
+  ),
+  controller("namespace-controller", "namespace-controller", (deps, flags) =>
+    createNamespaceController(deps, flags.concurrentNamespaceSyncs),
+  ),
+  controller("resourcequota-controller", "resourcequota-controller", (deps, flags) =>
+    createResourceQuotaController(deps, flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
+  ),
+  controller("endpointslice-controller", "endpointslice-controller", (deps, flags, metrics) =>
+    createEndpointSliceController(
+      { ...deps, batchPeriodMs: flags.endpointsliceUpdatesBatchPeriodMs },
+      flags.concurrentServiceEndpointSyncs,
+      flags.maxEndpointsPerSlice,
+      metrics.endpointSlices,
+    ),
+  ),
+  controller("endpoints-controller", "endpoint-controller", (deps, flags) =>
+    createEndpointsController(
+      { ...deps, batchPeriodMs: flags.endpointUpdatesBatchPeriodMs },
+      flags.concurrentEndpointSyncs,
+    ),
+  ),
+  controller("endpointslice-mirroring-controller", "endpointslicemirroring-controller", (deps, flags, metrics) =>
+    createEndpointSliceMirroringController(
+      { ...deps, batchPeriodMs: flags.mirroringUpdatesBatchPeriodMs },
+      flags.mirroringConcurrentServiceEndpointSyncs,
+      flags.mirroringMaxEndpointsPerSubset,
+      metrics.mirroring,
+    ),
+  ),
+  controller("deployment-controller", "deployment-controller", (deps, flags) =>
+    createDeploymentController(deps, flags.concurrentDeploymentSyncs),
+  ),
+  controller("replicaset-controller", "replicaset-controller", (deps, flags, metrics) =>
+    createReplicaSetController(deps, flags.concurrentReplicasetSyncs, metrics),
+  ),
+  controller("node-ipam-controller", "node-controller", (deps, flags, metrics) =>
+    flags.allocateNodeCidrs && flags.clusterCidr.length > 0
+      ? createNodeIpamController(deps, flags, metrics.nodeIpam)
+      : undefined,
+  ),
+  controller("node-lifecycle-controller", "node-controller", createNodeLifecycleController),
+  controller("taint-eviction-controller", "node-controller", (deps, _flags, metrics) =>
+    createTaintEvictionController(deps, metrics),
+  ),
+  controller("pod-garbage-collector-controller", "pod-garbage-collector", (deps, flags, metrics) =>
+    createPodGcController(deps, flags.terminatedPodGcThreshold, metrics),
+  ),
+  controller("horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler", (deps, flags, metrics) =>
+    createHorizontalPodAutoscalingController(
+      deps,
+      {
+        workers: flags.concurrentHorizontalPodAutoscalerSyncs,
+        syncPeriodMs: flags.hpaSyncPeriodMs,
+        tolerance: flags.hpaTolerance,
+        hasOwnTolerances: isGateOn("HPAConfigurableTolerance", flags.featureGates),
+        downscaleStabilizationMs: flags.hpaDownscaleStabilizationMs,
+        cpuInitializationPeriodMs: flags.hpaCpuInitializationPeriodMs,
+        initialReadinessDelayMs: flags.hpaInitialReadinessDelayMs,
+      },
+      metrics.autoscaling,
+    ),
+  ),
+  controller("daemonset-controller", "daemon-set-controller", (deps, flags) =>
+    createDaemonSetController(deps, flags.concurrentDaemonsetSyncs),
+  ),
+  controller("statefulset-controller", "statefulset-controller", (deps, flags, metrics) =>
+    createStatefulSetController(deps, {
+      workers: flags.concurrentStatefulsetSyncs,
+      monitor: isGateOn("MaxUnavailableStatefulSet", flags.featureGates) ? metrics.statefulSets : undefined,
+    }),
+  ),
+  controller(
+    "persistentvolume-binder-controller",
+    "persistent-volume-binder",
+    (deps, flags, metrics) =>
       createPvBinder(deps, {
         syncPeriodMs: flags.pvClaimBinderSyncPeriodMs,
         provisions: flags.enableDynamicProvisioning,
@@ -264,119 +209,72 @@ export const controllers: readonly ControllerEntry[] = [
         monitor: metrics.storage,
         removeTree: (path) => rm(path, { recursive: true, force: true }),
       }),
-  },
-  {
-    name: "persistentvolume-attach-detach-controller",
-    identity: "attachdetach-controller",
-    create: (deps, flags, metrics) =>
-      createAttachDetachController(deps, {
-        forcesOnTimeout: !flags.disableForceDetachOnTimeout,
-        monitor: metrics.storage,
-      }),
-  },
-  {
-    name: "persistentvolume-expander-controller",
-    identity: "expand-controller",
+    { component: "persistentvolume-controller" },
+  ),
+  controller("persistentvolume-attach-detach-controller", "attachdetach-controller", (deps, flags, metrics) =>
+    createAttachDetachController(deps, {
+      forcesOnTimeout: !flags.disableForceDetachOnTimeout,
+      monitor: metrics.storage,
+    }),
+  ),
+  controller("persistentvolume-expander-controller", "expand-controller", createVolumeExpandController, {
     component: "volume_expand",
-    create: (deps) => createVolumeExpandController(deps),
-  },
-  {
-    name: "ephemeral-volume-controller",
-    identity: "ephemeral-volume-controller",
-    component: "ephemeral_volume",
-    create: (deps, flags, metrics) =>
+  }),
+  controller(
+    "ephemeral-volume-controller",
+    "ephemeral-volume-controller",
+    (deps, flags, metrics) =>
       createEphemeralVolumeController(deps, flags.concurrentEphemeralvolumeSyncs, metrics.storage),
-  },
-  {
-    name: "device-taint-eviction-controller",
-    identity: "device-taint-eviction-controller",
-    gates: ["DRADeviceTaints"],
-    create: (deps, flags, metrics) =>
+    { component: "ephemeral_volume" },
+  ),
+  controller(
+    "device-taint-eviction-controller",
+    "device-taint-eviction-controller",
+    (deps, flags, metrics) =>
       createDeviceTaintEvictionController(deps, {
         workers: flags.concurrentDeviceTaintEvictionSyncs,
         monitor: metrics.storage,
         watchesRules: isGateOn("DRADeviceTaintRules", flags.featureGates),
       }),
-  },
-  {
-    name: "resourceclaim-controller",
-    identity: "resource-claim-controller",
-    component: "resource_claim",
-    create: (deps, flags, metrics) =>
-      createResourceClaimController(deps, flags.concurrentResourceClaimSyncs, metrics.storage),
-  },
-  {
-    name: "persistentvolumeclaim-protection-controller",
-    identity: "pvc-protection-controller",
-    create: (deps) => createPvcProtectionController(deps),
-  },
-  {
-    name: "persistentvolume-protection-controller",
-    identity: "pv-protection-controller",
-    create: (deps) => createPvProtectionController(deps),
-  },
-  {
-    name: "volumeattributesclass-protection-controller",
-    identity: "volumeattributesclass-protection-controller",
-    create: (deps) => createVacProtectionController(deps),
-  },
-  {
-    name: "selinux-warning-controller",
-    identity: "selinux-warning-controller",
-    component: "selinux_warning",
-    gates: ["SELinuxChangePolicy"],
-    create: (deps, _flags, metrics) => createSELinuxWarningController(deps, metrics),
-  },
-  {
-    name: "service-cidr-controller",
-    identity: "service-cidrs-controller",
-    create: (deps) => createServiceCidrController(deps),
-  },
-  {
-    name: "disruption-controller",
-    identity: "disruption-controller",
-    create: (deps) => createDisruptionController(deps),
-  },
-  {
-    name: "job-controller",
-    identity: "job-controller",
-    create: (deps, flags, metrics) => createJobController(deps, flags.concurrentJobSyncs, metrics.jobs),
-  },
-  {
-    name: "cronjob-controller",
-    identity: "cronjob-controller",
-    create: (deps, flags, metrics) => createCronJobController(deps, flags.concurrentCronJobSyncs, metrics),
-  },
-  {
-    name: "ttl-after-finished-controller",
-    identity: "ttl-after-finished-controller",
-    create: (deps, flags, metrics) =>
-      createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs, metrics),
-  },
-  {
-    name: "certificatesigningrequest-signing-controller",
-    identity: "certificate-controller",
-    create: (deps, flags) => createCertificateSigner(deps, flags),
-  },
-  {
-    name: "certificatesigningrequest-approving-controller",
-    identity: "certificate-controller",
-    create: (deps) => createCertificateApprover(deps),
-  },
-  {
-    name: "certificatesigningrequest-cleaner-controller",
-    identity: "certificate-controller",
-    create: (deps) => createCertificateCleaner(deps),
-  },
-  {
-    name: "garbage-collector-controller",
-    identity: "generic-garbage-collector",
-    create: (deps, flags, metrics) =>
-      flags.enableGarbageCollector ? createGarbageCollector(deps, flags.concurrentGcSyncs, metrics) : undefined,
-  },
-  {
-    name: "replicationcontroller-controller",
-    identity: "replication-controller",
-    create: (deps, flags) => createReplicationControllerController(deps, flags.concurrentRcSyncs),
-  },
+    { gates: ["DRADeviceTaints"] },
+  ),
+  controller(
+    "resourceclaim-controller",
+    "resource-claim-controller",
+    (deps, flags, metrics) => createResourceClaimController(deps, flags.concurrentResourceClaimSyncs, metrics.storage),
+    { component: "resource_claim" },
+  ),
+  controller("persistentvolumeclaim-protection-controller", "pvc-protection-controller", createPvcProtectionController),
+  controller("persistentvolume-protection-controller", "pv-protection-controller", createPvProtectionController),
+  controller(
+    "volumeattributesclass-protection-controller",
+    "volumeattributesclass-protection-controller",
+    createVacProtectionController,
+  ),
+  controller(
+    "selinux-warning-controller",
+    "selinux-warning-controller",
+    (deps, _flags, metrics) => createSELinuxWarningController(deps, metrics),
+    { component: "selinux_warning", gates: ["SELinuxChangePolicy"] },
+  ),
+  controller("service-cidr-controller", "service-cidrs-controller", createServiceCidrController),
+  controller("disruption-controller", "disruption-controller", createDisruptionController),
+  controller("job-controller", "job-controller", (deps, flags, metrics) =>
+    createJobController(deps, flags.concurrentJobSyncs, metrics.jobs),
+  ),
+  controller("cronjob-controller", "cronjob-controller", (deps, flags, metrics) =>
+    createCronJobController(deps, flags.concurrentCronJobSyncs, metrics),
+  ),
+  controller("ttl-after-finished-controller", "ttl-after-finished-controller", (deps, flags, metrics) =>
+    createTtlAfterFinishedController(deps, flags.concurrentTtlAfterFinishedSyncs, metrics),
+  ),
+  controller("certificatesigningrequest-signing-controller", "certificate-controller", createCertificateSigner),
+  controller("certificatesigningrequest-approving-controller", "certificate-controller", createCertificateApprover),
+  controller("certificatesigningrequest-cleaner-controller", "certificate-controller", createCertificateCleaner),
+  controller("garbage-collector-controller", "generic-garbage-collector", (deps, flags, metrics) =>
+    flags.enableGarbageCollector ? createGarbageCollector(deps, flags.concurrentGcSyncs, metrics) : undefined,
+  ),
+  controller("replicationcontroller-controller", "replication-controller", (deps, flags) =>
+    createReplicationControllerController(deps, flags.concurrentRcSyncs),
+  ),
 ];

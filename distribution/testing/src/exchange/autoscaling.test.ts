@@ -9,13 +9,10 @@ import {
 import { Event, Pod } from "@coracle/api/core/v1";
 import { sleep, systemClock } from "@coracle/base";
 import { describe, expect, it } from "vitest";
+import { peers } from "../differential/peers.ts";
 import { startArena, type Arena, type Sides } from "./arena.ts";
 
-const {
-  CORACLE_PEER_KUBE_APISERVER: kubeApiserver = "",
-  CORACLE_PEER_KUBE_CONTROLLER_MANAGER: kubeControllerManager = "",
-  CORACLE_PEER_ETCD: etcd = "etcd",
-} = process.env;
+const { kubeApiserver, kubeControllerManager, etcd } = peers;
 const TIMEOUT_MS = 600_000;
 const namespace = "default";
 /** Six periods of the autoscalers and a little. */

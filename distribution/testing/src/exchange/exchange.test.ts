@@ -1,17 +1,14 @@
 import { Namespace, ServiceAccount } from "@coracle/api/core/v1";
 import { sleep, systemClock } from "@coracle/base";
 import { describe, expect, it } from "vitest";
+import { peers } from "../differential/peers.ts";
 import { startArena, type Arena, type Sides } from "./arena.ts";
 import { COUNTED_NODES, COUNTED_ROLLOUTS } from "./counted-rollouts.ts";
 import { pictureOf, type Picture } from "./picture.ts";
 import { ROLLOUTS } from "./rollouts.ts";
 import { NODES } from "./stage.ts";
 
-const {
-  CORACLE_PEER_KUBE_APISERVER: kubeApiserver = "",
-  CORACLE_PEER_KUBE_CONTROLLER_MANAGER: kubeControllerManager = "",
-  CORACLE_PEER_ETCD: etcd = "etcd",
-} = process.env;
+const { kubeApiserver, kubeControllerManager, etcd } = peers;
 const TIMEOUT_MS = 600_000;
 /** So long nothing is to change before a picture is taken. */
 const QUIET_MS = 2000;

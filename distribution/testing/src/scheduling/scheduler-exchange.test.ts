@@ -15,14 +15,11 @@ import { quantityMilliValue } from "@coracle/apimachinery";
 import { sleep, systemClock } from "@coracle/base";
 import type { ApiClient } from "@coracle/client";
 import { describe, expect, it } from "vitest";
+import { peers } from "../differential/peers.ts";
 import { startOurServer, startPeerServer, type ServerUnderTest } from "../differential/server.ts";
 import { adminOf, coracle, startScheduler } from "./scheduler-process.ts";
 
-const {
-  CORACLE_PEER_KUBE_APISERVER: kubeApiserver = "",
-  CORACLE_PEER_KUBE_SCHEDULER: kubeScheduler = "",
-  CORACLE_PEER_ETCD: etcd = "etcd",
-} = process.env;
+const { kubeApiserver, kubeScheduler, etcd } = peers;
 const TIMEOUT_MS = 300_000;
 const WITHIN_MS = 120_000;
 const namespace = "default";
