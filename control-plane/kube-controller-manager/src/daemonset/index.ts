@@ -138,6 +138,7 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
         lister: revisions,
         signal,
       });
+      if (history === undefined) return done;
       const hash = hashOf(history.update);
       const now = clock.now();
       let waitMs: number | undefined;

@@ -37,8 +37,11 @@ const hashLabel = (kind: string): string => HASH_LABELS[kind] ?? REVISION_HASH;
 export const hashOf = ({ metadata: { labels } }: ControllerRevision): string =>
   labels?.[REVISION_HASH] ?? labels?.[hashLabel("StatefulSet")] ?? "";
 
-/** Finds or makes the revision of the present template, and makes it the newest. */
-export async function syncHistory(options: HistoryOptions): Promise<History> {
+/**
+ * Finds or makes the revision of the present template, and makes it the newest. Undefined: the owner is on its way out,
+ * and its revisions are left as they are; one may have been let go already, and is not to be made anew.
+ */
+export async function syncHistory(options: HistoryOptions): Promise<History | undefined> {
   const { client, type, owner, selector, template, lister, signal } = options;
   let { collisionCount } = options;
   const claimed = await claim({ client, ownerType: type, owner, selector, type: ControllerRevision, lister, signal });
@@ -48,6 +51,8 @@ export async function syncHistory(options: HistoryOptions): Promise<History> {
   const newest = (known.at(-1)?.revision ?? 0) + 1;
 
   const equal = known.findLast((revision) => equalJson(revision.data, data));
+  if (owner.metadata.deletionTimestamp !== undefined && (equal === undefined || equal !== known.at(-1)))
+    return undefined;
   if (equal !== undefined) {
     const others = known.filter((revision) => revision !== equal);
     if (equal === known.at(-1)) return { all: known, update: equal, collisionCount };

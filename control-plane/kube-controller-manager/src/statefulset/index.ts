@@ -206,6 +206,7 @@ export function createStatefulSetController(
         lister: revisions,
         signal,
       });
+      if (history === undefined) return done;
       const update = history.update.metadata.name ?? "";
       const known = history.all.find((revision) => revision.metadata.name === set.status?.currentRevision);
       const current = known?.metadata.name ?? update;

@@ -135,7 +135,7 @@ const TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
 
 function plain(kind: string, object: KubeObject): unknown {
   const copy = structuredClone(object) as Record<string, unknown> & {
-    metadata: Record<string, unknown> & { annotations?: Record<string, unknown> };
+    metadata: Record<string, unknown> & { annotations?: Record<string, unknown> | undefined };
     spec?: Record<string, unknown>;
     status?: Record<string, unknown>;
   };
@@ -155,13 +155,13 @@ function plain(kind: string, object: KubeObject): unknown {
   if (kind === "Service") for (const field of ["clusterIP", "clusterIPs", "healthCheckNodePort"]) delete spec?.[field];
   if (kind === "ConfigMap" && metadata["name"] === "kube-root-ca.crt") delete copy["data"];
   // Whether a pass has a change of its own to tell of depends on how many it is for.
-  if (kind === "Endpoints" || kind === "EndpointSlice") delete copy.metadata.annotations?.[TRIGGER_TIME];
+  if (kind === "Endpoints" || kind === "EndpointSlice") {
+    const { [TRIGGER_TIME]: _, ...annotations } = copy.metadata.annotations ?? {};
+    copy.metadata.annotations = Object.keys(annotations).length === 0 ? undefined : annotations;
+  }
   // Which of several equal volumes it is, is chance.
   if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {
-    // Nodes that a history has for itself are its own to tell apart.
-    if (String(spec?.["nodeName"]).startsWith(`${String(metadata["namespace"])}-`))
-      metadata["onNode"] = spec?.["nodeName"];
     delete spec?.["nodeName"];
     const { phase, conditions } = (status ?? {}) as { phase?: string; conditions?: { type: string }[] };
     copy.status = { phase, conditions: (conditions ?? []).filter(({ type }) => type === "DisruptionTarget") };

@@ -1,5 +1,5 @@
 import { ControllerRevision, DaemonSet } from "@coracle/api/apps/v1";
-import { Node, Pod } from "@coracle/api/core/v1";
+import { Node } from "@coracle/api/core/v1";
 import { sleep, systemClock } from "@coracle/base";
 import { any } from "../../picture.ts";
 import { keyOf, type Actor, type Family } from "../actor.ts";
@@ -141,12 +141,6 @@ export const daemons: Family = {
       const node = actor.one(Node);
       actor.place.silenceNode(node.metadata.name ?? "");
       await actor.admin.delete(Node, keyOf(node));
-    },
-    async "a pod is made by hand"(actor) {
-      const { metadata, spec } = daemon(actor, "web:1");
-      const nodeName = actor.one(Node).metadata.name;
-      const key = actor.key(`loose${actor.below(3)}`);
-      await actor.create(any(Pod), { metadata: { ...metadata, ...key }, spec: { ...spec, nodeName } });
     },
   },
 };

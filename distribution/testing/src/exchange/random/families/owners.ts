@@ -1,5 +1,6 @@
 import { ReplicaSet } from "@coracle/api/apps/v1";
 import type { KubeObject, ResourceType } from "@coracle/api";
+import type { OwnerReference } from "@coracle/api/meta/v1";
 import { ConfigMap, Namespace, Secret } from "@coracle/api/core/v1";
 import { any } from "../../picture.ts";
 import { keyOf, NothingToDo, type Actor, type Family } from "../actor.ts";
@@ -42,11 +43,13 @@ function anObject(actor: Actor): readonly [ResourceType<KubeObject>, KubeObject]
 const OTHER_UID = "11111111-2222-3333-4444-555555555555";
 
 /** References to what is there; some of them wrong in one point. */
-function references(actor: Actor): object[] {
-  const all = objects(actor);
+function references(actor: Actor, present: readonly OwnerReference[] = []): object[] {
+  // A reference that changes and leads to the same uid upstream does not look at again.
+  const known = new Set(present.map(({ uid }) => uid));
+  const all = objects(actor).filter(([, { metadata }]) => !known.has(metadata.uid ?? ""));
   const count = actor.pick([0, 1, 1, 1, 2, 3]);
   const chosen = all.length === 0 ? [] : Array.from({ length: count }, () => actor.pick(all));
-  return chosen.map(([type, { metadata }]) => {
+  return [...new Set(chosen)].map(([type, { metadata }]) => {
     const reference = {
       apiVersion: apiVersionOf(type),
       kind: type.kind,
@@ -102,7 +105,9 @@ export const owners: Family = {
     },
     async "it has other owners"(actor) {
       const [type, object] = anObject(actor);
-      await actor.merge(type, object, { metadata: { ownerReferences: references(actor) } });
+      await actor.merge(type, object, {
+        metadata: { ownerReferences: references(actor, object.metadata.ownerReferences) },
+      });
     },
     async "it gets a finalizer, or loses it"(actor) {
       const [type, object] = anObject(actor);
