@@ -55,7 +55,7 @@ export function validateArgs(
   if (shape !== undefined)
     refuse(
       "shape",
-      shape.map(({ utilization = 0, score = 0 }) => ({ Utilization: utilization, Score: score })),
+      shape.map(({ utilization, score }) => ({ Utilization: utilization, Score: score })),
       "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring",
     );
 

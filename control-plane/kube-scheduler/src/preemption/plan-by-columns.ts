@@ -49,7 +49,9 @@ export class PreemptionPlanner {
     const state = this.#state;
     if (classes.mindsOthers(pod) || state.nominationOf(pod) !== undefined) return undefined;
     const cycle: CycleState = new Map();
-    if (prepareFilters(classes.others, cycle, pod, state).filters.length > 0) return undefined;
+    const others = prepareFilters(classes.others, cycle, pod, state);
+    // Who is kept out of all nodes is so whatever the columns say.
+    if (others.rejection !== undefined || others.filters.length > 0) return undefined;
     const ineligible = whyIneligible(pod, unfit, state);
     if (ineligible !== undefined) return ineligible;
 

@@ -49,6 +49,10 @@ function attempt(waiting: Pod, state: ClusterState, budgets: readonly PodDisrupt
   });
   const decision = schedulePod(waiting, state, { plugins, random: createSeededRandom(1), startAt: 0 });
   if (decision.type === "fits") return { fits: decision.nodeName, room: undefined };
+  const preemption = plugins.find(({ plugin }) => plugin.name === "DefaultPreemption")?.plugin;
+  const byColumns = preemption?.postFilter?.(waiting, decision.unfit, state, decision.state);
+  const plainly = planPreemption(waiting, decision.unfit, state, plugins, budgets);
+  expect(told(byColumns).replace("preemption: ", "")).toBe(told(plainly));
   return { fits: undefined, room: planPreemption(waiting, decision.unfit, state, plugins, budgets) };
 }
 const told = (room: PostFilterResult | undefined): string =>
@@ -72,6 +76,13 @@ describe("making room for a pod that fits nowhere", () => {
     const nodes = [node("a"), node("b", "1"), node("c", "8", { unschedulable: true })];
     expect(plan(pod("new", 7, "4"), nodes, placed)).toBe(
       "0/3 nodes are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling.",
+    );
+  });
+  it("drives out nobody for a pod that no node may have, whoever leaves", () => {
+    const claim = { name: "v", persistentVolumeClaim: { claimName: "absent" } };
+    const waiting = pod("new", 7, "3", { spec: { volumes: [claim] } });
+    expect(plan(waiting, [node("a")], [pod("low", 1, "2", { on: "a" })])).toBe(
+      "0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
     );
   });
   it("leaves all as it is with preemptionPolicy Never", () => {
