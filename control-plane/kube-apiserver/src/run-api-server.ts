@@ -62,9 +62,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const store = keyPrefix === undefined ? options.store : withKeyPrefix(options.store, keyPrefix);
   const logger = options.logger.child({ component: "kube-apiserver" });
   let custom: readonly OpenApiResource[] = [];
-  const openApi = createOpenApi({ custom: () => custom });
   const features = config.features ?? NO_FEATURES;
   const definitions = definitionsWith(features);
+  const isServed = servedWith(features, config.isServed);
+  const openApi = createOpenApi({ custom: () => custom, isServed });
   let hub: StorageHub | undefined;
   const encryption =
     config.encryption &&
@@ -97,7 +98,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
         eventTtlSeconds: config.serving?.eventTtlSeconds,
         leaseReuseSeconds: config.leaseReuseSeconds,
         nodePortRange: config.serviceNodePortRange,
-        isServed: servedWith(features, config.isServed),
+        isServed,
       });
       ({ hub } = registry.extension);
       return registry;

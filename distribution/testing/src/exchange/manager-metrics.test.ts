@@ -1,6 +1,3 @@
-import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
 import { join } from "node:path";
 import { Deployment, StatefulSet } from "@coracle/api/apps/v1";
 import { Job } from "@coracle/api/batch/v1";
@@ -21,93 +18,21 @@ import { Cleanup, isAbort, sleep, systemClock } from "@coracle/base";
 import { createApiClient, createHttpTransport, type ApiClient } from "@coracle/client";
 import { openClusterPki } from "@coracle/pki";
 import { describe, expect, it } from "vitest";
+import { eventually } from "../cluster/eventually.ts";
 import { coracleFile } from "../cluster/test-cluster.ts";
 import { runSimulatedNode } from "../control-plane/simulated-node.ts";
-import { freePort, startOurServer, type ServerUnderTest } from "../differential/server.ts";
+import { startOurServer } from "../differential/server.ts";
+import { startManager } from "./manager-process.ts";
 import { familiesOf, merged, type Family } from "./metric-families.ts";
 
 const { CORACLE_PEER_KUBE_CONTROLLER_MANAGER: peer = "" } = process.env;
 const TIMEOUT_MS = 300_000;
 const WITHIN_MS = 100_000;
 const namespace = "stage";
+const GATES = "--feature-gates=MaxUnavailableStatefulSet=true";
 
-/** Runs a manager at the server, as its leader; answers what is asked for its metrics. */
-function startManager(
-  { dir, target }: ServerUnderTest,
-  [program, ...args]: readonly [string, ...string[]],
-  port: number,
-  cleanup: Cleanup,
-): () => Promise<string> {
-  const pki = openClusterPki({ dir: join(dir, "pki"), apiServerNames: [], now: systemClock.now() });
-  const { cert, key } = pki.issueClient({ commonName: "system:kube-controller-manager" });
-  const data = (text: string): string => Buffer.from(text).toString("base64");
-  const kubeconfig = join(dir, "manager.kubeconfig");
-  const user = { "client-certificate-data": data(cert), "client-key-data": data(key) };
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "c", cluster: { server: target.url, "certificate-authority-data": data(target.ca) } }],
-    users: [{ name: "u", user }],
-    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-    "current-context": "x",
-  };
-  writeFileSync(kubeconfig, JSON.stringify(config));
-  const flags = [
-    `--kubeconfig=${kubeconfig}`,
-    `--secure-port=${port}`,
-    "--bind-address=127.0.0.1",
-    "--authorization-always-allow-paths=/metrics,/healthz",
-    "--leader-elect=true",
-    "--use-service-account-credentials=true",
-    `--service-account-private-key-file=${pki.path("sa.key")}`,
-    `--root-ca-file=${pki.path("ca.crt")}`,
-    "--allocate-node-cidrs=true",
-    "--cluster-cidr=10.244.0.0/16",
-    "--feature-gates=MaxUnavailableStatefulSet=true",
-  ];
-  const log = openSync(join(dir, "manager.log"), "a");
-  const child = spawn(program, [...args, ...flags], { stdio: ["ignore", log, log], cwd: dir });
-  closeSync(log);
-  const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  cleanup.add(async () => {
-    child.kill("SIGKILL");
-    await gone;
-  });
-  return () =>
-    new Promise((resolve, reject) => {
-      const asked = request({ host: "127.0.0.1", port, path: "/metrics", rejectUnauthorized: false }, (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (piece: string) => (text += piece));
-        response.on("end", () =>
-          response.statusCode === 200 ? resolve(text) : reject(new Error(`${response.statusCode}: ${text}`)),
-        );
-      });
-      asked.on("error", (error) =>
-        reject(
-          child.exitCode === null
-            ? error
-            : new Error(`the manager ended: ${readFileSync(join(dir, "manager.log"), "utf8").slice(-2000)}`),
-        ),
-      );
-      asked.end();
-    });
-}
-
-async function until<T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T> {
-  const end = systemClock.monotonicMs() + WITHIN_MS;
-  let last: unknown;
-  while (systemClock.monotonicMs() <= end) {
-    try {
-      const answer = await attempt();
-      if (answer !== undefined && answer !== false) return answer;
-    } catch (error) {
-      last = error;
-    }
-    await sleep(systemClock, 100);
-  }
-  throw new Error(`still not true: ${what}`, { cause: last });
-}
+const until = <T>(what: string, attempt: () => Promise<T | undefined | false>): Promise<T> =>
+  eventually(what, attempt, WITHIN_MS);
 
 const isGone = (attempt: () => Promise<unknown>) => async (): Promise<boolean> => {
   try {
@@ -269,9 +194,7 @@ async function tearDown(admin: ApiClient): Promise<void> {
 
 async function familiesAfterExercise(command: readonly [string, ...string[]]): Promise<ReadonlyMap<string, Family>> {
   await using cleanup = new Cleanup();
-  const server = cleanup.use(
-    await startOurServer(coracleFile(), () => ["--feature-gates=MaxUnavailableStatefulSet=true"]),
-  );
+  const server = cleanup.use(await startOurServer(coracleFile(), () => [GATES]));
   const pki = openClusterPki({ dir: join(server.dir, "pki"), apiServerNames: [], now: systemClock.now() });
   const clientOf = (commonName: string, ...organizations: string[]): ApiClient => {
     const keys = pki.issueClient({ commonName, organizations });
@@ -281,7 +204,7 @@ async function familiesAfterExercise(command: readonly [string, ...string[]]): P
   };
   const admin = clientOf("kubernetes-admin", "system:masters");
   const stop = new AbortController();
-  const metrics = startManager(server, command, await freePort(), cleanup);
+  const manager = cleanup.use(await startManager(server, command, [GATES]));
   const node = { client: clientOf("system:node:n1", "system:nodes"), clock: systemClock, signal: stop.signal };
   const images = { shortImage: "task:ok", failingImage: "task:bad" };
   const running = runSimulatedNode({ name: "n1", ...images }, { ...node, onReady: () => undefined }).catch(
@@ -296,7 +219,7 @@ async function familiesAfterExercise(command: readonly [string, ...string[]]): P
   });
   const found = new Map<string, Family>();
   const look = async (): Promise<void> => {
-    for (const [name, family] of familiesOf(await metrics())) found.set(name, merged(found.get(name), family));
+    for (const [name, family] of familiesOf(await manager.metrics())) found.set(name, merged(found.get(name), family));
   };
   await build(admin);
   await look();

@@ -23,12 +23,15 @@ export interface OpenApiResource {
 /** Whether the resource is one that users have defined. */
 export const isCustom = ({ types }: OpenApiResource): boolean => types !== undefined;
 
-/** The built-in resources that are served unless told otherwise. */
-export function builtInOpenApiResources(): readonly OpenApiResource[] {
+/** A built-in resource, and whether it is served unless told otherwise. */
+export type BuiltInOpenApiResource = OpenApiResource & { readonly enabledByDefault: boolean };
+
+/** The built-in resources that are served. */
+export function builtInOpenApiResources(
+  isServed: (resource: BuiltInOpenApiResource) => boolean = ({ enabledByDefault }) => enabledByDefault,
+): readonly OpenApiResource[] {
   const { resources } = parseTable("resources") as {
-    readonly resources: Readonly<Record<string, OpenApiResource & { readonly enabledByDefault: boolean }>>;
+    readonly resources: Readonly<Record<string, BuiltInOpenApiResource>>;
   };
-  return Object.values(resources).filter(
-    (resource) => resource.enabledByDefault && resource.group !== "metrics.k8s.io",
-  );
+  return Object.values(resources).filter((resource) => resource.group !== "metrics.k8s.io" && isServed(resource));
 }

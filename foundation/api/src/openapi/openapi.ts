@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { openLineTable, type LineTable } from "../tables.ts";
 import { allParts, buildDocument, documentPaths, indexTypeNames, partsAt, type DocumentParts } from "./document.ts";
 import { encodeOpenApiV2 } from "./v2-protobuf.ts";
-import { builtInOpenApiResources, type OpenApiResource } from "./openapi-resource.ts";
+import { builtInOpenApiResources, type BuiltInOpenApiResource, type OpenApiResource } from "./openapi-resource.ts";
 
 /** One document, ready to be sent. */
 export interface OpenApiDocument {
@@ -32,6 +32,8 @@ export function createOpenApi(
   options: {
     readonly resources?: readonly OpenApiResource[];
     readonly custom?: () => readonly OpenApiResource[];
+    /** Which built-in resources are served; absent: those that are by default. */
+    readonly isServed?: (resource: BuiltInOpenApiResource) => boolean;
   } = {},
 ): OpenApi {
   let builtIn = options.resources;
@@ -43,7 +45,7 @@ export function createOpenApi(
   let v2Protobuf: OpenApiDocument | undefined;
   let index: OpenApiDocument | undefined;
 
-  const builtInResources = (): readonly OpenApiResource[] => (builtIn ??= builtInOpenApiResources());
+  const builtInResources = (): readonly OpenApiResource[] => (builtIn ??= builtInOpenApiResources(options.isServed));
   const all = (): readonly OpenApiResource[] => [...builtInResources(), ...(options.custom?.() ?? [])];
   // The table's text is not kept between documents: they are asked for rarely.
   const json = (form: "v2" | "v3", parts: DocumentParts): JsonMap => {
