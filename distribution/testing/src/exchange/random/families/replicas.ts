@@ -1,18 +1,15 @@
 import { ReplicaSet } from "@coracle/api/apps/v1";
 import { Pod, ReplicationController } from "@coracle/api/core/v1";
-import type { KubeObject } from "@coracle/api";
+import type { KubeObject, ResourceType } from "@coracle/api";
 import { any } from "../../picture.ts";
 import { NothingToDo, type Actor, type Family } from "../actor.ts";
 import { POD_STEPS, webTemplate } from "./pods.ts";
 
 /** One of either kind. */
-function aSet(actor: Actor) {
-  const sets: [typeof any extends (type: unknown) => infer T ? T : never, KubeObject][] = [
-    ...actor.all(ReplicaSet).map((set) => [any(ReplicaSet), set] as [ReturnType<typeof any>, KubeObject]),
-    ...actor
-      .all(ReplicationController)
-      .map((set) => [any(ReplicationController), set] as [ReturnType<typeof any>, KubeObject]),
-  ];
+function aSet(actor: Actor): readonly [ResourceType<KubeObject>, KubeObject] {
+  const sets = [ReplicaSet, ReplicationController]
+    .map(any)
+    .flatMap((type) => actor.all(type).map((set) => [type, set] as const));
   if (sets.length === 0) throw new NothingToDo();
   return actor.pick(sets);
 }
@@ -64,7 +61,8 @@ export const replicas: Family = {
       await actor.merge(any(Pod), pod, { metadata: { ownerReferences: null } });
     },
     async "a pod is made by hand"(actor) {
-      const { metadata, spec } = webTemplate(actor, actor.pick(["web", "db"]), "web:1");
+      // One that never gets ready: whether it is before it is adopted is chance.
+      const { metadata, spec } = webTemplate(actor, actor.pick(["web", "db"]), "web:broken");
       await actor.create(any(Pod), { metadata: { ...metadata, ...actor.key(`loose${actor.below(3)}`) }, spec });
     },
     async "a pod costs less to delete"(actor) {
