@@ -1,4 +1,4 @@
-import { Counter, exponentialBuckets, Histogram, systemClock, type Clock, type Instrument } from "@coracle/base";
+import { Counter, exponentialBuckets, Gauge, Histogram, systemClock, type Clock, type Instrument } from "@coracle/base";
 import { WorkQueueMetrics, type WorkQueueObserver } from "@coracle/client";
 
 /** Upstream's names of the queues, by those of the controllers. */
@@ -42,6 +42,14 @@ export class CloudMetrics {
     "[ALPHA] Number of seconds after node creation when NodeController finished the initial synchronization of a single node.",
     NODE_SECONDS,
   );
+  /** Controllers, by upstream's former names: whether they run. */
+  readonly #isRunning = new Map<string, boolean>();
+  readonly #running = new Gauge(
+    "running_managed_controllers",
+    "[ALPHA] Indicates where instances of a controller are currently running",
+    ["manager", "name"],
+    () => [...this.#isRunning].map(([name, isRunning]) => [["cloud-controller-manager", name], isRunning ? 1 : 0]),
+  );
   /** Of one provider, made when it is first asked. */
   #calls: { readonly seconds: Histogram; readonly errors: Counter } | undefined;
   readonly #queues: WorkQueueMetrics;
@@ -53,6 +61,10 @@ export class CloudMetrics {
   /** For the queue of the controller of this name. */
   of(name: string): WorkQueueObserver {
     return this.#queues.of(QUEUE_NAMES[name] ?? name);
+  }
+
+  setRunning(controller: string, isRunning: boolean): void {
+    this.#isRunning.set(controller, isRunning);
   }
 
   observeCall(provider: string, request: string, seconds: number): void {
@@ -86,6 +98,7 @@ export class CloudMetrics {
       this.hostUpdateSeconds,
       this.taintRemovalSeconds,
       this.initialSyncSeconds,
+      this.#running,
       ...Object.values(this.#calls ?? {}),
       this.#queues,
     ];

@@ -8,9 +8,9 @@ import {
   type ClientMetrics,
   type Transport,
 } from "@coracle/client";
-import { isSelected, runControllers } from "@coracle/controller-kit";
+import { isSelected, runControllers, type Controller } from "@coracle/controller-kit";
 import { controllers } from "./controllers.ts";
-import type { CloudControllerManagerFlags } from "./flags.ts";
+import { CONTROLLERS, type CloudControllerManagerFlags } from "./flags.ts";
 import { CloudMetrics } from "./metrics.ts";
 import type { CloudProviderFactory } from "./provider/cloud-provider.ts";
 import { guardProvider, providerOf } from "./provider/guard-provider.ts";
@@ -70,7 +70,10 @@ export async function runCloudControllerManager(options: CloudControllerManagerO
     await runControllers(
       controllers
         .filter(({ name }) => isSelected(name, flags.controllers))
-        .map((entry) => ({ ...entry, create: (deps) => entry.create(deps, cloud, flags, metrics) })),
+        .map((entry) => ({
+          ...entry,
+          create: (deps) => measured(entry.create(deps, cloud, flags, metrics), entry.name, metrics),
+        })),
       {
         client,
         informers,
@@ -87,4 +90,21 @@ export async function runCloudControllerManager(options: CloudControllerManagerO
     );
   };
   await runElected(election, lead, signal);
+}
+
+/** The controller, which says while it runs that it does. */
+function measured(controller: Controller | undefined, name: string, metrics: CloudMetrics): Controller | undefined {
+  if (controller === undefined) return undefined;
+  const known = CONTROLLERS[name] ?? name;
+  return {
+    name: controller.name,
+    async run(signal) {
+      metrics.setRunning(known, true);
+      try {
+        await controller.run(signal);
+      } finally {
+        metrics.setRunning(known, false);
+      }
+    },
+  };
 }

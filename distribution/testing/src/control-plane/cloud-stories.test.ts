@@ -380,6 +380,10 @@ describe("a Service of type LoadBalancer", () => {
     expect(metrics.text()).toContain("service_controller_nodesync_error_total 0\n");
     expect(metrics.text()).toMatch(/^service_controller_nodesync_latency_seconds_count [1-9]/m);
     expect(metrics.text()).toMatch(/^service_controller_update_loadbalancer_host_latency_seconds_count [1-9]/m);
+    for (const name of ["cloud-node", "cloud-node-lifecycle", "service", "route"])
+      expect(metrics.text()).toContain(
+        `running_managed_controllers{manager="cloud-controller-manager",name="${name}"} 1\n`,
+      );
     expect(metrics.text()).toMatch(/^workqueue_adds_total\{name="service"\} [1-9]/m);
     expect(metrics.text()).toMatch(/^workqueue_adds_total\{name="Nodes"\} [1-9]/m);
     expect(metrics.text()).toMatch(
