@@ -6,6 +6,7 @@ import { benchCrd } from "./api/crd-bench.ts";
 import { benchHostile } from "./api/hostile-bench.ts";
 import { benchWatch } from "./api/watch-bench.ts";
 import { benchIdle } from "./cluster/idle-bench.ts";
+import { exitWhenInterrupted } from "./interrupt.ts";
 import { benchStart } from "./cluster/start-bench.ts";
 import { benchControllers } from "./controllers/controllers-bench.ts";
 import { benchSchedulerCore, measureSchedulerMemory } from "./scheduler/core-bench.ts";
@@ -80,4 +81,5 @@ try {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
   process.exit(2);
 }
+exitWhenInterrupted();
 await parsed.bench(parsed.options);

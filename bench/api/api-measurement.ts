@@ -1,4 +1,3 @@
-import { exitWhenInterrupted } from "../interrupt.ts";
 import type { BenchOptions } from "../options.ts";
 import { cpuSeconds } from "../process-usage.ts";
 import { median, note, report } from "../report.ts";
@@ -32,7 +31,6 @@ export async function compare(
   options: BenchOptions,
   measure: (find: Findings, start: StartServer, who: "ours" | "peer") => Promise<void>,
 ): Promise<void> {
-  exitWhenInterrupted();
   const findings = async (start: StartServer, who: "ours" | "peer"): Promise<Figures> => {
     const figures: Figures = new Map();
     await measure(

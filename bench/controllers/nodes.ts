@@ -15,7 +15,10 @@ export class Nodes implements AsyncDisposable {
       if ("failure" in said) this.#failure ??= said.failure;
       else this.#answer(said);
     });
-    this.#child.on("close", () => this.#answer({ lagsMs: [], error: "the simulated nodes ended" }));
+    this.#child.on("close", () => {
+      this.#failure ??= "their process ended";
+      this.#answer({ lagsMs: [], error: "the simulated nodes ended" });
+    });
   }
 
   /** Why pods do not start any more, if that is so. */
