@@ -36,6 +36,27 @@ export class DomainTable {
     return domain < 0 ? 0 : (this.sums[domain] ?? 0);
   }
 
+  /**
+   * Leaves at the front of the list the nodes whose domain has a sum from `least` to `most`, and says how many.
+   * `isOutsideFine`: nodes in no domain stay too.
+   */
+  keep(slots: Int32Array, count: number, least: number, most: number, isOutsideFine: boolean): number {
+    const values = this.column?.values;
+    const { sums } = this;
+    let left = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i] ?? 0;
+      const domain = values === undefined ? slot : (values[slot] ?? -1);
+      if (domain < 0) {
+        if (isOutsideFine) slots[left++] = slot;
+        continue;
+      }
+      const sum = sums[domain] ?? 0;
+      if (sum >= least && sum <= most) slots[left++] = slot;
+    }
+    return left;
+  }
+
   /** Makes sure that `sums` is at least that long. */
   reserve(length: number): void {
     if (length <= this.sums.length) return;

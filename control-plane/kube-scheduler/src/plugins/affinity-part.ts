@@ -97,7 +97,7 @@ export function affinityPart(
       let left = count;
       if (own.affinity.length > 0) {
         const isFirst = matchesItself && near.isEmpty();
-        for (const table of near.all) left = keepWith(table, slots, left, isFirst);
+        for (const table of near.all) left = table.keep(slots, left, isFirst ? -Infinity : 1, Infinity, false);
       }
       for (const table of apart.all) left = keepWithout(table, slots, left);
       for (const table of unwanted.all) left = keepWithout(table, slots, left);
@@ -119,31 +119,8 @@ export function affinityPart(
   }
 }
 
-/** Nodes in domains that count something; `isAnyFine`: nodes that are in a domain at all. */
-function keepWith(table: DomainTable, slots: Int32Array, count: number, isAnyFine: boolean): number {
-  const values = table.column?.values ?? slots;
-  const { sums } = table;
-  let left = 0;
-  for (let i = 0; i < count; i++) {
-    const slot = slots[i] ?? 0;
-    const domain = values[slot] ?? -1;
-    if (domain >= 0 && (isAnyFine || (sums[domain] ?? 0) > 0)) slots[left++] = slot;
-  }
-  return left;
-}
-
-function keepWithout(table: DomainTable, slots: Int32Array, count: number): number {
-  if (table.nonZero === 0) return count;
-  const values = table.column?.values ?? slots;
-  const { sums } = table;
-  let left = 0;
-  for (let i = 0; i < count; i++) {
-    const slot = slots[i] ?? 0;
-    const domain = values[slot] ?? -1;
-    if (domain < 0 || (sums[domain] ?? 0) <= 0) slots[left++] = slot;
-  }
-  return left;
-}
+const keepWithout = (table: DomainTable, slots: Int32Array, count: number): number =>
+  table.nonZero === 0 ? count : table.keep(slots, count, -Infinity, 0, true);
 
 let raw = new Float64Array(0);
 

@@ -87,7 +87,7 @@ export function spreadPart(
     },
     narrow(slots, count) {
       let left = count;
-      for (const rule of rules) left = narrowBy(rule, slots, left);
+      for (const rule of rules) left = rule.counts.keep(slots, left, -Infinity, allowed(rule), false);
       return left;
     },
     addScores(slots, count, weight, totals) {
@@ -136,19 +136,6 @@ function allowed({ constraint, counts, domains, domainCount, selfMatch }: Rule):
     for (let i = 0; i < domains.length; i++) if (domains[i] !== 0 && (sums[i] ?? 0) < minimum) minimum = sums[i] ?? 0;
   }
   return constraint.maxSkew + minimum - selfMatch;
-}
-
-function narrowBy(rule: Rule, slots: Int32Array, count: number): number {
-  const { values } = rule.column;
-  const { sums } = rule.counts;
-  const most = allowed(rule);
-  let left = 0;
-  for (let i = 0; i < count; i++) {
-    const slot = slots[i] ?? 0;
-    const domain = values[slot] ?? -1;
-    if (domain >= 0 && (sums[domain] ?? 0) <= most) slots[left++] = slot;
-  }
-  return left;
 }
 
 let raw = new Float64Array(0);
