@@ -17,14 +17,20 @@ export interface SchedulerProcess extends AsyncDisposable {
   readonly hasEnded: boolean;
   /** All that it wrote. */
   log(): string;
+  /** Where it writes that. */
+  readonly logFile: string;
 }
 
 let started = 0;
 
-/** Starts `command` (program and first arguments) at the server, under upstream's roles; alone unless it says otherwise. */
+/**
+ * Starts `command` (program and first arguments) at the server, under upstream's roles; alone unless it says otherwise.
+ * `prepare` is told the kubeconfig, for those whose configuration must name it.
+ */
 export function startScheduler(
   { dir, target }: ServerUnderTest,
   [program, ...args]: readonly [string, ...string[]],
+  prepare: (kubeconfig: string) => void = () => undefined,
 ): SchedulerProcess {
   const name = `scheduler-${++started}`;
   const { cert, key } = pkiOf(dir).issueClient({ commonName: "system:kube-scheduler", organizations: [] });
@@ -40,6 +46,7 @@ export function startScheduler(
     "current-context": "x",
   });
   writeFileSync(kubeconfig, text);
+  prepare(kubeconfig);
   const file = join(dir, `${name}.log`);
   const log = openSync(file, "a");
   const flags = [`--kubeconfig=${kubeconfig}`, "--secure-port=0"];
@@ -57,6 +64,7 @@ export function startScheduler(
       return child.exitCode !== null || child.signalCode !== null;
     },
     log: () => readFileSync(file, "utf8"),
+    logFile: file,
     [Symbol.asyncDispose]: async () => await kill("SIGKILL"),
   };
 }
