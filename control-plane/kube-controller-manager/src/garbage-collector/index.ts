@@ -2,7 +2,7 @@ import { apiVersionOf, type KubeObject } from "@coracle/api";
 import type { OwnerReference } from "@coracle/api/meta/v1";
 import { isNotFound, isConflict, isStatusError } from "@coracle/apimachinery";
 import { aborted, Cleanup, isAbort, onAbort, sleep, TaskScope, type Logger } from "@coracle/base";
-import { createInformer, createWorkQueue, type Informer } from "@coracle/client";
+import { createInformer, createWorkQueue, type Informer, type WorkQueue } from "@coracle/client";
 import type { Controller, ControllerDeps } from "@coracle/controller-kit";
 import { discoverResources, type DiscoveredResource } from "../discovery/resources.ts";
 import type { ControllerMetrics } from "../metrics/controller-metrics.ts";
@@ -45,28 +45,36 @@ export function createGarbageCollector(
       const log = deps.logger.child({ controller: "garbage-collector" });
       await using scope = new TaskScope(signal);
       await using monitors = new Monitors(deps, log, () => metrics?.resourcesNotSynced());
-      const observer = deps.queueMetrics?.of("garbage-collector");
-      const queue = createWorkQueue<string>({ clock: deps.clock, maxDelayMs: 30_000, observer });
+      const { graph } = monitors;
+      const makeQueue = (name: string): WorkQueue<string> =>
+        createWorkQueue({ clock: deps.clock, maxDelayMs: 30_000, observer: deps.queueMetrics?.of(name) });
+      const toDelete = makeQueue("garbage-collector");
+      const toOrphan = makeQueue("garbage-collector-orphans");
+      const look = (uid: string): void => {
+        const node = graph.get(uid);
+        (node !== undefined && isOrphaning(node) ? toOrphan : toDelete).add(uid);
+      };
+      /** One object is the business of one queue at a time. */
+      const workOn = async (queue: WorkQueue<string>, uid: string): Promise<void> => {
+        const node = graph.get(uid);
+        try {
+          if (node !== undefined && isOrphaning(node) !== (queue === toOrphan)) look(uid);
+          else await collect(deps, monitors, uid, look, scope.signal);
+          queue.forget(uid);
+        } catch (error) {
+          if (isAbort(error, scope.signal)) return;
+          const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable");
+          log[expected ? "debug" : "warn"]("object not collected", { uid, error: (error as Error).message });
+          queue.addRateLimited(uid);
+        }
+      };
       monitors.look = (uids) => {
-        for (const uid of uids) queue.add(uid);
+        for (const uid of uids) look(uid);
       };
       scope.run(async (running) => monitors.follow(running));
       await monitors.ready(scope.signal);
-      await queue.run(
-        workers,
-        async (uid) => {
-          try {
-            await collect(deps, monitors, uid, (other) => queue.add(other), scope.signal);
-            queue.forget(uid);
-          } catch (error) {
-            if (isAbort(error, scope.signal)) return;
-            const expected = isConflict(error) || isStatusError(error, "ServiceUnavailable");
-            log[expected ? "debug" : "warn"]("object not collected", { uid, error: (error as Error).message });
-            queue.addRateLimited(uid);
-          }
-        },
-        scope.signal,
-      );
+      for (const queue of [toDelete, toOrphan])
+        scope.run(async (running) => queue.run(workers, async (uid) => workOn(queue, uid), running));
       await scope.join();
     },
   };

@@ -22,6 +22,7 @@ const QUEUE_NAMES: Readonly<Record<string, string>> = {
   endpointslicemirroring: "endpoint_slice_mirroring",
   "ephemeral-volume": "ephemeral_volume",
   "garbage-collector": "garbage_collector_attempt_to_delete",
+  "garbage-collector-orphans": "garbage_collector_attempt_to_orphan",
   "job-orphans": "job_orphan_pod",
   "kube-apiserver-serving-clustertrustbundle-publisher": "ca_cert_publisher_cluster_trust_bundles",
   "node-ipam": "cidrallocator_node",
