@@ -14,6 +14,8 @@ import { CREATING } from "./bench-objects.ts";
 export type Command = readonly [command: string, ...args: string[]];
 
 const POLL_MS = 50;
+/** Nothing came for so long: nothing comes any more. */
+const SETTLED_MS = 500;
 const UNPLACED = "/api/v1/pods?fieldSelector=spec.nodeName%3D";
 
 /** A scheduler at a server, and what is put before it. */
@@ -84,6 +86,26 @@ export class ServedCluster implements AsyncDisposable {
       const unplaced = await this.#unplaced();
       left = left.filter(({ metadata: { namespace, name } }) => unplaced.has(`${namespace}/${name}`));
     }
+  }
+
+  /** Returns when no more events of these namespaces come. */
+  async told(namespaces: ReadonlySet<string>): Promise<void> {
+    for (let [count, before] = [await this.events(namespaces), -1]; count !== before;) {
+      before = count;
+      await sleep(systemClock, SETTLED_MS);
+      count = await this.events(namespaces);
+    }
+  }
+
+  /** How many events of these namespaces there are. */
+  async events(namespaces: ReadonlySet<string>): Promise<number> {
+    let count = 0;
+    for (const name of namespaces) {
+      const text = await this.#request("GET", `/api/v1/namespaces/${name}/events?limit=1`);
+      const { metadata, items } = JSON.parse(text) as { metadata: { remainingItemCount?: number }; items: object[] };
+      count += items.length + (metadata.remainingItemCount ?? 0);
+    }
+    return count;
   }
 
   async #isPlaced({ metadata: { namespace, name } }: Pod): Promise<boolean> {

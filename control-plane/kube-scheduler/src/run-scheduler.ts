@@ -30,7 +30,8 @@ import { EventStream } from "./report/event-stream.ts";
 import { Departures } from "./preemption/departures.ts";
 import { SchedulingReport } from "./report/scheduling-report.ts";
 import { createQueue } from "./scheduler/create-queue.ts";
-import { runSchedulingLoop } from "./scheduler/scheduler.ts";
+import { MAX_BINDING, runSchedulingLoop } from "./scheduler/scheduler.ts";
+import { TaskSlots } from "./scheduler/task-slots.ts";
 import { ClusterState } from "./state/cluster-state.ts";
 
 export interface SchedulerOptions {
@@ -92,7 +93,8 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     }
     return recorder;
   };
-  const stream = cleanup.use(new EventStream({ client, clock, logger }));
+  const binding = new TaskSlots(MAX_BINDING);
+  const stream = cleanup.use(new EventStream({ client, clock, logger, isBusy: () => binding.size > 0 }));
   const report = new SchedulingReport({ client, clock, recorderOf, stream, signal });
   const served = options.metrics;
   const metrics = served ?? new SchedulerMetrics(clock);
@@ -151,7 +153,7 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
 
   let startAt = 0;
   const pods = informers.pods.lister;
-  const work = { profiles, state, queue, waiting, metrics, report, recorderOf, departures, pods, isMine };
+  const work = { profiles, state, queue, waiting, metrics, report, recorderOf, departures, binding, pods, isMine };
   await runSchedulingLoop({
     client,
     clock,

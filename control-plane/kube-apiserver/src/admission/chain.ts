@@ -57,57 +57,93 @@ export function createAdmissionChain(plugins: readonly AdmissionPlugin[], metric
     return found;
   }
 
-  /** Each plugin begins when the one before it ended: one look at the clock for each. */
-  async function measure({ steps }: Half, attributes: AdmissionAttributes): Promise<void> {
-    const now = (): number => metrics?.clock.monotonicMs() ?? 0;
+  const now = (): number => metrics?.clock.monotonicMs() ?? 0;
+
+  function note(series: AdmissionSeries | undefined, tookMs: number, isRejected: boolean): void {
+    if (series !== undefined) (isRejected ? series.rejected : series.accepted).observe(tookMs / 1000);
+  }
+
+  /** A step that began then has ended now: answers when that is. */
+  function end(step: Step, attributes: AdmissionAttributes, since: number, isRejected = false): number {
+    const endedAt = now();
+    if (step.callsWebhooks) attributes.context.noteWait?.(endedAt - since);
+    note(step.series, endedAt - since, isRejected);
+    return endedAt;
+  }
+
+  /** Each plugin begins when the one before it ended: one look at the clock for each. Waits only for those that wait. */
+  function runSteps({ steps }: Half, attributes: AdmissionAttributes): void | Promise<void> {
     let startedAt = now();
-    const end = ({ series, callsWebhooks }: Step, isRejected: boolean): void => {
-      const endedAt = now();
-      const tookMs = endedAt - startedAt;
-      startedAt = endedAt;
-      if (callsWebhooks) attributes.context.noteWait?.(tookMs);
-      if (series !== undefined) (isRejected ? series.rejected : series.accepted).observe(tookMs / 1000);
-    };
-    for (const step of steps) {
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i]!;
+      let pending: void | Promise<void>;
       try {
-        const pending = step.run(attributes);
-        if (pending !== undefined) await pending;
+        pending = step.run(attributes);
       } catch (error) {
-        end(step, true);
+        end(step, attributes, startedAt, true);
         throw error;
       }
-      end(step, false);
+      if (pending !== undefined) return runRest(steps.slice(i), attributes, pending, startedAt);
+      startedAt = end(step, attributes, startedAt);
+    }
+    return undefined;
+  }
+
+  /** The same where the first of the steps is under way. */
+  async function runRest(
+    steps: readonly Step[],
+    attributes: AdmissionAttributes,
+    first: Promise<void>,
+    since: number,
+  ): Promise<void> {
+    let startedAt = since;
+    for (const [i, step] of steps.entries()) {
+      try {
+        const pending = i === 0 ? first : step.run(attributes);
+        if (pending !== undefined) await pending;
+      } catch (error) {
+        end(step, attributes, startedAt, true);
+        throw error;
+      }
+      startedAt = end(step, attributes, startedAt);
     }
   }
 
-  async function runHalf(half: Half, work: () => Promise<void>): Promise<void> {
-    if (metrics === undefined) return work();
-    const startedAt = metrics.clock.monotonicMs();
-    let isRejected = true;
+  /** Those who wish so see what plugins after them have made of the object. */
+  function runTwice(half: Half, attributes: AdmissionAttributes): void | Promise<void> {
+    const { reinvocation } = attributes;
+    const again = (): void | Promise<void> => {
+      if (reinvocation?.isWanted !== true) return undefined;
+      reinvocation.isSecond = true;
+      return runSteps(half, attributes);
+    };
+    const pending = runSteps(half, attributes);
+    return pending === undefined ? again() : pending.then(again);
+  }
+
+  function runHalf(half: Half, attributes: AdmissionAttributes, run: typeof runSteps): void | Promise<void> {
+    const { series } = half;
+    const startedAt = now();
+    const refuse = (error: unknown): never => {
+      note(series, now() - startedAt, true);
+      throw error;
+    };
+    let pending: void | Promise<void>;
     try {
-      await work();
-      isRejected = false;
-    } finally {
-      const seconds = (metrics.clock.monotonicMs() - startedAt) / 1000;
-      (isRejected ? half.series?.rejected : half.series?.accepted)?.observe(seconds);
+      pending = run(half, attributes);
+    } catch (error) {
+      return refuse(error);
     }
+    if (pending !== undefined) return pending.then(() => note(series, now() - startedAt, false), refuse);
+    note(series, now() - startedAt, false);
+    return undefined;
   }
 
   return {
     admit(attributes) {
-      const { mutating } = select(attributes);
-      const reinvocation: Reinvocation = { isSecond: false, isWanted: false, memory: new Map() };
-      const seen = { ...attributes, reinvocation };
-      return runHalf(mutating, async () => {
-        await measure(mutating, seen);
-        if (!reinvocation.isWanted) return;
-        reinvocation.isSecond = true;
-        await measure(mutating, seen);
-      });
+      const reinvocation: Reinvocation = { isSecond: false, isWanted: false, memory: undefined };
+      return runHalf(select(attributes).mutating, { ...attributes, reinvocation }, runTwice);
     },
-    validate(attributes) {
-      const { validating } = select(attributes);
-      return runHalf(validating, () => measure(validating, attributes));
-    },
+    validate: (attributes) => runHalf(select(attributes).validating, attributes, runSteps),
   };
 }

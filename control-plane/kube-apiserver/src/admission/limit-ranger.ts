@@ -13,6 +13,7 @@ import {
 import type { LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod } from "@coracle/api/core/v1";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionAttributes } from "../registry/registry.ts";
+import type { ApiDraft } from "../registry/resource-definition.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 import { podSpecOf, type MutablePodSpec } from "./pod-draft.ts";
 
@@ -163,30 +164,39 @@ export function limitRanger(objects: RegistryReader): AdmissionPlugin {
   };
   const rangesOf = async (namespace: string): Promise<readonly LimitRange[]> =>
     (await objects.list(LIMIT_RANGES, namespace)) as unknown as readonly LimitRange[];
+
+  async function applyRanges(attributes: AdmissionAttributes): Promise<void> {
+    const spec = podSpecOf(attributes);
+    if (spec === undefined) return;
+    for (const range of await rangesOf(attributes.namespace)) applyRange(attributes, spec, range);
+  }
+
+  async function checkRanges(attributes: AdmissionAttributes, object: ApiDraft): Promise<void> {
+    const { group, resource, name } = attributes;
+    for (const range of await rangesOf(attributes.namespace)) {
+      const spec = podSpecOf(attributes);
+      const found =
+        resource === "pods"
+          ? spec === undefined
+            ? []
+            : brokenByPod(spec, range)
+          : brokenByClaim(object as unknown as PersistentVolumeClaim, range);
+      const problems = [...new Set(found)];
+      if (problems.length === 0) continue;
+      throw forbidden({ group, resource }, name, problems.length === 1 ? problems[0]! : `[${problems.join(", ")}]`);
+    }
+  }
+
   return {
     name: "LimitRanger",
     scope: { operations: ["CREATE", "UPDATE"], resources: ["/pods", "/pods/resize", "/persistentvolumeclaims"] },
-    async admit(attributes) {
-      if (attributes.resource !== "pods" || !concerns(attributes)) return;
-      const spec = podSpecOf(attributes);
-      if (spec === undefined) return;
-      for (const range of await rangesOf(attributes.namespace)) applyRange(attributes, spec, range);
+    admit(attributes) {
+      if (attributes.resource !== "pods" || objects.hasNone(LIMIT_RANGES) || !concerns(attributes)) return undefined;
+      return applyRanges(attributes);
     },
-    async validate(attributes) {
-      const { object, group, resource, name } = attributes;
-      if (object === undefined || !concerns(attributes)) return;
-      for (const range of await rangesOf(attributes.namespace)) {
-        const spec = podSpecOf(attributes);
-        const found =
-          resource === "pods"
-            ? spec === undefined
-              ? []
-              : brokenByPod(spec, range)
-            : brokenByClaim(object as unknown as PersistentVolumeClaim, range);
-        const problems = [...new Set(found)];
-        if (problems.length === 0) continue;
-        throw forbidden({ group, resource }, name, problems.length === 1 ? problems[0]! : `[${problems.join(", ")}]`);
-      }
+    validate(attributes) {
+      if (attributes.object === undefined || objects.hasNone(LIMIT_RANGES) || !concerns(attributes)) return undefined;
+      return checkRanges(attributes, attributes.object);
     },
   };
 }

@@ -1,18 +1,18 @@
 import { forbidden, notFound, StatusError } from "@coracle/apimachinery";
 import type { RegistryReader } from "../registry/registry-reader.ts";
 import type { AdmissionAttributes } from "../registry/registry.ts";
+import type { ApiObject } from "../registry/resource-definition.ts";
 import type { AdmissionPlugin } from "./plugin.ts";
 
 const NAMESPACES = { group: "", version: "v1", plural: "namespaces" };
 const IMMORTAL = new Set(["default", "kube-system", "kube-public"]);
 /** May be asked for in a namespace that is gone or going. */
-const ACCESS_REVIEWS = "authorization.k8s.io/localsubjectaccessreviews";
+const ACCESS_REVIEWS = { group: "authorization.k8s.io", resource: "localsubjectaccessreviews" };
 
 /** Nothing is created in a namespace that does not exist or is being deleted; three namespaces stay. */
 export function namespaceLifecycle(objects: RegistryReader): AdmissionPlugin {
-  async function checkCreate(attributes: AdmissionAttributes): Promise<void> {
+  function check(attributes: AdmissionAttributes, found: ApiObject | undefined): void {
     const { namespace } = attributes;
-    const found = await objects.get(NAMESPACES, "", namespace);
     if (found === undefined) throw notFound({ group: "", resource: "namespaces" }, namespace);
     const status = found["status"] as { phase?: string } | undefined;
     if (found.metadata["deletionTimestamp"] === undefined && status?.phase !== "Terminating") return;
@@ -38,8 +38,12 @@ export function namespaceLifecycle(objects: RegistryReader): AdmissionPlugin {
         throw forbidden({ group: "", resource: "namespaces" }, attributes.name, "this namespace may not be deleted");
       }
       if (attributes.operation !== "CREATE" || isNamespace || attributes.namespace === "") return undefined;
-      if (`${attributes.group}/${attributes.resource}` === ACCESS_REVIEWS) return undefined;
-      return checkCreate(attributes);
+      if (attributes.resource === ACCESS_REVIEWS.resource && attributes.group === ACCESS_REVIEWS.group)
+        return undefined;
+      const found = objects.find(NAMESPACES, "", attributes.namespace);
+      if (found instanceof Promise) return found.then((namespace) => check(attributes, namespace));
+      check(attributes, found);
+      return undefined;
     },
   };
 }

@@ -21,9 +21,7 @@ const fixedOf = (found: RuntimeClass | undefined): Amounts | undefined =>
 
 /** A pod carries the overhead and the node constraints of its runtime class. */
 export function runtimeClass(objects: RegistryReader): AdmissionPlugin {
-  async function classOf(attributes: AdmissionAttributes, spec: MutablePodSpec): Promise<RuntimeClass | undefined> {
-    const name = spec.runtimeClassName;
-    if (name === undefined || name === null) return undefined;
+  async function classOf(attributes: AdmissionAttributes, name: string): Promise<RuntimeClass> {
     const found = (await objects.get(CLASSES, "", name)) as unknown as RuntimeClass | undefined;
     if (found === undefined)
       throw refusalOf(attributes, `pod rejected: RuntimeClass ${JSON.stringify(name)} not found`);
@@ -47,33 +45,41 @@ export function runtimeClass(objects: RegistryReader): AdmissionPlugin {
     if (merged.length > 0) spec.tolerations = merged;
   }
 
+  async function apply(attributes: AdmissionAttributes, spec: MutablePodSpec, name: string): Promise<void> {
+    const found = await classOf(attributes, name);
+    const fixed = fixedOf(found);
+    if (fixed !== undefined) {
+      const own = canonical(spec.overhead);
+      if (Object.keys(own).length > 0 && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
+      spec.overhead = fixed;
+    }
+    applyScheduling(attributes, spec, found);
+  }
+
+  function check(attributes: AdmissionAttributes, spec: MutablePodSpec, found: RuntimeClass | undefined): void {
+    const fixed = fixedOf(found);
+    const own = canonical(spec.overhead);
+    if (fixed === undefined && Object.keys(own).length > 0) {
+      throw refusalOf(attributes, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+    }
+    if (fixed !== undefined && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
+  }
+
   return {
     name: "RuntimeClass",
     scope: { operations: ["CREATE"], resources: ["/pods"] },
-    async admit(attributes) {
+    admit(attributes) {
       const spec = podSpecOf(attributes);
-      const found = spec === undefined ? undefined : await classOf(attributes, spec);
-      if (spec === undefined || found === undefined) return;
-      const fixed = fixedOf(found);
-      if (fixed !== undefined) {
-        const own = canonical(spec.overhead);
-        if (Object.keys(own).length > 0 && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
-        spec.overhead = fixed;
-      }
-      applyScheduling(attributes, spec, found);
+      const name = spec?.runtimeClassName ?? undefined;
+      return spec === undefined || name === undefined ? undefined : apply(attributes, spec, name);
     },
-    async validate(attributes) {
+    validate(attributes) {
       const spec = podSpecOf(attributes);
-      if (spec === undefined) return;
-      const fixed = fixedOf(await classOf(attributes, spec));
-      const own = canonical(spec.overhead);
-      if (fixed === undefined && Object.keys(own).length > 0) {
-        throw refusalOf(
-          attributes,
-          "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
-        );
-      }
-      if (fixed !== undefined && !equalJson(own, fixed)) throw refusalOf(attributes, MISMATCH);
+      if (spec === undefined) return undefined;
+      const name = spec.runtimeClassName ?? undefined;
+      if (name !== undefined) return classOf(attributes, name).then((found) => check(attributes, spec, found));
+      check(attributes, spec, undefined);
+      return undefined;
     },
   };
 }

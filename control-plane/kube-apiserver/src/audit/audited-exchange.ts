@@ -19,11 +19,13 @@ export class AuditedExchange implements Exchange {
   /** What is not sent yet, and what it will be. */
   #held: { readonly send: () => void; readonly status: number; readonly bytes: number | undefined } | undefined;
   headerValues?: NonNullable<Exchange["headerValues"]>;
+  hasHeaderLike?: NonNullable<Exchange["hasHeaderLike"]>;
 
   constructor(base: Exchange, listener: ExchangeListener) {
     this.#base = base;
     this.#listener = listener;
     if (base.headerValues !== undefined) this.headerValues = (name) => base.headerValues!(name);
+    if (base.hasHeaderLike !== undefined) this.hasHeaderLike = (prefix) => base.hasHeaderLike!(prefix);
   }
 
   get method(): string {

@@ -10,11 +10,14 @@ import {
   type UserInfo,
 } from "./user.ts";
 
+const PREFIX = "impersonate-";
 const EXTRA_PREFIX = "impersonate-extra-";
 
 /** Makes the request one of the user named in Impersonate-* headers, when the asking user may impersonate that one. */
 export function authenticateImpersonation(request: ApiRequest, authorizer: Authorizer): void | Promise<void> {
   const { exchange } = request;
+  // Few requests have any of them.
+  if (exchange.hasHeaderLike?.(PREFIX) === false) return undefined;
   const name = exchange.header("impersonate-user");
   if (name === undefined || name === "") {
     const wishes = wishesIn(exchange);

@@ -23,15 +23,25 @@ export class StoreSeries {
 
   /** Counts what `work` asks of the store. */
   async measure<T>(work: () => Promise<T>): Promise<T> {
-    const startedAt = this.#clock.monotonicMs();
+    const startedAt = this.begin();
+    let isFailure = true;
     try {
-      return await work();
-    } catch (error) {
-      this.errors += 1;
-      throw error;
+      const result = await work();
+      isFailure = false;
+      return result;
     } finally {
-      this.durations.observe((this.#clock.monotonicMs() - startedAt) / 1000);
+      this.end(startedAt, isFailure);
     }
+  }
+
+  /** When something is asked, for `end`. */
+  begin(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  end(startedAt: number, isFailure: boolean): void {
+    if (isFailure) this.errors += 1;
+    this.durations.observe((this.#clock.monotonicMs() - startedAt) / 1000);
   }
 }
 

@@ -62,17 +62,20 @@ export async function createDraft(
     isDryRun: query.dryRun,
     context,
   } as const;
-  await admit(core, "admit", generates ? { ...call, isUnnamed: true } : call);
+  const admitting = admit(core, "admit", generates ? { ...call, isUnnamed: true } : call);
+  if (admitting !== undefined) await admitting;
   dropRepeatedOwners(draft, context, true);
   const strategy = strategyContext(core, context, namespace, query.dryRun);
   core.definition.prepareForCreate?.(draft, strategy);
   refuseKnown(core, draft, generates);
-  const reservation = await core.hooks.reserve?.(draft, undefined, query.dryRun);
+  const { hooks } = core;
+  const reservation = hooks.reserve === undefined ? undefined : await hooks.reserve(draft, undefined, query.dryRun);
   try {
-    await core.definition.load?.();
+    if (core.definition.load !== undefined) await core.definition.load();
     checkNew(core, draft as ApiObject, strategy);
     warn(context, core.definition.createWarnings?.(draft as ApiObject));
-    await admit(core, "validate", call);
+    const validating = admit(core, "validate", call);
+    if (validating !== undefined) await validating;
     if (!query.dryRun && textOf(resourceVersion) !== "" && resourceVersion !== "0") {
       throw statusError("", "resourceVersion should not be set on objects to be created");
     }
@@ -82,7 +85,7 @@ export async function createDraft(
       return answerObject(draft, true);
     }
     const stored = await store(core, draft, generates ? stem : undefined);
-    await reservation?.commit();
+    if (reservation !== undefined) await reservation.commit();
     return answerStored(stored, true);
   } catch (error) {
     await reservation?.release();

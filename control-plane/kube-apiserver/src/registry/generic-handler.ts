@@ -92,6 +92,7 @@ function createPlainHandler(
     get count() {
       return core.storage.count;
     },
+    peek: (namespace, name) => core.storage.get(namespace, name)?.object,
     get: (_context, namespace, name, query) => getObject(core, namespace, name, query),
     list: (_context, namespace, query) => listObjects(core, namespace, query),
     watch: (_context, namespace, query, watcher) => watchObjects(core, namespace, query, watcher),

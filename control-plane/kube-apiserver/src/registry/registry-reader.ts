@@ -21,6 +21,10 @@ export interface ResourceRef {
 export interface RegistryReader {
   /** Undefined: there is no such object. */
   get(resource: ResourceRef, namespace: string, name: string): Promise<ApiObject | undefined>;
+  /** The same, at once where nobody else writes to the store. */
+  find(resource: ResourceRef, namespace: string, name: string): ApiObject | undefined | Promise<ApiObject | undefined>;
+  /** Whether there are none; costs nothing. False where it is not sure. */
+  hasNone(resource: ResourceRef): boolean;
   list(
     resource: ResourceRef,
     namespace?: string,
@@ -46,15 +50,21 @@ export function createRegistryReader(registry: () => Registry): RegistryReader {
     if (found === undefined) throw new Error(`the server has no resource ${ref.plural}.${ref.version}.${ref.group}`);
     return found;
   };
+  const get = async (ref: ResourceRef, namespace: string, name: string): Promise<ApiObject | undefined> => {
+    try {
+      return objectOf(await handler(ref).get(context, namespace, name, {}));
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  };
   return {
-    async get(ref, namespace, name) {
-      try {
-        return objectOf(await handler(ref).get(context, namespace, name, {}));
-      } catch (error) {
-        if (isNotFound(error)) return undefined;
-        throw error;
-      }
+    get,
+    find(ref, namespace, name) {
+      const resource = handler(ref);
+      return resource.peek === undefined ? get(ref, namespace, name) : resource.peek(namespace, name);
     },
+    hasNone: (ref) => handler(ref).count === 0,
     async list(ref, namespace, selectors = {}) {
       const resource = handler(ref);
       // Asked with every request by those for whom nothing was configured.

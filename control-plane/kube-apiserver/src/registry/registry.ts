@@ -97,15 +97,15 @@ export interface Reinvocation {
   isSecond: boolean;
   /** Set by a plugin that changed the object: all plugins that mutate run a second time, and no more. */
   isWanted: boolean;
-  /** What plugins remember from the first round, by plugin name. */
-  readonly memory: Map<string, unknown>;
+  /** What plugins remember from the first round, by plugin name; undefined: nothing yet. */
+  memory: Map<string, unknown> | undefined;
 }
 
 /** The admission chain, handed to the registry by the composition of the server. */
 export interface AdmissionChain {
   /** Mutates in place; throws StatusError to refuse. */
-  admit(attributes: AdmissionAttributes): Promise<void>;
-  validate(attributes: AdmissionAttributes): Promise<void>;
+  admit(attributes: AdmissionAttributes): void | Promise<void>;
+  validate(attributes: AdmissionAttributes): void | Promise<void>;
 }
 
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
@@ -167,6 +167,8 @@ export interface ResourceHandler {
   readonly definition: ResourceDefinition;
   /** How many objects there are, all namespaces together; costs nothing. */
   readonly count?: number;
+  /** An object as the cache has it; costs nothing. Absent: others write to the store too, and the cache must learn of it first. */
+  peek?(namespace: string, name: string): ApiObject | undefined;
   get(context: RequestContext, namespace: string, name: string, query: ReadQuery): Promise<Answer>;
   list(context: RequestContext, namespace: string | undefined, query: ListQuery): Promise<ListAnswer>;
   /** Synchronous delivery to `watcher`; dispose to stop. */

@@ -91,8 +91,8 @@ export interface AdmissionCall {
   readonly context: RequestContext;
 }
 
-/** Runs the mutating or the validating half of admission. */
-export function admit(core: ResourceCore, half: "admit" | "validate", call: AdmissionCall): Promise<void> {
+/** Runs the mutating or the validating half of admission; waits only where a plugin does. */
+export function admit(core: ResourceCore, half: "admit" | "validate", call: AdmissionCall): void | Promise<void> {
   const { group, version, plural, kind } = core.entry;
   // Named one by one: two objects spread into one cost as much as many a plugin.
   return core.admission[half]({

@@ -46,6 +46,8 @@ export interface Exchange {
   headers(): Readonly<Record<string, string | readonly string[] | undefined>>;
   /** All values of a header as they were sent, one for each time; absent: the transport does not tell them apart. */
   headerValues?(name: string): readonly string[];
+  /** Whether a header has a name that begins so (lower case); absent: look at all of them. */
+  hasHeaderLike?(prefix: string): boolean;
   /** The whole body; throws 413 as soon as it is longer. */
   readBody(limitBytes: number): Promise<Buffer>;
   /** The body as it comes, for proxying. */

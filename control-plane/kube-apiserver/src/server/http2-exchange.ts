@@ -66,6 +66,11 @@ export class Http2Exchange implements Exchange, StreamListener {
     return this.#stream.head.all(name);
   }
 
+  hasHeaderLike(prefix: string): boolean {
+    for (const { name } of this.#stream.head.fields) if (name.startsWith(prefix)) return true;
+    return false;
+  }
+
   readBody(limitBytes: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];

@@ -144,7 +144,7 @@ export class ResourceStorage implements ObjectStorage {
       const series = expected === 0 ? this.#metrics.create : this.#metrics.update;
       const result = await this.#commit(series, expected, { type: "put", key, value, lease });
       // Whoever tries again must see what was in the way.
-      await this.#hub.waitFor(result.revision);
+      if (this.#hub.revision < result.revision) await this.#hub.waitFor(result.revision);
       if (!result.succeeded) return undefined;
       const { namespace = "", name } = draft.metadata as { namespace?: string; name: string };
       const stored = this.#cache.get(namespace, name);
@@ -170,10 +170,16 @@ export class ResourceStorage implements ObjectStorage {
     op: Op & { readonly type: "put" | "delete" },
   ): Promise<TxnResult> {
     const compare = [{ key: op.key, target: "mod", op: "=", value: expected }] as const;
+    const startedAt = series.begin();
+    let isFailure = true;
     try {
-      return await series.measure(() => this.#hub.store.txn({ compare, success: [op] }));
+      const result = await this.#hub.store.txn({ compare, success: [op] });
+      isFailure = false;
+      return result;
     } catch (error) {
       throw translate(error);
+    } finally {
+      series.end(startedAt, isFailure);
     }
   }
 }

@@ -124,7 +124,10 @@ describe("profiles that cannot be had are refused as upstream does", () => {
     ["{multiPoint: {enabled: [{name: X}]}}", 'PreFilterPlugin "X" does not exist'],
     ["{score: {enabled: [{name: NodeName}]}}", 'plugin "NodeName" does not extend ScorePlugin plugin'],
     ["{bind: {disabled: [{name: '*'}]}}", 'at least one bind plugin is needed for profile with scheduler name "a"'],
-    ["{queueSort: {disabled: [{name: '*'}]}}", `only one queue sort plugin required for profile with scheduler name "a", but got 0`],
+    [
+      "{queueSort: {disabled: [{name: '*'}]}}",
+      `only one queue sort plugin required for profile with scheduler name "a", but got 0`,
+    ],
   ])("%s", async (plugins, message) => expect(await refusal(plugins)).toBe(message));
 
   it("points can be turned off one by one, and put in another order", async () => {

@@ -31,7 +31,8 @@ export async function evictVictims(
       };
       try {
         const body = { metadata: { uid }, status: { conditions: [condition] } };
-        await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
+        const options = { subresource: "status", metadataOnly: true, signal };
+        await client.patch(Pod, { namespace, name }, "strategic", body, options);
         await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
       } catch (error) {
         if (isNotFound(error) || isConflict(error)) return; // gone, or another of its name

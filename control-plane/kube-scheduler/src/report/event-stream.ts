@@ -4,20 +4,26 @@ import { isAbort, sleep, TaskScope, type Clock, type Logger } from "@coracle/bas
 import type { ApiClient } from "@coracle/client";
 
 export interface EventStreamOptions {
-  readonly client: ApiClient;
+  readonly client: Pick<ApiClient, "create">;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether there is something more urgent to ask the API server for. */
+  readonly isBusy: () => boolean;
 }
 
 /** So many are on their way at once, and so many wait at most: what comes then is dropped. */
-const MAX_SENDING = 16;
+const MAX_SENDING = 64;
 const MAX_WAITING = 20_000;
+/** Beside more urgent work: fewer, but one more for so many that wait. */
+const MAX_BESIDE = 16;
+const WAITING_PER_SENDER = 1_000;
 const RETRY_MS = 1000;
 const MAX_TRIES = 5;
 
 /**
- * Tells of things that happen once to each object: nothing is counted or combined, many are told at once. Never waits
- * and never throws; what cannot be sent in time is dropped.
+ * Tells of things that happen once to each object: nothing is counted or combined, many are told at once. What is more urgent goes
+ * first: in a burst events follow a little later, the more of them wait the sooner. Never waits and never throws; what cannot be
+ * sent in time is dropped.
  */
 export class EventStream {
   readonly #options: EventStreamOptions;
@@ -49,31 +55,52 @@ export class EventStream {
       reportingComponent: component,
       reportingInstance: "",
     });
-    if (this.#sending >= MAX_SENDING) return;
-    this.#sending += 1;
-    this.#scope.run(async (signal) => this.#drain(signal));
+    this.#sendMore();
+  }
+
+  /** How many may be on their way now. */
+  get #wanted(): number {
+    const waiting = this.#waiting.length - this.#next;
+    const beside = Math.min(MAX_BESIDE, 1 + Math.floor(waiting / WAITING_PER_SENDER));
+    return Math.min(this.#options.isBusy() ? beside : MAX_SENDING, this.#sending + waiting);
+  }
+
+  #sendMore(): void {
+    while (this.#sending < this.#wanted) {
+      this.#sending += 1;
+      this.#scope.run(async (signal) => this.#drain(signal));
+    }
   }
 
   async #drain(signal: AbortSignal): Promise<void> {
     try {
-      while (this.#next < this.#waiting.length) {
-        const event = this.#waiting[this.#next++];
-        if (this.#next === this.#waiting.length) {
-          this.#waiting = [];
-          this.#next = 0;
-        }
-        if (event !== undefined) await this.#send(event, signal);
+      for (let event = this.#take(); event !== undefined; event = this.#take()) {
+        await this.#send(event, signal);
+        if (this.#sending > this.#wanted) return;
+        this.#sendMore();
       }
     } finally {
       this.#sending -= 1;
     }
   }
 
+  #take(): Event | undefined {
+    const event = this.#waiting[this.#next];
+    if (event === undefined) return undefined;
+    this.#next += 1;
+    // What was sent is let go of, also where some always wait.
+    if (this.#next === this.#waiting.length || this.#next === MAX_WAITING) {
+      this.#waiting = this.#waiting.slice(this.#next);
+      this.#next = 0;
+    }
+    return event;
+  }
+
   async #send(event: Event, signal: AbortSignal): Promise<void> {
     const { client, clock, logger } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
-        await client.create(Event, event, { signal });
+        await client.create(Event, event, { metadataOnly: true, signal });
         return;
       } catch (error) {
         if (isAbort(error, signal)) throw error;

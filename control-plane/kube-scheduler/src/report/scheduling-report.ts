@@ -64,12 +64,9 @@ export class SchedulingReport {
       observedGeneration: pod.metadata.generation,
       lastTransitionTime: old?.status === "False" ? old.lastTransitionTime : now,
     };
-    await client.patch(
-      Pod,
-      { namespace: pod.metadata.namespace, name: pod.metadata.name ?? "" },
-      "strategic",
-      { status: { conditions: [condition], ...(isNominationKnown ? {} : { nominatedNodeName: nominated ?? null }) } },
-      { subresource: "status", signal },
-    );
+    const { namespace, name = "" } = pod.metadata;
+    const status = { conditions: [condition], ...(isNominationKnown ? {} : { nominatedNodeName: nominated ?? null }) };
+    const options = { subresource: "status", metadataOnly: true, signal };
+    await client.patch(Pod, { namespace, name }, "strategic", { status }, options);
   }
 }

@@ -45,6 +45,8 @@ export interface SchedulerDeps {
   readonly report: SchedulingReport;
   readonly recorderOf: (schedulerName: string) => EventRecorder;
   readonly departures: Departures;
+  /** Placements under way (binding is a request each), those that plugins hold back not counted. */
+  readonly binding: TaskSlots;
   /** Pods as the API server has them. */
   readonly pods: Lister<Pod>;
   /** Whether the pod, as it is now, is to be placed. */
@@ -66,8 +68,8 @@ interface Attempt {
   readonly startMs: number;
 }
 
-/** Placements under way at once (binding is a request each), those that plugins hold back not counted. */
-const MAX_BINDING = 128;
+/** Placements under way at once. */
+export const MAX_BINDING = 128;
 const MAX_REPORTING = 64;
 /** More reports than these, and the next decision waits. */
 const MAX_UNREPORTED = 256;
@@ -76,8 +78,7 @@ const TURN_MS = 8;
 
 /** Tries one waiting pod after the other until the signal aborts; bindings and reports go on beside it. */
 export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
-  const { client, clock, logger, signal, profiles, state, queue, metrics, report } = deps;
-  const binding = new TaskSlots(MAX_BINDING);
+  const { client, clock, logger, signal, profiles, state, queue, metrics, report, binding } = deps;
   const reporting = new TaskSlots(MAX_REPORTING);
   const held = new Set<Promise<void>>();
   const bindingDeps = new Map<string, BindingDeps>();

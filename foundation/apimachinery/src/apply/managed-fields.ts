@@ -82,15 +82,24 @@ export function storedManagedFields(entries: unknown): readonly ManagedFields[] 
 /** Writes `metadata.managedFields`, in the order that readers expect; undefined when no one owns anything. */
 export function writeManagedFields(all: readonly ManagedFields[]): ManagedFieldsEntry[] | undefined {
   if (all.length === 0) return undefined;
-  return all.toSorted(byOperationAndTime).map((entry) => ({
-    ...(entry.manager === "" ? {} : { manager: entry.manager }),
-    operation: entry.operation,
-    apiVersion: entry.apiVersion,
-    ...(entry.time === undefined ? {} : { time: entry.time }),
+  const sorted = all.length === 1 ? all : all.toSorted(byOperationAndTime);
+  return sorted.map((entry) => writeEntry(entry));
+}
+
+function writeEntry({ manager, operation, apiVersion, time, fields, subresource }: ManagedFields): ManagedFieldsEntry {
+  const fieldsV1 = sharedSet(fields) as ManagedFieldsEntry["fieldsV1"];
+  // The usual form, without copies on the way: every write has some.
+  if (manager !== "" && time !== undefined && subresource === "")
+    return { manager, operation, apiVersion, time, fieldsType: "FieldsV1", fieldsV1 };
+  return {
+    ...(manager === "" ? {} : { manager }),
+    operation,
+    apiVersion,
+    ...(time === undefined ? {} : { time }),
     fieldsType: "FieldsV1",
-    fieldsV1: sharedSet(entry.fields) as ManagedFieldsEntry["fieldsV1"],
-    ...(entry.subresource === "" ? {} : { subresource: entry.subresource }),
-  })) as ManagedFieldsEntry[];
+    fieldsV1,
+    ...(subresource === "" ? {} : { subresource }),
+  };
 }
 
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -107,6 +107,8 @@ export function podSecurity(
     if (!context.warnings.includes(text)) context.warnings.push(text);
   };
 
+  const policies = new WeakMap<ApiObject, ReturnType<typeof readPolicy>>();
+
   function isExempt(attributes: AdmissionAttributes): boolean {
     const isNamespaceExempt = exemptions.namespaces.includes(attributes.namespace);
     if (!isNamespaceExempt && !exemptions.usernames.includes(attributes.context.user.name)) return false;
@@ -213,14 +215,27 @@ export function podSecurity(
     metrics.countEvaluation("deny", told, "warn", attributes);
   }
 
-  async function namespacePolicy(attributes: AdmissionAttributes): Promise<ReturnType<typeof readPolicy> | undefined> {
-    const namespace = await objects.get(NAMESPACES, "", attributes.namespace);
-    return namespace === undefined ? undefined : readPolicy(labelsOf(namespace), defaults);
+  /** A namespace as it is is never changed: what its labels say is read once. */
+  function policyOf(namespace: ApiObject | undefined): ReturnType<typeof readPolicy> | undefined {
+    if (namespace === undefined) return undefined;
+    let found = policies.get(namespace);
+    if (found === undefined) policies.set(namespace, (found = readPolicy(labelsOf(namespace), defaults)));
+    return found;
   }
 
-  async function validatePod(attributes: AdmissionAttributes): Promise<void> {
-    if (isExempt(attributes)) return;
-    const read = await namespacePolicy(attributes);
+  /** Looks at the object by the rules of its namespace. */
+  function validateBy(
+    check: (attributes: AdmissionAttributes, read: ReturnType<typeof readPolicy> | undefined) => void,
+    attributes: AdmissionAttributes,
+  ): void | Promise<void> {
+    if (isExempt(attributes)) return undefined;
+    const namespace = objects.find(NAMESPACES, "", attributes.namespace);
+    if (namespace instanceof Promise) return namespace.then((found) => check(attributes, policyOf(found)));
+    check(attributes, policyOf(namespace));
+    return undefined;
+  }
+
+  function validatePod(attributes: AdmissionAttributes, read: ReturnType<typeof readPolicy> | undefined): void {
     if (read === undefined) {
       metrics.countError(true, attributes);
       const why = `failed to lookup namespace "${attributes.namespace}"`;
@@ -238,9 +253,7 @@ export function podSecurity(
     if (pod.spec !== undefined) evaluate(attributes, read, pod.metadata, pod.spec, true);
   }
 
-  async function validateController(attributes: AdmissionAttributes): Promise<void> {
-    if (isExempt(attributes)) return;
-    const read = await namespacePolicy(attributes);
+  function validateController(attributes: AdmissionAttributes, read: ReturnType<typeof readPolicy> | undefined): void {
     if (read === undefined) {
       metrics.countError(true, attributes);
       annotate(attributes, "error", `failed to lookup namespace "${attributes.namespace}"`);
@@ -261,8 +274,8 @@ export function podSecurity(
     validate(attributes) {
       if (attributes.object === undefined) return undefined;
       if (attributes.group === "" && attributes.resource === "namespaces") return validateNamespace(attributes);
-      if (attributes.group === "" && attributes.resource === "pods") return validatePod(attributes);
-      return validateController(attributes);
+      if (attributes.group === "" && attributes.resource === "pods") return validateBy(validatePod, attributes);
+      return validateBy(validateController, attributes);
     },
   };
 }

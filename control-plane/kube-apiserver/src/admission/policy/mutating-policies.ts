@@ -214,9 +214,9 @@ export function mutatingAdmissionPolicies(deps: AdmissionDeps): AdmissionPlugin 
   async function dispatch(attributes: AdmissionAttributes, hooks: readonly Hook<Policy, Binding>[]): Promise<void> {
     const { reinvocation } = attributes;
     const isSecond = reinvocation?.isSecond === true;
-    const known = reinvocation?.memory.get(NAME) as Memory | undefined;
+    const known = reinvocation?.memory?.get(NAME) as Memory | undefined;
     const memory: Memory = known ?? { ran: new Set(), again: new Set(), lastOutput: undefined };
-    reinvocation?.memory.set(NAME, memory);
+    if (reinvocation !== undefined) (reinvocation.memory ??= new Map()).set(NAME, memory);
     if (isSecond && !equalJson(memory.lastOutput as never, attributes.object as never)) runAgain(memory);
     const mutating = new Mutating(attributes, deps, versions, metrics);
     const invocations: Invocation[] = [];

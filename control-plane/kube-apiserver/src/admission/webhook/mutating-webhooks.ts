@@ -25,10 +25,10 @@ interface Memory {
 }
 
 function memoryOf(reinvocation: Reinvocation | undefined): Memory {
-  const known = reinvocation?.memory.get(NAME) as Memory | undefined;
+  const known = reinvocation?.memory?.get(NAME) as Memory | undefined;
   if (known !== undefined) return known;
   const memory: Memory = { asked: new Set(), again: new Set(), lastOutput: undefined };
-  reinvocation?.memory.set(NAME, memory);
+  if (reinvocation !== undefined) (reinvocation.memory ??= new Map()).set(NAME, memory);
   return memory;
 }
 

@@ -51,9 +51,11 @@ export async function bindPod(
     kind: "Binding",
     context,
   } as const;
-  await admit(pods, "admit", call);
+  const admitting = admit(pods, "admit", call);
+  if (admitting !== undefined) await admitting;
   checkTarget(binding, podName);
-  await admit(pods, "validate", call);
+  const validating = admit(pods, "validate", call);
+  if (validating !== undefined) await validating;
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const previous = pods.storage.get(namespace, podName);
     if (previous === undefined) throw notFound(resourceOf(pods), podName);
