@@ -122,30 +122,35 @@ interface Kept {
 /** Finds the wanted endpoints in the slices: those seen to be the same before at once, the others by their identity. */
 function keepEndpoints(slices: readonly EndpointSlice[], wanted: readonly Endpoint[], memory: EndpointMemory): Kept {
   const missing = new Set(wanted);
-  const found = new Map<Endpoint, Endpoint>();
-  let isAllKnown = true;
-  for (const slice of slices)
-    for (const seen of slice.endpoints ?? []) {
+  const known = new Map<EndpointSlice, readonly (Endpoint | undefined)[]>();
+  for (const slice of slices) {
+    const take = (seen: Endpoint): Endpoint | undefined => {
       const same = memory.sameAs(seen);
-      if (same !== undefined && missing.delete(same)) found.set(seen, same);
-      else isAllKnown = false;
-    }
-  const byIdentity = new Map(isAllKnown ? [] : [...missing].map((each) => [identityOf(each), each]));
+      return same !== undefined && missing.delete(same) ? same : undefined;
+    };
+    known.set(slice, (slice.endpoints ?? []).map(take));
+  }
   const kept = new Map<EndpointSlice, Endpoint[]>();
   const changed = new Set<EndpointSlice>();
-  for (const slice of slices) {
-    const endpoints: Endpoint[] = [];
-    for (const seen of slice.endpoints ?? []) {
-      let endpoint = found.get(seen);
+  let byIdentity: ReadonlyMap<string, Endpoint> | undefined;
+  for (const [slice, endpoints] of known) {
+    if (!endpoints.includes(undefined)) {
+      kept.set(slice, endpoints as Endpoint[]);
+      continue;
+    }
+    const here: Endpoint[] = [];
+    for (const [i, seen] of (slice.endpoints ?? []).entries()) {
+      let endpoint = endpoints[i];
       if (endpoint === undefined) {
+        byIdentity ??= new Map([...missing].map((each) => [identityOf(each), each]));
         endpoint = byIdentity.get(identityOf(seen));
         const isThere = endpoint !== undefined && missing.delete(endpoint);
         if (endpoint === undefined || !isThere || !memory.isSame(seen, endpoint)) changed.add(slice);
         if (endpoint === undefined || !isThere) continue;
       }
-      endpoints.push(endpoint);
+      here.push(endpoint);
     }
-    kept.set(slice, endpoints);
+    kept.set(slice, here);
   }
   return { kept, changed, missing: [...missing] };
 }

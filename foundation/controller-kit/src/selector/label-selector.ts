@@ -29,6 +29,8 @@ export function isEmptySelector(selector: LabelSelector | undefined): boolean {
 /** A map of labels as a function: all must be there, with these values. */
 export function labelsMatcher(wanted: Readonly<Record<string, string>>): LabelMatcher {
   const entries = Object.entries(wanted);
+  const [[key, value] = []] = entries;
+  if (key !== undefined && entries.length === 1) return (labels) => labels?.[key] === value;
   return (labels) => entries.every(([key, value]) => labels?.[key] === value);
 }
 
