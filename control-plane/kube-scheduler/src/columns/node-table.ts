@@ -14,6 +14,9 @@ export interface ResourceColumn {
 
 const FIRST_CAPACITY = 64;
 const LOG_SIZE = 1 << 16;
+/** More columns than these are of names that pods made up, and more values than these of nodes that are gone. */
+const MAX_COLUMNS = 1_000;
+const MAX_VALUES = 1_000;
 
 /**
  * Nodes by dense numbers, and what is looked at most in columns over these numbers. A log of changed nodes lets
@@ -32,6 +35,7 @@ export class NodeTable {
   readonly #log = new Int32Array(LOG_SIZE);
   #version = 0;
   #staticVersion = 0;
+  #columnsVersion = 0;
 
   /** Numbers are below that. */
   get size(): number {
@@ -63,6 +67,27 @@ export class NodeTable {
     return this.#staticVersion;
   }
 
+  /** Changes when all columns are others than before: those that somebody holds are kept up to date no more. */
+  get columnsVersion(): number {
+    return this.#columnsVersion;
+  }
+
+  /** How many there are. */
+  get columnCount(): number {
+    return this.#resources.size + this.#labels.size;
+  }
+
+  /** Drops all columns if they have become too many or too long for what nodes have: each is read anew when asked for. */
+  dropOutgrown(): void {
+    let isOutgrown = this.columnCount > MAX_COLUMNS;
+    for (const { valueCount } of this.#labels.values())
+      if (valueCount > MAX_VALUES && valueCount > 4 * this.#aliveCount) isOutgrown = true;
+    if (!isOutgrown) return;
+    this.#resources.clear();
+    this.#labels.clear();
+    this.#columnsVersion++;
+  }
+
   isAlive(slot: number): boolean {
     return this.#isAlive[slot] === 1;
   }
@@ -77,8 +102,12 @@ export class NodeTable {
       const make = (): Float64Array => new Float64Array(this.#capacity);
       column = { name, allocatable: make(), requested: make(), scored: make() };
       this.#resources.set(name, column);
-      for (const [slot, state] of this.#states.entries())
-        if (state !== undefined) column.allocatable[slot] = state.allocatable.get(name) ?? 0;
+      for (const [slot, state] of this.#states.entries()) {
+        if (state === undefined) continue;
+        column.allocatable[slot] = state.allocatable.get(name) ?? 0;
+        column.requested[slot] = state.requested(name);
+        column.scored[slot] = state.scored(name);
+      }
     }
     return column;
   }
@@ -123,17 +152,18 @@ export class NodeTable {
     this.#note(slot, 1);
   }
 
-  /** Counts a pod (`sign` 1) or takes it out (-1). */
+  /** Counts a pod (`sign` 1) or takes it out (-1), which the node's state has done already. */
   count(slot: number, facts: PodFacts, sign: 1 | -1): void {
     this.#podCount[slot] = (this.#podCount[slot] ?? 0) + sign;
     const isEmpty = this.#podCount[slot] === 0; // whatever absurd amounts did to the sum is gone
+    // Nobody has asked for a column that is not there.
     for (const [name, amount] of facts.requests) {
-      const { requested } = this.resource(name);
-      requested[slot] = isEmpty ? 0 : (requested[slot] ?? 0) + sign * amount;
+      const requested = this.#resources.get(name)?.requested;
+      if (requested !== undefined) requested[slot] = isEmpty ? 0 : (requested[slot] ?? 0) + sign * amount;
     }
     for (const [name, amount] of facts.scored) {
-      const { scored } = this.resource(name);
-      scored[slot] = isEmpty ? 0 : (scored[slot] ?? 0) + sign * amount;
+      const scored = this.#resources.get(name)?.scored;
+      if (scored !== undefined) scored[slot] = isEmpty ? 0 : (scored[slot] ?? 0) + sign * amount;
     }
     this.#note(slot, 0);
   }

@@ -34,6 +34,7 @@ export class PodClasses {
   #totals = new Float64Array(0);
   #order = new Int32Array(0);
   #orderOf: unknown;
+  #columnsVersion = 0;
 
   constructor(state: ClusterState, plugins: readonly PluginEntry[]) {
     this.#state = state;
@@ -63,6 +64,7 @@ export class PodClasses {
 
   /** What nodes by themselves say to pods like this one. */
   verdictsOf(pod: Pod): NodeVerdicts {
+    this.#followColumns();
     const isContested = this.#state.hasNominations;
     const key = isContested ? `${priorityOf(pod)}\u0000${this.keyOf(pod)}` : this.keyOf(pod);
     let verdicts = this.#fixed.get(key);
@@ -132,6 +134,16 @@ export class PodClasses {
       this.#orderOf = nodes;
     }
     return this.#order;
+  }
+
+  /** What is kept holds columns. */
+  #followColumns(): void {
+    const { table } = this.#state;
+    table.dropOutgrown();
+    if (table.columnsVersion === this.#columnsVersion) return;
+    this.#columnsVersion = table.columnsVersion;
+    this.#fixed.clear();
+    this.#moving.clear();
   }
 
   #aheadOn(slot: number, priority: number): readonly PodFacts[] | undefined {
