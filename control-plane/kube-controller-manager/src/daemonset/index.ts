@@ -17,7 +17,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
-import { hashOf, REVISION_HASH, syncHistory, trimHistory } from "../history/revisions.ts";
+import { deleteRevisions, hashOf, REVISION_HASH, surplusRevisions, syncHistory } from "../history/revisions.ts";
 import { createPod, deletePod, podFromTemplate } from "../pods/pod-control.ts";
 import { nextAvailabilityMs } from "../pods/pod-state.ts";
 import { specForNode } from "./eligibility.ts";
@@ -156,7 +156,8 @@ export function createDaemonSetController(deps: ControllerDeps, workers?: number
           await carryOut(set, key, plan, hash, signal);
         }
         const inUse = new Set(mine.map((pod) => pod.metadata.labels?.[REVISION_HASH] ?? ""));
-        await trimHistory({ client, signal }, history, inUse, set.spec.revisionHistoryLimit ?? 10);
+        const limit = set.spec.revisionHistoryLimit ?? 10;
+        await deleteRevisions({ client, signal }, surplusRevisions(history, inUse, { limit, countsUsed: true }));
       } finally {
         const status = daemonStatus(set, nodes.list(), mine, hash, history.collisionCount, now);
         if (

@@ -96,15 +96,26 @@ function newRevision(
   };
 }
 
-/** Deletes the oldest revisions that no pod has, beyond `limit`. */
-export async function trimHistory(
-  { client, signal }: Pick<HistoryOptions, "client" | "signal">,
-  history: History,
+/**
+ * The oldest revisions that no pod has, beyond what is to be kept of those that are not the present one: of all of these
+ * (`countsUsed`: DaemonSets), or of those alone that no pod has.
+ */
+export function surplusRevisions(
+  { all, update }: Pick<History, "all" | "update">,
   inUse: ReadonlySet<string>,
-  limit: number,
+  { limit, countsUsed }: { readonly limit: number; readonly countsUsed: boolean },
+): readonly ControllerRevision[] {
+  const earlier = all.filter((revision) => revision !== update);
+  const unused = earlier.filter((revision) => !inUse.has(hashOf(revision)));
+  return unused.slice(0, Math.max(0, (countsUsed ? earlier : unused).length - limit));
+}
+
+/** Deletes revisions. */
+export async function deleteRevisions(
+  { client, signal }: Pick<HistoryOptions, "client" | "signal">,
+  revisions: readonly ControllerRevision[],
 ): Promise<void> {
-  const unused = history.all.filter((revision) => revision !== history.update && !inUse.has(hashOf(revision)));
-  for (const { metadata } of unused.slice(0, Math.max(0, unused.length - limit))) {
+  for (const { metadata } of revisions) {
     try {
       await client.delete(ControllerRevision, { namespace: metadata.namespace, name: metadata.name ?? "" }, { signal });
     } catch (error) {

@@ -16,7 +16,7 @@ import {
   type Controller,
   type ControllerDeps,
 } from "@coracle/controller-kit";
-import { hashOf, syncHistory, trimHistory } from "../history/revisions.ts";
+import { deleteRevisions, hashOf, surplusRevisions, syncHistory } from "../history/revisions.ts";
 import { nextAvailabilityMs } from "../pods/pod-state.ts";
 import { claimOwners, isStaleClaim } from "./claim-owners.ts";
 import { claimsForOrdinal, identityLabels, isInRange, ordinalOf, POD_NAME_LABEL, podForOrdinal } from "./pod.ts";
@@ -233,7 +233,9 @@ export function createStatefulSetController(
       if (failure !== undefined) throw failure;
       if (isDeleted) return done;
       const inUse = new Set([...mine.map(revisionOf), current, update]);
-      await trimHistory({ client, signal }, history, hashesOf(inUse, history.all), set.spec.revisionHistoryLimit ?? 10);
+      const limit = set.spec.revisionHistoryLimit ?? 10;
+      const surplus = surplusRevisions(history, hashesOf(inUse, history.all), { limit, countsUsed: false });
+      await deleteRevisions({ client, signal }, surplus);
       return requeueAfter(nextAvailabilityMs(mine, set.spec.minReadySeconds ?? 0, now));
     },
   });

@@ -107,11 +107,12 @@ export const POD_STEPS: Readonly<Record<string, Step>> = {
       },
     );
   },
-  async "a pod gets a finalizer, or loses it"(actor) {
-    const pod = actor.one(Pod);
-    const others = (pod.metadata.finalizers ?? []).filter((each) => each !== "example.com/hold");
-    const isHeld = others.length !== (pod.metadata.finalizers ?? []).length;
-    await actor.merge(Pod, pod, { metadata: { finalizers: isHeld ? others : [...others, "example.com/hold"] } });
+  // All of them: which of several equal ones is deleted is chance.
+  async "the pods there are are held"(actor) {
+    for (const pod of actor.all(Pod)) {
+      const others = (pod.metadata.finalizers ?? []).filter((each) => each !== "example.com/hold");
+      await actor.merge(Pod, pod, { metadata: { finalizers: [...others, "example.com/hold"] } });
+    }
   },
   async "all pods that were held are let go"(actor) {
     for (const pod of actor.all(Pod, ({ metadata }) => metadata.finalizers?.includes("example.com/hold") === true)) {

@@ -60,13 +60,15 @@ export const replicas: Family = {
       const pod = actor.one(Pod, ({ metadata }) => metadata.ownerReferences !== undefined);
       await actor.merge(any(Pod), pod, { metadata: { ownerReferences: null } });
     },
-    async "a pod is made by hand"(actor) {
-      // One that never gets ready: whether it is before it is adopted is chance.
-      const { metadata, spec } = webTemplate(actor, actor.pick(["web", "db"]), "web:broken");
-      await actor.create(any(Pod), { metadata: { ...metadata, ...actor.key(`loose${actor.below(3)}`) }, spec });
+    // Before there is anybody who adopts them: whether a pod is ready when it is adopted is chance.
+    async "pods are made by hand"(actor) {
+      if (actor.all(ReplicaSet).length + actor.all(ReplicationController).length > 0) throw new NothingToDo();
+      const { metadata, spec } = webTemplate(actor, actor.pick(["web", "db"]), "web:1");
+      for (const name of ["loose0", "loose1"].slice(actor.below(2)))
+        await actor.create(any(Pod), { metadata: { ...metadata, ...actor.key(name) }, spec });
     },
     async "a pod costs less to delete"(actor) {
-      const annotations = { "controller.kubernetes.io/pod-deletion-cost": actor.pick(["-5", "0", "7", "x"]) };
+      const annotations = { "controller.kubernetes.io/pod-deletion-cost": actor.pick(["-5", "7"]) };
       await actor.merge(any(Pod), actor.one(Pod), { metadata: { annotations } });
     },
     async "one gets a finalizer, or loses it"(actor) {
