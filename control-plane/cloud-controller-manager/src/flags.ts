@@ -5,6 +5,7 @@ import {
   flagsWithoutEffect,
   parseFlags,
   refusedFlag as refused,
+  refusedManagerFlags,
   servingFlags,
   UsageError,
   type FlagValues,
@@ -32,7 +33,6 @@ const FLAGS = {
   allowUntaggedCloud: flag.boolean("allow-untagged-cloud", false),
   clusterName: flag.string("cluster-name", "kubernetes"),
   clusterCidr: flag.list("cluster-cidr"),
-  cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
   /** Who gives nodes their ranges is kube-controller-manager; routes need somebody to. */
   allocateNodeCidrs: flag.boolean("allocate-node-cidrs", false),
   configureCloudRoutes: flag.boolean("configure-cloud-routes", true),
@@ -46,15 +46,7 @@ const FLAGS = {
   controllerStartIntervalMs: flag.durationMs("controller-start-interval", 0),
   /** `NAME=true|false`. */
   featureGates: flag.list("feature-gates"),
-  enableLeaderMigration: refused(
-    flag.boolean("enable-leader-migration", false),
-    "is not supported: no controller moves between managers here",
-  ),
-  leaderMigrationConfig: refused(flag.string("leader-migration-config", ""), "is not supported"),
-  master: refused(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
-  externalCloudVolumePlugin: refused(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
-  version: refused(flag.string("version", ""), "is not supported: the API server tells it at /version"),
-  tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
+  ...refusedManagerFlags(),
   webhooks: refused(flag.string("webhooks", ""), "is not supported: a provider has no webhooks here"),
   /** Webhooks would be served there, were there any. */
   ...flagsWithoutEffect([

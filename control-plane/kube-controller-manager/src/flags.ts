@@ -5,6 +5,7 @@ import {
   flagsWithoutEffect,
   parseFlags,
   refusedFlag as refused,
+  refusedManagerFlags,
   servingFlags,
   UsageError,
   type FlagValues,
@@ -97,22 +98,13 @@ const FLAGS = {
   endpointUpdatesBatchPeriodMs: flag.durationMs("endpoint-updates-batch-period", 0),
   endpointsliceUpdatesBatchPeriodMs: flag.durationMs("endpointslice-updates-batch-period", 0),
   mirroringUpdatesBatchPeriodMs: flag.durationMs("mirroring-endpointslice-updates-batch-period", 0),
-  cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
   cloudProvider: flag.choice("cloud-provider", "", ["", "external"]),
   emulatedVersion: flag.choice("emulated-version", "", ["", "1.35", "kube=1.35"]),
-  enableLeaderMigration: refused(
-    flag.boolean("enable-leader-migration", false),
-    "is not supported: no controller moves between managers here",
-  ),
-  leaderMigrationConfig: refused(flag.string("leader-migration-config", ""), "is not supported"),
-  master: refused(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
-  externalCloudVolumePlugin: refused(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
+  ...refusedManagerFlags(),
   enableHostpathProvisioner: refused(
     flag.boolean("enable-hostpath-provisioner", false),
     "is not supported: claims get hostPath volumes from nobody",
   ),
-  version: refused(flag.string("version", ""), "is not supported: the API server tells it at /version"),
-  tlsSniCertKey: refused(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
   /** Also what is about a cloud's controllers. */
   ...flagsWithoutEffect(
     [

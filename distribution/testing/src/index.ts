@@ -10,7 +10,7 @@ export { hostLeftovers, snapshotHost, type HostSnapshot } from "./host/host-snap
 export { createTestHost, programPath, type HostProcess, type TestHost } from "./host/test-host.ts";
 export { startRegistry, type Registry } from "./registry/registry.ts";
 export { startTestEnvironment, type EnvironmentUser, type TestEnvironment } from "./environment/test-environment.ts";
-export { startBusyboxCluster, type BusyboxCluster } from "./cluster/busybox-cluster.ts";
+export { startBusyboxCluster, webDeployment, type BusyboxCluster } from "./cluster/busybox-cluster.ts";
 export { eventually } from "./cluster/eventually.ts";
 export {
   coracleFile,

@@ -4,6 +4,7 @@ import {
   eventually,
   hostLeftovers,
   startBusyboxCluster,
+  webDeployment,
   type BusyboxCluster,
   type TestCluster,
   type TestHost,
@@ -11,29 +12,7 @@ import {
 
 const SERVE =
   'mkdir -p /www/cgi-bin; printf "#!/bin/sh\\necho; echo $(hostname) heard \\$REMOTE_ADDR\\n" > /www/cgi-bin/who; chmod +x /www/cgi-bin/who; exec httpd -f -p 8080 -h /www';
-const web = (replicas: number): unknown => ({
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: { name: "web" },
-  spec: {
-    replicas,
-    selector: { matchLabels: { app: "web" } },
-    template: {
-      metadata: { labels: { app: "web" } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [
-          {
-            name: "web",
-            image: "localhost/bb:1",
-            command: ["sh", "-c", SERVE],
-            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-          },
-        ],
-      },
-    },
-  },
-});
+const web = (replicas: number): unknown => webDeployment(replicas, SERVE);
 const balancer = (spec: Record<string, unknown> = {}): unknown => ({
   apiVersion: "v1",
   kind: "Service",

@@ -3,6 +3,7 @@ import {
   eventually,
   hostLeftovers,
   startBusyboxCluster,
+  webDeployment,
   type BusyboxCluster,
   type TestCluster,
   type TestHost,
@@ -12,29 +13,7 @@ const WEB = {
   apiVersion: "v1",
   kind: "List",
   items: [
-    {
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: "web" },
-      spec: {
-        replicas: 4,
-        selector: { matchLabels: { app: "web" } },
-        template: {
-          metadata: { labels: { app: "web" } },
-          spec: {
-            terminationGracePeriodSeconds: 0,
-            containers: [
-              {
-                name: "web",
-                image: "localhost/bb:1",
-                command: ["sh", "-c", "mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"],
-                readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
-              },
-            ],
-          },
-        },
-      },
-    },
+    webDeployment(4, "mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www"),
     {
       apiVersion: "v1",
       kind: "Service",

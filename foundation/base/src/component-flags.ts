@@ -81,3 +81,17 @@ export const servingFlags = (port: number) => ({
   /** Paths that anybody may see; `*` at the end stands for all below. */
   authorizationAlwaysAllowPaths: flag.list("authorization-always-allow-paths", ["/healthz", "/readyz", "/livez"]),
 });
+
+/** What upstream's controller managers both have, and ours do not do. */
+export const refusedManagerFlags = () => ({
+  cidrAllocatorType: flag.choice("cidr-allocator-type", "RangeAllocator", ["RangeAllocator"]),
+  enableLeaderMigration: refusedFlag(
+    flag.boolean("enable-leader-migration", false),
+    "is not supported: no controller moves between managers here",
+  ),
+  leaderMigrationConfig: refusedFlag(flag.string("leader-migration-config", ""), "is not supported"),
+  master: refusedFlag(flag.string("master", ""), "is not supported: the kubeconfig names the server"),
+  externalCloudVolumePlugin: refusedFlag(flag.string("external-cloud-volume-plugin", ""), "is not supported"),
+  version: refusedFlag(flag.string("version", ""), "is not supported: the API server tells it at /version"),
+  tlsSniCertKey: refusedFlag(flag.string("tls-sni-cert-key", ""), "is not supported: one certificate is served"),
+});

@@ -36,3 +36,28 @@ export async function startBusyboxCluster(
     throw error;
   }
 }
+
+/** A Deployment `web` whose pods run `script`, and are ready as soon as somebody listens on port 8080. */
+export const webDeployment = (replicas: number, script: string): unknown => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web" },
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            name: "web",
+            image: "localhost/bb:1",
+            command: ["sh", "-c", script],
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      },
+    },
+  },
+});
