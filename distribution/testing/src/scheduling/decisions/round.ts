@@ -23,8 +23,9 @@ export interface Arena {
 }
 
 const VICTIMS_WITHIN_MS = 5_000;
-/** Schedulers have seen by then what was changed. */
-const SETTLE_MS = 100;
+/** Schedulers have seen by then what was changed, also on a machine with much else to do. */
+const SETTLE_MS = 1_000;
+const QUICK_SETTLE_MS = 100;
 const EVENTS_WITHIN_MS = 20_000;
 
 /** Fills both with the same random cluster. Call it before the schedulers start. */
@@ -84,7 +85,7 @@ export async function playRound(
       const startTime = moments.next();
       await Promise.all(both.map(async (side) => side.started(pod, startTime)));
     }
-    await sleep(systemClock, Object.keys(theirs.selected).length > 0 ? SETTLE_MS : 0);
+    await sleep(systemClock, Object.keys(theirs.selected).length > 0 ? QUICK_SETTLE_MS : 0);
   }
   tally.addEvents(await eventsMissing(both, refused));
 
@@ -107,7 +108,7 @@ export async function playRound(
     if (theirs.node !== "" && isSame && !isToGo) return true;
     await Promise.all(both.map(async (side) => side.remove(pod)));
     if (hasClaims(pod) && (!isSame || `${theirs.nominated}${own.nominated}` !== "")) {
-      await sleep(systemClock, SETTLE_MS);
+      await sleep(systemClock, QUICK_SETTLE_MS);
       await Promise.all(both.map(async (side) => side.release(pod)));
       await sleep(systemClock, SETTLE_MS);
     }
