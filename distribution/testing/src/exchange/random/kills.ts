@@ -60,7 +60,7 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
     "another is made",
     "one is wider or narrower",
     "one is suspended, or resumed",
-    "several pods end",
+    "several pods end well",
     "all pods end well",
     "a pod fails",
     "a pod is deleted",
@@ -77,7 +77,9 @@ const CALM_WITHIN_MS = 150_000;
 const AT_ONCE = 3;
 
 interface Result {
+  /** Changes of pods. */
   readonly checked: number;
+  readonly kills: number;
   readonly faults: readonly string[];
 }
 
@@ -160,7 +162,7 @@ export async function playKills(options: {
   stop.abort(new DOMException("the histories are over", "AbortError"));
   await following;
   if (kills === 0) faults.push("nothing was killed");
-  return { checked, faults };
+  return { checked, kills, faults };
 }
 
 /** Keeps what happens to pods, by their namespaces. */

@@ -56,9 +56,9 @@ async function compare(kubeControllerManager: string): Promise<boolean> {
 async function survive(): Promise<boolean> {
   const [rounds, seed] = [Number(values.rounds), Number(values.seed)];
   const startedAt = systemClock.monotonicMs();
-  const { checked, faults } = await playKills({ rounds, seed });
+  const { checked, kills, faults } = await playKills({ rounds, seed });
   const seconds = Math.round((systemClock.monotonicMs() - startedAt) / 1000);
-  const result = { name: "controllers", rounds, seed, checked, seconds };
+  const result = { name: "controllers", rounds, seed, checked, kills, seconds };
   process.stdout.write(`${JSON.stringify({ ...result, faults: faults.length, first: faults.slice(0, 5) })}\n`);
   return faults.length === 0;
 }
