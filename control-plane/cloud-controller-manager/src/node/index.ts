@@ -35,6 +35,7 @@ export function createCloudNodeController(
       if (metadata === undefined || metadata.zone !== undefined || zones === undefined) return metadata;
       return { ...metadata, ...(await zones.zoneOf(node, signal)) };
     } catch (error) {
+      signal.throwIfAborted();
       throw new Error(`failed to get instance metadata for node ${name}: ${(error as Error).message}`, {
         cause: error,
       });

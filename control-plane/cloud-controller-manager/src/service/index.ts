@@ -153,6 +153,7 @@ export function createServiceController(
     try {
       await balancers.delete(clusterName, service, signal);
     } catch (error) {
+      signal.throwIfAborted();
       event(
         service,
         "Warning",
@@ -191,7 +192,8 @@ export function createServiceController(
       known.set(key, last);
       return done;
     } catch (error) {
-      if (plan !== "update-nodes" && !signal.aborted)
+      signal.throwIfAborted();
+      if (plan !== "update-nodes")
         event(service, "Warning", "SyncLoadBalancerFailed", `Error syncing load balancer: ${(error as Error).message}`);
       const retryMs = retryAfterOf(error) ?? retryAfterOf((error as Error).cause);
       if (retryMs === undefined) throw error;
