@@ -27,6 +27,7 @@ describe("the flags of serving", () => {
       serviceNodePort: 0,
       http1Only: false,
       otherGates: [],
+      features: new Set(),
     });
   });
 

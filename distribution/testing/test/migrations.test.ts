@@ -10,14 +10,20 @@ import { startOurServer } from "../src/differential/server.ts";
 import { startManager } from "../src/exchange/manager-process.ts";
 
 const GATES = "--feature-gates=StorageVersionMigrator=true";
+const { CORACLE_PEER_KUBE_CONTROLLER_MANAGER: peer = "" } = process.env;
+const OURS = [process.execPath, coracleFile(), "kube-controller-manager"] as const;
 
-it("kubectl has objects written anew, and sees how far that is", async () => {
+it.each([
+  ["ours", OURS] as const,
+  // Upstream's, where CORACLE_PEER_KUBE_CONTROLLER_MANAGER says where it is.
+  ...(peer === "" ? [] : [["upstream's", [peer]] as const]),
+])("kubectl has objects written anew by %s, and sees how far that is", async (_whose, manager) => {
   await ensureBuilt();
   await using cleanup = new Cleanup();
   const server = cleanup.use(
     await startOurServer(coracleFile(), () => [GATES, "--runtime-config=storagemigration.k8s.io/v1beta1=true"]),
   );
-  cleanup.use(await startManager(server, [process.execPath, coracleFile(), "kube-controller-manager"], [GATES]));
+  cleanup.use(await startManager(server, manager, [GATES]));
   const kubeconfig = join(server.dir, "admin.kubeconfig");
   const { url, ca, client } = server.target;
   writeFileSync(kubeconfig, renderKubeconfig({ clusterName: "c", userName: "admin", server: url, ca, client }));
