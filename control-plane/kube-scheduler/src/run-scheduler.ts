@@ -110,7 +110,11 @@ async function schedule(options: SchedulerOptions, signal: AbortSignal): Promise
     ...own,
     namespaces: state,
     isAskedAbout,
-    devices: { ...own.devices, tellWaiting: (pod, nodeName) => report.waitsForDevices(pod, nodeName) },
+    devices: {
+      ...own.devices,
+      tellWaiting: (pod, nodeName) => report.waitsForDevices(pod, nodeName),
+      onClaimMade: (status) => metrics.claimMade(status),
+    },
     binder: (pod, nodeName) =>
       binder?.isInterestedIn(pod) === true ? binder.bind(pod, nodeName) : own.binder(pod, nodeName),
   };

@@ -30,6 +30,14 @@ interface NodeClaim {
   readonly mappings: readonly ContainerExtendedResourceRequest[];
 }
 
+/** What the claim is given. */
+interface Grant {
+  readonly allocation: AllocationResult;
+  readonly allocatedAt: string | undefined;
+  /** Told whether the API server took the claim. */
+  readonly onMade: ((status: "success" | "failure") => void) | undefined;
+}
+
 /** One claim for all resources of a pod that devices stand behind, where the node does not have them otherwise. */
 export class ExtendedClaim {
   readonly #pod: Pod;
@@ -96,13 +104,18 @@ export class ExtendedClaim {
   async write(
     writer: ClaimWriter,
     nodeName: string,
-    allocation: AllocationResult,
-    allocatedAt: string | undefined,
+    { allocation, allocatedAt, onMade }: Grant,
   ): Promise<ResourceClaim> {
     const { claim, mappings } = this.#byNode.get(nodeName) ?? {};
     if (claim === undefined) throw new Error(`extended resource claim not found for node ${nodeName}`);
     const { uid: _, ...metadata } = claim.metadata;
-    this.written = await writer.create({ ...claim, metadata });
+    try {
+      this.written = await writer.create({ ...claim, metadata });
+      onMade?.("success");
+    } catch (error) {
+      onMade?.("failure");
+      throw error;
+    }
     this.written = await bindClaim(writer, this.written, this.#pod, allocation, allocatedAt);
     const resourceClaimName = this.written.metadata.name ?? "";
     await writer.noteExtended(this.#pod, { resourceClaimName, requestMappings: mappings ?? [] });

@@ -25,6 +25,7 @@ const UPSTREAM: readonly (readonly [string, string, string, string, number?, num
   ["preemption_victims", "histogram", "STABLE", "", 7, 1],
   ["queue_incoming_pods_total", "counter", "STABLE", "event queue"],
   ["queueing_hint_execution_duration_seconds", "histogram", "ALPHA", "event hint plugin", 20, 0.00001],
+  ["resourceclaim_creates_total", "counter", "ALPHA", "status"],
   ["schedule_attempts_total", "counter", "STABLE", "profile result"],
   ["scheduling_algorithm_duration_seconds", "histogram", "ALPHA", "", 15, 0.001],
   ["scheduling_attempt_duration_seconds", "histogram", "STABLE", "profile result", 15, 0.001],
@@ -41,7 +42,6 @@ const NOT_HERE = [
   "get_node_hint_duration_seconds",
   "goroutines",
   "pending_async_api_calls",
-  "resourceclaim_creates_total",
   "store_schedule_results_duration_seconds",
   "volume_binder_cache_requests_total",
 ];
@@ -63,6 +63,7 @@ function seen(): SchedulerMetrics {
   metrics.evicted("success", 0);
   metrics.permitted("Success", 0);
   metrics.volumesFailed("bind");
+  metrics.claimMade("success");
   metrics.startPlugin("NodeName", "Filter")("Success");
   metrics.startEvent()("NodeAdd");
   metrics.startHint("NodeName", "NodeAdd")("Queue");

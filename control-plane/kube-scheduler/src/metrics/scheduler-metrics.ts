@@ -115,6 +115,11 @@ export class SchedulerMetrics {
     "[ALPHA] Volume scheduling stage error count",
     ["operation"],
   );
+  readonly #claims = this.#counter(
+    "resourceclaim_creates_total",
+    "[ALPHA] Number of ResourceClaims creation requests within scheduler",
+    ["status"],
+  );
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -215,6 +220,11 @@ export class SchedulerMetrics {
 
   volumesFailed(operation: "predicate" | "assume" | "bind"): void {
     this.#volumeFailures.add(1, operation);
+  }
+
+  /** A claim for the resources of a pod was made, or could not be. */
+  claimMade(status: "success" | "failure"): void {
+    this.#claims.add(1, status);
   }
 
   /** Measures one extension point until what it returns is called with the status it ended in. */

@@ -44,6 +44,8 @@ export interface DynamicResourcesOptions {
   readonly nowMs: () => number;
   /** Wall-clock time, epoch milliseconds. */
   readonly now: () => number;
+  /** Told whether the claim for a pod's resources could be made. */
+  readonly onClaimMade?: (status: "success" | "failure") => void;
   /** Tells the user that a pod waits for devices to become ready on its node. */
   readonly tellWaiting?: (pod: Pod, nodeName: string) => void;
   readonly newShareId: () => string;
@@ -271,7 +273,10 @@ export function createDynamicResources(options: DynamicResourcesOptions): Plugin
       const { extended } = cycle;
       const allocation = cycle.decided.get(extended?.temporaryUid ?? "");
       if (extended !== undefined && allocation !== undefined) {
-        cycle.claims = [...cycle.claims, await extended.write(writer, nodeName, allocation, allocatedAt)];
+        cycle.claims = [
+          ...cycle.claims,
+          await extended.write(writer, nodeName, { allocation, allocatedAt, onMade: options.onClaimMade }),
+        ];
         pending.drop(extended.temporaryUid);
       }
       if (!features.bindingConditions) return;
