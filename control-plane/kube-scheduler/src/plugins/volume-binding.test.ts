@@ -264,6 +264,7 @@ function binding(world: World) {
   return {
     claims,
     volumes,
+    assumed: writer.assumed,
     plugin: at.reserve[0] ?? plugin,
     start(pod: Pod): CycleState {
       const state: CycleState = new Map();
@@ -293,7 +294,9 @@ describe("binding", () => {
     const state = world.start(user);
     expect(await world.plugin.reserve?.(state, user, "a")).toBeUndefined();
     world.whenWaited(() => world.finish("data", "small"));
+    expect(world.assumed.volumes.size).toBe(1);
     await world.plugin.preBind?.(state, user, "a");
+    expect(world.assumed.volumes.size).toBe(0);
     expect(world.volumes.map(({ spec }) => spec?.claimRef?.name)).toEqual([undefined, "data"]);
     expect(world.volumes[1]?.metadata.annotations).toEqual({ "pv.kubernetes.io/bound-by-controller": "yes" });
   });

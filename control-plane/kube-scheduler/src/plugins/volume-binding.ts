@@ -118,6 +118,8 @@ export function createVolumeBinding(view: StorageView, options: VolumeBindingOpt
       if (cycle === undefined || cycle.bindings.length + cycle.provisions.length === 0) return;
       if (writer === undefined) throw new Error("binding volumes: nobody here binds volumes");
       await bindVolumes({ view, writer }, pod, nodeName, cycle, bindTimeoutSeconds * 1000);
+      // The caches have seen it by now.
+      giveBack(cycle);
     },
   };
 }

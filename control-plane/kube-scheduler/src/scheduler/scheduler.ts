@@ -172,6 +172,8 @@ export async function runSchedulingLoop(deps: SchedulerDeps): Promise<void> {
         metrics.permitted(refusal === undefined ? "Success" : "Unschedulable", startMs);
         if (refusal !== undefined) return undo(attempt, around, placement, refusal);
       }
+      // Volumes may take minutes. Whatever fails from here on is an error: what happens meanwhile is no matter.
+      queue.done(attempt.pod);
       await prepare(around, placement, waitFor);
     } catch (error) {
       return undo(attempt, around, placement, error);

@@ -30,7 +30,7 @@ export class AssumedObjects<T extends { readonly metadata: ObjectMeta }> {
     this.#assumed.delete(key);
   }
 
-  values(): Iterable<T> {
-    return [...this.#assumed.values()].map(({ object }) => object);
+  get size(): number {
+    return this.#assumed.size;
   }
 }
