@@ -121,7 +121,7 @@ const hasClaims = ({ spec }: Pod): boolean => (spec.volumes ?? []).length + (spe
 /** What differs between two outcomes, where chance has no say. */
 function differences(theirs: Outcome, own: Outcome): string[] {
   const wrong: string[] = [];
-  if ([theirs.why, own.why].includes(NOTHING) || theirs.why !== own.why)
+  if ([theirs.why, own.why].includes(NOTHING) || withoutPlace(theirs.why) !== withoutPlace(own.why))
     wrong.push(`why:\n    upstream ${theirs.why}\n    ours     ${own.why}`);
   if (theirs.nominated !== own.nominated) wrong.push(`nominated: upstream ${theirs.nominated}, ours ${own.nominated}`);
   if (theirs.node === "" || theirs.node !== own.node) return wrong;
@@ -132,6 +132,10 @@ function differences(theirs: Outcome, own: Outcome): string[] {
   return wrong;
 }
 
+/** Of several nodes on which a claim fails upstream names any. */
+const withoutPlace = (why: string): string =>
+  why.startsWith("SchedulerError: ") ? why.replaceAll(/\/n\d+(\/device-\d+)?/g, "") : why;
+
 const sortedJson = (value: unknown): string =>
   JSON.stringify(value, (_, member: unknown) =>
     typeof member === "object" && member !== null && !Array.isArray(member)
@@ -141,7 +145,8 @@ const sortedJson = (value: unknown): string =>
 
 /** What our plugins say otherwise than upstream's did, and choices that are not among the best. */
 function unlike(theirs: Outcome, own: Outcome, { nodes, gate }: Explanation, scores: UpstreamScores): string[] {
-  if (gate !== undefined) return [];
+  // What fails on one node fails on all: the others were not compared.
+  if (gate !== undefined || nodes.some(({ refusedBy }) => refusedBy === "")) return [];
   const wrong: string[] = [];
   const fitting = nodes.filter(({ refusedBy }) => refusedBy === undefined);
   const fits = fitting.map(({ node }) => node);
