@@ -20,10 +20,17 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
   const { client, informers, clock, recorder } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: podsByNode }).lister;
-  /** Pods that are to go later, and since when that is known. */
-  const scheduled = new Map<string, { readonly uid: string | undefined; readonly since: Instant }>();
-  const cancelled = (pod: ObjectReference): void =>
-    recorder.event(pod, "Normal", "TaintManagerEviction", `Cancelling deletion of Pod ${pod.namespace}/${pod.name}`);
+  /** Pods that are to go later, and since when that is known; and those that have been told to, but are still there. */
+  const scheduled = new Map<
+    string,
+    { readonly uid: string | undefined; readonly since: Instant; readonly isDone: boolean }
+  >();
+  function cancel(key: string, pod: ObjectReference): void {
+    const known = scheduled.get(key);
+    scheduled.delete(key);
+    if (known?.isDone === false)
+      recorder.event(pod, "Normal", "TaintManagerEviction", `Cancelling deletion of Pod ${pod.namespace}/${pod.name}`);
+  }
   const drives = (node: Node | undefined): boolean =>
     (node?.spec?.taints ?? []).some((taint) => taint.effect === "NoExecute");
 
@@ -42,26 +49,27 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
     async reconcile(key, { signal }) {
       const pod = pods.byKey(key);
       if (pod === undefined) {
-        if (scheduled.delete(key)) cancelled({ apiVersion: "v1", kind: "Pod", ...splitCacheKey(key) });
+        cancel(key, { apiVersion: "v1", kind: "Pod", ...splitCacheKey(key) });
         return done;
       }
       const node = nodes.byKey(pod.spec.nodeName ?? "");
-      if (node === undefined || pod.metadata.deletionTimestamp !== undefined) return done; // it goes anyway
+      if (node === undefined) return done; // it goes anyway
       const taints = node.spec?.taints ?? [];
       const now = clock.now();
-      const known = scheduled.get(key);
-      const since = known?.uid === pod.metadata.uid ? (known?.since ?? now) : now;
+      const before = scheduled.get(key);
+      const known = before?.uid === pod.metadata.uid ? before : undefined;
+      const since = known?.since ?? now;
       const ms = msUntilEviction(taints, pod.spec.tolerations ?? [], now, since);
       const { namespace, name = "", uid } = pod.metadata;
       if (ms === undefined) {
-        if (scheduled.delete(key)) cancelled(referenceTo(Pod, pod));
+        cancel(key, referenceTo(Pod, pod));
         return done;
       }
+      if (known?.isDone === true) return done;
       if (ms > 0) {
-        scheduled.set(key, { uid, since });
+        scheduled.set(key, { uid, since, isDone: false });
         return requeueAfter(ms);
       }
-      scheduled.delete(key);
       recorder.event(
         referenceTo(Pod, pod),
         "Normal",
@@ -80,6 +88,7 @@ export function createTaintEvictionController(deps: ControllerDeps, metrics?: Co
         const body = { metadata: { uid }, status: { conditions: [condition] } };
         await client.patch(Pod, { namespace, name }, "strategic", body, { subresource: "status", signal });
         await client.delete(Pod, { namespace, name }, { preconditions: { uid }, signal });
+        scheduled.set(key, { uid, since, isDone: true });
         metrics?.podEvicted(clock.now() - now - ms);
       } catch (error) {
         if (!isNotFound(error)) throw error;
