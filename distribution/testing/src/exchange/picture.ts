@@ -104,6 +104,7 @@ function renamer(objects: readonly (readonly [string, KubeObject])[]): (text: st
     if (kind === "ControllerRevision" && owner !== "")
       names.push([name.slice(owner.length + 1), `HASH${revision(object)}`]);
     if (generateName !== undefined && generateName !== "") names.push([name, `${generateName}*`]);
+    else if (kind === "EndpointSlice" && owner !== "") names.push([name, `${owner}-*`]);
   }
   names.sort(([a], [b]) => b.length - a.length);
   return (text) => {
@@ -159,6 +160,8 @@ function plain(kind: string, object: KubeObject): unknown {
     const { [TRIGGER_TIME]: _, ...annotations } = copy.metadata.annotations ?? {};
     copy.metadata.annotations = Object.keys(annotations).length === 0 ? undefined : annotations;
   }
+  // Upstream forgets that the name of a mirror was made up when it changes it.
+  if (kind === "EndpointSlice") delete metadata["generateName"];
   // Which of several equal volumes it is, is chance.
   if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {

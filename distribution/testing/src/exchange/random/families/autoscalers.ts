@@ -67,7 +67,7 @@ const change = async (actor: Actor, spec: object): Promise<void> =>
 
 /** Autoscalers without anybody who serves metrics: limits hold all the same. */
 export const autoscalers: Family = {
-  quietMs: 2200,
+  quietMs: 4500,
   async begin(actor) {
     await deploy(actor);
     await make(actor);
