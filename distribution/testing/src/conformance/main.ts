@@ -79,32 +79,38 @@ const stopped = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => stopped.abort(new Error(`stopped by ${signal}`)));
 }
-const out = resolve(values.out);
-await using host = await createTestHost();
-await using cluster = await startCluster(host, { flags: ["--nodes", values.nodes] });
-process.stdout.write(`${values.nodes} nodes with ${await loadImages(host, cluster, resolve(images))} images each\n`);
-const repositories = join(host.dir, "repositories.yaml");
-writeFileSync(repositories, REPOSITORY_LIST);
-const outcomes: Outcome[] = [];
-for (const part of parts) {
-  const found = await runPart(
-    host,
-    part,
-    {
-      suite: resolve(suite),
+
+/** Runs the parts against a cluster that is there for them alone. */
+async function runSuite(program: string, imageFolder: string): Promise<Outcome[]> {
+  await using host = await createTestHost();
+  await using cluster = await startCluster(host, { flags: ["--nodes", values.nodes] });
+  process.stdout.write(`${values.nodes} nodes with ${await loadImages(host, cluster, imageFolder)} images each\n`);
+  const repositories = join(host.dir, "repositories.yaml");
+  writeFileSync(repositories, REPOSITORY_LIST);
+  const outcomes: Outcome[] = [];
+  for (const part of parts) {
+    const options = {
+      suite: program,
       ginkgo: ginkgo === undefined ? undefined : resolve(ginkgo),
       processes: Number(values.procs),
       nodes: Number(values.nodes),
       focus,
       kubeconfig: cluster.kubeconfig,
       kubectl: unpackClientProgram("kubectl"),
-      reports: join(out, part),
-    },
-    repositories,
-  );
-  process.stdout.write(`${part}: ${found.filter(({ passed }) => passed).length} of ${found.length} passed\n`);
-  outcomes.push(...found);
+      reports: join(resolve(values.out), part),
+    };
+    const found = await runPart(host, part, options, repositories);
+    process.stdout.write(`${part}: ${found.filter(({ passed }) => passed).length} of ${found.length} passed\n`);
+    outcomes.push(...found);
+  }
+  return outcomes;
 }
+
+const outcomes = await runSuite(resolve(suite), resolve(images)).catch((error: unknown) => {
+  if (!stopped.signal.aborted) throw error;
+  process.stderr.write("stopped; the cluster is gone\n");
+  process.exit(1);
+});
 for (const { group, name, failure } of outcomes.filter(({ passed }) => !passed)) {
   process.stdout.write(`failed: [${group}] ${name}\n${failure.replaceAll(/^/gm, "    ")}\n`);
 }
