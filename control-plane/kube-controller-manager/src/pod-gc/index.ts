@@ -17,6 +17,8 @@ import { byAge, timestamp } from "../time/timestamp.ts";
 
 /** A node may be seen after its pods: so long a pod without node is given. */
 const QUARANTINE_MS = 40_000;
+/** A pod that was never started is told to be deleted, and deleted, in one breath: what remains of it after this time is stuck. */
+const UNSCHEDULED_MS = 2_000;
 const OUT_OF_SERVICE = "node.kubernetes.io/out-of-service";
 
 const ENDED = "ended";
@@ -32,7 +34,15 @@ export function createPodGcController(
   const { client, informers, clock } = deps;
   const nodes = informers.informer(Node).lister;
   const pods = informers.informer(Pod, { indexes: { ...podsByNode, [ENDED]: endedOrNot } }).lister;
-  const orphanSince = new Map<string, Instant>();
+  /** Since when a pod is known that is to go if it stays as it is. */
+  const doubtedSince = new Map<string, Instant>();
+
+  /** How long is left until the pod has been in doubt for that time. */
+  function doubtMs(key: string, forMs: number): number {
+    const since = doubtedSince.get(key) ?? clock.now();
+    doubtedSince.set(key, since);
+    return since + forMs - clock.now();
+  }
 
   async function remove(pod: Pod, why: PodRemoval, signal: AbortSignal, reason?: string): Promise<void> {
     const { namespace, name = "", uid, generation: observedGeneration } = pod.metadata;
@@ -101,27 +111,28 @@ export function createPodGcController(
     async reconcile(key, { signal }) {
       const pod = pods.byKey(key);
       if (pod === undefined) {
-        orphanSince.delete(key);
+        doubtedSince.delete(key);
         return done;
       }
       const { nodeName = "" } = pod.spec;
       const isDeleted = pod.metadata.deletionTimestamp !== undefined;
       if (nodeName === "") {
-        if (isDeleted) await remove(pod, "unscheduled", signal);
-        else if (isFinished(pod)) for (const each of surplus()) await remove(each, "terminated", signal);
+        if (isDeleted) {
+          const leftMs = doubtMs(key, UNSCHEDULED_MS);
+          if (leftMs > 0) return requeueAfter(leftMs);
+          await remove(pod, "unscheduled", signal);
+        } else if (isFinished(pod)) for (const each of surplus()) await remove(each, "terminated", signal);
         return done;
       }
       const node = nodes.byKey(nodeName);
       if (node === undefined) {
-        const since = orphanSince.get(key) ?? clock.now();
-        orphanSince.set(key, since);
-        const leftMs = since + QUARANTINE_MS - clock.now();
+        const leftMs = doubtMs(key, QUARANTINE_MS);
         if (leftMs > 0) return requeueAfter(leftMs);
         if (await isNodeThere(nodeName, signal)) return done;
         await remove(pod, "orphaned", signal, "PodGC: node no longer exists");
         return done;
       }
-      orphanSince.delete(key);
+      doubtedSince.delete(key);
       if (isDeleted && isOutOfService(node) && !isReadyNode(node)) await remove(pod, "out-of-service", signal);
       else if (isFinished(pod)) for (const each of surplus()) await remove(each, "terminated", signal);
       return done;
