@@ -29,6 +29,8 @@ export class CarelessCloud {
   readonly madeTwice: string[] = [];
   /** Balancers made so far. */
   made = 0;
+  /** By a Service's name: its balancer is made when that says so, whoever still waits for it. */
+  readonly jams = new Map<string, Promise<void>>();
 
   constructor(clock: Clock, random: Random, mostMs: number) {
     this.#clock = clock;
@@ -73,6 +75,7 @@ export class CarelessCloud {
           const found = await find(service);
           // This much care any provider takes.
           signal.throwIfAborted();
+          await this.jams.get(service.metadata.name ?? "");
           return ingressOf(found ?? (await request(() => this.#makeBalancer(of(service)))));
         },
         updateNodes: async () => request(() => undefined),

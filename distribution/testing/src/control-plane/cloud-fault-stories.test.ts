@@ -1,4 +1,4 @@
-import { Node, Service } from "@coracle/api/core/v1";
+import { Event, Node, Service } from "@coracle/api/core/v1";
 import { isNotFound } from "@coracle/apimachinery";
 import { createSeededRandom, silentLogger } from "@coracle/base";
 import { createApiClient, type Transport } from "@coracle/client";
@@ -115,9 +115,9 @@ describe("the cloud's controllers when things go wrong", { timeout: 300_000 }, (
       metadata: { namespace, name },
       spec: { type: "LoadBalancer", ports: [{ port: 80 }] },
     });
-  const wait = async (ms: number): Promise<void> => {
+  const wait = async (ms: number, stepMs = 250): Promise<void> => {
     const end = plane.clock.monotonicMs() + ms;
-    await plane.until("time to pass", () => plane.clock.monotonicMs() >= end, { limitMs: ms * 2, stepMs: 250 });
+    await plane.until("time to pass", () => plane.clock.monotonicMs() >= end, { limitMs: ms * 2, stepMs });
   };
   /** Each Service has its balancer and says where, no balancer is without its Service, each node has its route. */
   async function isRight(): Promise<boolean> {
@@ -182,5 +182,34 @@ describe("the cloud's controllers when things go wrong", { timeout: 300_000 }, (
     first.stop();
     await settled();
     expect(cloud.made).toBe(SERVICES);
+  });
+
+  it("a balancer that the cloud works on for an hour: others have their turn; it is made once, and goes if nobody wants it any more", async () => {
+    cloud = new CarelessCloud(plane.clock, createSeededRandom(4), 1000);
+    const finish: (() => void)[] = [];
+    for (const name of ["kept", "dropped"]) cloud.jams.set(name, new Promise((resolve) => finish.push(resolve)));
+    manage("a", {}, 1);
+    for (const name of ["kept", "dropped", "other"]) await make(name);
+    const address = async (name: string): Promise<string | undefined> =>
+      (await plane.admin.get(Service, { namespace, name })).status?.loadBalancer?.ingress?.[0]?.ip;
+    const patience = { limitMs: 3_600_000, stepMs: 2000 };
+    await plane.until("the other's address", () => address("other"), patience);
+    await plane.until(
+      "words about it",
+      async () =>
+        (await plane.admin.list(Event, { namespace })).items.some(
+          ({ involvedObject, message }) =>
+            involvedObject.name === "kept" && message?.includes("did not answer ensure_load_balancer"),
+        ),
+      patience,
+    );
+    await plane.admin.delete(Service, { namespace, name: "dropped" });
+    await wait(1_800_000, 5000);
+    expect(cloud.made).toBe(1);
+    expect((await plane.admin.get(Service, { namespace, name: "dropped" })).metadata.finalizers).toHaveLength(1);
+    for (const each of finish) each();
+    cloud.jams.clear();
+    await settled();
+    expect([cloud.made, cloud.balancers.length]).toEqual([3, 2]);
   });
 });
