@@ -93,9 +93,8 @@ describe("an update of an ordered set", () => {
     ...from,
     metadata: { ...from.metadata, labels: { "controller-revision-hash": "web-2" } },
   });
-  const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): string[] => [
-    ...planSteps(to, pods, names, NOW, takesSeveral).flatMap(nameOf),
-  ];
+  const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): readonly string[] =>
+    planSteps(to, pods, names, NOW, takesSeveral).flatMap(nameOf);
   const rolling = (partition = 0) => of({ type: "RollingUpdate", rollingUpdate: { partition } });
 
   it.each([
@@ -123,7 +122,7 @@ describe("an update of an ordered set", () => {
     expect(steps(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2"]);
   });
   it("takes as many at a time as may be unavailable, with that feature", () => {
-    const several = (to: StatefulSet, pods: readonly Pod[]): string[] => steps(to, pods, true);
+    const several = (to: StatefulSet, pods: readonly Pod[]): readonly string[] => steps(to, pods, true);
     const to = of({ type: "RollingUpdate", rollingUpdate: { partition: 0, maxUnavailable: 2 } });
     expect(several(to, [pod(0), pod(1), pod(2)])).toEqual(["delete web-2", "delete web-1"]);
     expect(several(to, [pod(0), pod(1), updated(pod(2))])).toEqual(["delete web-1", "delete web-0"]);
