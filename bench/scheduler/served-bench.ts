@@ -109,6 +109,7 @@ async function measure(
   await cluster.placed(pods);
   const seconds = secondsNow();
   const [serverBound, schedulerBound] = parts.map((pids, i) => cpuMs(pids) - before[i]!);
+  await intruders[Symbol.asyncDispose]();
   // Schedulers tell of it beside or after their work: that is work, too.
   const namespaces = new Set(pods.map(({ metadata: { namespace = "" } }) => namespace));
   const events = await cluster.events(namespaces);
