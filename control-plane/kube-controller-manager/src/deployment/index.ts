@@ -107,7 +107,8 @@ export function createDeploymentController(deps: ControllerDeps, workers?: numbe
       if (isPaused || isScalingEvent(deployment, rollout.sets)) {
         await rollout.syncRevision(false);
         await rollout.scale(planScale(rollout.deployment, rollout.newSet, rollout.oldSets));
-        if (isPaused) await rollout.cleanUp();
+        // What it is to be rolled back to is needed still.
+        if (isPaused && rollbackTarget(deployment) === undefined) await rollout.cleanUp();
         await rollout.writeStatus();
       } else await (isRolling(deployment) ? rollingUpdate(rollout) : recreate(rollout));
       return requeueAfter(nextDeadlineCheckMs(rollout.deployment, clock.now()));

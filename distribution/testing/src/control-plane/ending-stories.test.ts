@@ -1,4 +1,4 @@
-import { ControllerRevision, StatefulSet } from "@coracle/api/apps/v1";
+import { ControllerRevision, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { CronJob } from "@coracle/api/batch/v1";
 import { Event, Node, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -103,6 +103,32 @@ describe("where controllers end", () => {
     const until = plane.clock.now() + 10_000;
     await plane.until("a while passes", () => plane.clock.now() > until, slowly);
     expect((await pods()).filter(isReady)).toHaveLength(1);
+  });
+
+  it("a paused Deployment keeps what it is to be rolled back to", async () => {
+    await plane.admin.create(Deployment, {
+      metadata: key("web"),
+      spec: {
+        replicas: 0,
+        revisionHistoryLimit: 0,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [{ name: "c", image: "web:1" }] } },
+      },
+    });
+    const sets = async () => (await plane.admin.list(ReplicaSet, { namespace })).items;
+    await plane.until("it has a set", async () => (await sets()).length === 1);
+    const annotations = { "deprecated.deployment.rollback.to": "1" };
+    await plane.admin.patch(Deployment, key("web"), "merge", { metadata: { annotations }, spec: { paused: true } });
+    const image = { spec: { template: { spec: { containers: [{ name: "c", image: "web:2" }] } } } };
+    await plane.admin.patch(Deployment, key("web"), "strategic", image);
+    const until = plane.clock.now() + 5000;
+    await plane.until("a while passes", () => plane.clock.now() > until, slowly);
+    expect(await sets()).toHaveLength(1);
+    await plane.admin.patch(Deployment, key("web"), "merge", { spec: { paused: false } });
+    await plane.until("it is rolled back", async () => {
+      const { spec } = await plane.admin.get(Deployment, key("web"));
+      return spec.template.spec?.containers[0]?.image === "web:1";
+    });
   });
 
   it("a CronJob whose new schedule never comes says so at once", async () => {
