@@ -127,7 +127,8 @@ export const services: Family = {
       });
     },
     async "a Service is somewhere else"(actor) {
-      const service = actor.one(Service);
+      // Of one that was headless upstream's slices say so for ever.
+      const service = actor.one(Service, ({ spec }) => spec?.clusterIP !== "None");
       const spec =
         service.spec?.type === "ExternalName"
           ? { type: "ClusterIP", externalName: null, ports: [{ port: 80 }] }
