@@ -54,8 +54,8 @@ function dynamicOf(placed: PlacedPart<NodePart>): Dynamic {
  */
 export class NodeVerdicts {
   readonly #table: NodeTable;
-  /** What pods take that wait for this node and go before those of this class. */
-  readonly #aheadOn: (slot: number) => readonly PodFacts[] | undefined;
+  /** What pods take that wait for this node and go before those of this class; undefined: nobody waits anywhere. */
+  readonly #aheadOn: ((slot: number) => readonly PodFacts[] | undefined) | undefined;
   readonly #statics: readonly PlacedPart<NodePart>[];
   /** In their order. */
   readonly #dynamics: readonly Dynamic[];
@@ -86,7 +86,7 @@ export class NodeVerdicts {
     table: NodeTable,
     parts: readonly PlacedPart<NodePart>[],
     isBucketed: boolean,
-    aheadOn: (slot: number) => readonly PodFacts[] | undefined,
+    aheadOn: ((slot: number) => readonly PodFacts[] | undefined) | undefined,
   ) {
     this.#table = table;
     this.#aheadOn = aheadOn;
@@ -146,7 +146,9 @@ export class NodeVerdicts {
     } else {
       for (let at = this.#seen; at < table.version; at++) {
         const change = table.changeAt(at);
-        this.#evaluate(change >> 1, (change & 1) === 1);
+        const slot = change >> 1;
+        const isStatic = (change & 1) === 1;
+        if (isStatic || !this.#isOutAsBefore(slot)) this.#evaluate(slot, isStatic);
       }
     }
     this.#seen = table.version;
@@ -214,6 +216,20 @@ export class NodeVerdicts {
     this.#bucketsAt = -1;
   }
 
+  /** Whether a node whose pods changed is out, and for the same reason still: most are where a pod fits nowhere. */
+  #isOutAsBefore(slot: number): boolean {
+    const before = this.#refusals[this.verdicts[slot] ?? 0];
+    if (before === undefined || this.#aheadOn !== undefined) return false;
+    for (let i = 0; i < this.#dynamics.length; i++) {
+      const each = this.#dynamics[i];
+      if (each === undefined || each.order > before.order) break; // refused without a look at pods
+      const unfit = each.filter?.(slot);
+      if (unfit !== undefined) return unfit === before.unfit;
+      if (each.order === before.order) return false;
+    }
+    return true;
+  }
+
   #evaluate(slot: number, isStatic: boolean): void {
     const before = this.verdicts[slot] ?? GONE;
     if (!this.#table.isAlive(slot)) {
@@ -222,7 +238,7 @@ export class NodeVerdicts {
     }
     if (isStatic || before === GONE) this.#evaluateStatics(slot);
     let verdict = this.#staticVerdicts[slot] ?? 0;
-    const ahead = this.#aheadOn(slot);
+    const ahead = this.#aheadOn?.(slot);
     const order = verdict === 0 ? Infinity : this.#orderOf(verdict);
     for (let i = 0; i < this.#dynamics.length; i++) {
       const each = this.#dynamics[i];

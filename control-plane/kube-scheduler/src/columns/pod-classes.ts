@@ -75,7 +75,7 @@ export class PodClasses {
       });
       const priority = priorityOf(pod);
       const aheadOn = (slot: number): readonly PodFacts[] | undefined => this.#aheadOn(slot, priority);
-      verdicts = new NodeVerdicts(this.#state.table, parts, this.#isBucketed, isContested ? aheadOn : nobodyAhead);
+      verdicts = new NodeVerdicts(this.#state.table, parts, this.#isBucketed, isContested ? aheadOn : undefined);
       this.#makeRoom(this.#fixed);
     } else this.#fixed.delete(key);
     this.#fixed.set(key, verdicts);
@@ -171,8 +171,6 @@ export class PodClasses {
     }
   }
 }
-
-const nobodyAhead = (): undefined => undefined;
 
 /** What a pod says about nodes. */
 function whereKey({ spec }: Pod): string {
