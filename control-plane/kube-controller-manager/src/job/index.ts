@@ -285,7 +285,10 @@ export function createJobController(deps: ControllerDeps, workers: number, monit
         : withCondition(conditions, "Suspended", "False", { reason: "JobResumed", message: "Job resumed" }, now);
     if (ending !== undefined) conditions = endingConditions(conditions, ending, false, now);
     const deleted = new Set(outcome.deleted);
-    const isStarting = job.status?.startTime === undefined && job.spec.suspend !== true;
+    const { deletionTimestamp } = job.metadata;
+    // One on its way out does not begin: its deadline would make it fail.
+    const isStarting =
+      job.status?.startTime === undefined && job.spec.suspend !== true && deletionTimestamp === undefined;
     const terminating = seen.terminating.length + deleted.size;
     const base: JobStatus = {
       ...job.status,

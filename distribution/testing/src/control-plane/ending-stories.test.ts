@@ -1,5 +1,5 @@
 import { ControllerRevision, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
-import { CronJob } from "@coracle/api/batch/v1";
+import { CronJob, Job } from "@coracle/api/batch/v1";
 import { Event, Node, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
@@ -129,6 +129,23 @@ describe("where controllers end", () => {
       const { spec } = await plane.admin.get(Deployment, key("web"));
       return spec.template.spec?.containers[0]?.image === "web:1";
     });
+  });
+
+  it("a Job that is resumed on its way out does not begin, and cannot be late", async () => {
+    const spec = { restartPolicy: "Never", containers: [{ name: "c", image: "web:1" }] };
+    await plane.admin.create(Job, {
+      metadata: { ...key("task"), finalizers: ["example.com/hold"] },
+      spec: { suspend: true, activeDeadlineSeconds: 1, template: { spec } },
+    });
+    const status = async () => (await plane.admin.get(Job, key("task"))).status;
+    const isSuspended = async () => (await status())?.conditions?.some((each) => each.type === "Suspended");
+    await plane.until("it is suspended", isSuspended);
+    await plane.admin.delete(Job, key("task"), { propagationPolicy: "Background" });
+    await plane.admin.patch(Job, key("task"), "merge", { spec: { suspend: false } });
+    const until = plane.clock.now() + 5000;
+    await plane.until("a while passes", () => plane.clock.now() > until, slowly);
+    expect((await status())?.startTime).toBeUndefined();
+    expect((await status())?.conditions).toHaveLength(1);
   });
 
   it("a CronJob whose new schedule never comes says so at once", async () => {

@@ -165,6 +165,8 @@ function plain(kind: string, object: KubeObject): unknown {
   // Which of several equal volumes it is, is chance.
   if (kind === "PersistentVolumeClaim") delete spec?.["volumeName"];
   if (kind === "Pod") {
+    // Which of several nodes has its daemon replaced first is chance.
+    if (object.metadata.ownerReferences?.[0]?.kind === "DaemonSet") delete spec?.["affinity"];
     delete spec?.["nodeName"];
     const { phase, conditions } = (status ?? {}) as { phase?: string; conditions?: { type: string }[] };
     copy.status = { phase, conditions: (conditions ?? []).filter(({ type }) => type === "DisruptionTarget") };
