@@ -35,7 +35,7 @@ export class Tally {
     this.#counts[theirs.node === "" ? "refused" : "placed"] += 1;
     if (theirs.nominated !== "") this.#counts.nominated += 1;
     const nodes = explanation?.nodes ?? [];
-    const refusedBy = new Set(nodes.flatMap((node) => node.refusedBy ?? []));
+    const refusedBy = new Set(nodes.flatMap((node) => (node.refusedBy === "" ? "(an error)" : (node.refusedBy ?? []))));
     for (const plugin of refusedBy) {
       this.#of(plugin).refused += 1;
       if (theirs.node === "") this.#of(plugin).decided += 1;
