@@ -4,6 +4,8 @@ import type { ApiClient } from "@coracle/client";
 /** One served resource, in the version its group prefers, and what can be done with it. */
 export interface DiscoveredResource extends ResourceType<KubeObject> {
   readonly verbs: ReadonlySet<string>;
+  /** All versions in which it is served. */
+  readonly versions: ReadonlySet<string>;
   /** Its size can be read and written without knowing its kind. */
   readonly hasScale: boolean;
 }
@@ -36,7 +38,7 @@ interface AggregatedList {
 
 /** Asks the server which resources it serves; each once, in the first version its group names. */
 export async function discoverResources(client: ApiClient, signal: AbortSignal): Promise<Discovery> {
-  const resources = new Map<string, DiscoveredResource>();
+  const resources = new Map<string, DiscoveredResource & { readonly versions: Set<string> }>();
   const failures: string[] = [];
   for (const path of ["/api", "/apis"]) {
     const list = (await client.raw("GET", path, undefined, { signal, accept: AGGREGATED })) as AggregatedList;
@@ -47,7 +49,9 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
         if (version.freshness === "Stale") failures.push(`${groupName}/${version.version}`);
         for (const { resource, responseKind, scope, verbs, subresources = [] } of version.resources ?? []) {
           const id = `${groupName}/${resource}`;
-          if (resources.has(id)) continue;
+          const known = resources.get(id);
+          known?.versions.add(version.version);
+          if (known !== undefined) continue;
           resources.set(id, {
             group: groupName,
             version: version.version,
@@ -56,6 +60,7 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
             plural: resource,
             namespaced: scope === "Namespaced",
             verbs: new Set(verbs),
+            versions: new Set([version.version]),
             hasScale: subresources.some(({ subresource }) => subresource === "scale"),
           });
         }

@@ -10,6 +10,7 @@ const type = {
   plural: "pods",
   namespaced: true,
   verbs: new Set<string>(),
+  versions: new Set(["v1"]),
   hasScale: false,
 };
 

@@ -242,9 +242,11 @@ class Monitors implements AsyncDisposable {
     this.#failed = failed;
   }
 
+  /** What a reference means; undefined: nothing that is served, and nobody can tell whether it is there. */
   typeOf(apiVersion: string, kind: string): DiscoveredResource | undefined {
-    const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
-    return this.#kinds.get(`${group}/${kind}`);
+    const [version = "", group = ""] = apiVersion.split("/").toReversed();
+    const type = this.#kinds.get(`${group}/${kind}`);
+    return type?.versions.has(version) === true ? type : undefined;
   }
 
   /** Resolves when everything served at first was listed. */

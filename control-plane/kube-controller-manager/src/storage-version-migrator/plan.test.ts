@@ -17,6 +17,7 @@ const served = (plural: string, ...verbs: string[]): DiscoveredResource => ({
   plural,
   namespaced: true,
   verbs: new Set(verbs),
+  versions: new Set<string>(),
   hasScale: false,
 });
 

@@ -1,6 +1,6 @@
 import { ControllerRevision, Deployment, ReplicaSet, StatefulSet } from "@coracle/api/apps/v1";
 import { CronJob, Job } from "@coracle/api/batch/v1";
-import { Event, Node, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
+import { ConfigMap, Event, Node, PersistentVolumeClaim, Pod, ServiceAccount } from "@coracle/api/core/v1";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestControlPlane, type TestControlPlane } from "./test-control-plane.ts";
 
@@ -146,6 +146,20 @@ describe("where controllers end", () => {
     await plane.until("a while passes", () => plane.clock.now() > until, slowly);
     expect((await status())?.startTime).toBeUndefined();
     expect((await status())?.conditions).toHaveLength(1);
+  });
+
+  it("what refers to its owner by a version that nobody serves stays: nobody can tell whether the owner is there", async () => {
+    const owner = { kind: "ReplicaSet", name: "gone", uid: "11111111-2222-3333-4444-555555555555" };
+    const own = async (name: string, apiVersion: string) =>
+      plane.admin.create(ConfigMap, { metadata: { ...key(name), ownerReferences: [{ ...owner, apiVersion }] } });
+    await own("unknown", "apps/v9");
+    await own("known", "apps/v1");
+    const names = async () =>
+      (await plane.admin.list(ConfigMap, { namespace })).items.map(({ metadata }) => metadata.name);
+    await plane.until("the other is collected", async () => !(await names()).includes("known"));
+    const until = plane.clock.now() + 5000;
+    await plane.until("a while passes", () => plane.clock.now() > until, slowly);
+    expect(await names()).toContain("unknown");
   });
 
   it("a CronJob whose new schedule never comes says so at once", async () => {
