@@ -3,7 +3,7 @@ import { Endpoints, Pod, Service } from "@coracle/api/core/v1";
 import { EndpointSlice } from "@coracle/api/discovery/v1";
 import { any } from "../../picture.ts";
 import { keyOf, NothingToDo, type Actor, type Family } from "../actor.ts";
-import { POD_STEPS } from "./pods.ts";
+import { endPod, isLive, isReady, POD_STEPS } from "./pods.ts";
 
 const SELECTORS: readonly Readonly<Record<string, string>>[] = [
   { app: "web" },
@@ -100,6 +100,21 @@ export const services: Family = {
   },
   steps: {
     ...POD_STEPS,
+    // Of one that is not ready upstream does not notice the end.
+    async "a pod fails"(actor) {
+      await endPod(
+        actor,
+        actor.one(Pod, (pod) => isLive(pod) && isReady(pod)),
+        1,
+      );
+    },
+    async "a pod ends well"(actor) {
+      await endPod(
+        actor,
+        actor.one(Pod, (pod) => isLive(pod) && isReady(pod)),
+        0,
+      );
+    },
     "a Service is made": makeService,
     "another Service is made": makeService,
     "a pod is made": makePod,
