@@ -21,7 +21,7 @@ import { nextAvailabilityMs } from "../pods/pod-state.ts";
 import { claimOwners, isStaleClaim } from "./claim-owners.ts";
 import { claimsForOrdinal, identityLabels, isInRange, ordinalOf, POD_NAME_LABEL, podForOrdinal } from "./pod.ts";
 import type { StatefulSetMonitor } from "./monitor.ts";
-import { maxUnavailableOf, planSteps, revisionOf, statefulStatus, unavailableOf, type Step } from "./plan.ts";
+import { maxUnavailableOf, planPhases, revisionOf, statefulStatus, unavailableOf, type Step } from "./plan.ts";
 
 /**
  * Keeps pods with names, storage and an order of their own for every StatefulSet. `monitor` is there where several pods
@@ -218,14 +218,19 @@ export function createStatefulSetController(
         return stored;
       };
       const isDeleted = set.metadata.deletionTimestamp !== undefined;
-      const steps = isDeleted ? [] : planSteps(set, mine, names, now, monitor !== undefined);
-      const { failure } = await slowStart(steps.length, async (i) => {
-        const step = steps[i] as Step;
+      const phases = isDeleted ? [] : planPhases(set, mine, names, now, monitor !== undefined);
+      const take = async (step: Step): Promise<void> => {
         if (step.action === "settle") await settlePod(set, step.pod, step.isReached, signal);
         else if (step.action === "delete") await deletePod(set, step.pod, signal);
         else if (step.revision === "update") await createPod(set, step.ordinal, template, update, signal);
         else await createPod(set, step.ordinal, currentTemplate(), current, signal);
-      });
+      };
+      const isParallel = set.spec.podManagementPolicy === "Parallel";
+      let failure: unknown;
+      for (const phase of isParallel ? phases : phases.flat().map((step) => [step])) {
+        ({ failure } = await slowStart(phase.length, async (i) => take(phase[i] as Step)));
+        if (failure !== undefined) break;
+      }
       monitor?.observe(set, maxUnavailableOf(set), unavailableOf(set, mine, now));
       const status = statefulStatus(set, mine, names, history.collisionCount, now);
       if (!equalJson(status, { readyReplicas: 0, availableReplicas: 0, collisionCount: 0, ...set.status }))

@@ -1,7 +1,7 @@
 import type { StatefulSet } from "@coracle/api/apps/v1";
 import type { Pod } from "@coracle/api/core/v1";
 import { describe, expect, it } from "vitest";
-import { planSteps, statefulStatus, type Step } from "./plan.ts";
+import { planPhases, statefulStatus, type Step } from "./plan.ts";
 
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 const REVISIONS = { current: "web-1", update: "web-1" };
@@ -40,18 +40,27 @@ const nameOf = (step: Step): readonly string[] =>
     ? []
     : [step.action === "delete" ? `delete ${step.pod.metadata.name}` : `create ${step.ordinal} ${step.revision}`];
 const deletes = (to: StatefulSet, pods: readonly Pod[]): readonly string[] =>
-  planSteps(to, pods, REVISIONS, NOW)
+  planPhases(to, pods, REVISIONS, NOW)
+    .flat()
     .flatMap(nameOf)
     .map((step) => step.replace("delete ", ""));
 const settled = (to: StatefulSet, pods: readonly Pod[]): readonly string[] =>
-  planSteps(to, pods, REVISIONS, NOW).flatMap((step) =>
-    step.action === "settle" ? [`${step.pod.metadata.name}${step.isReached ? "" : ": claims"}`] : [],
-  );
+  planPhases(to, pods, REVISIONS, NOW)
+    .flat()
+    .flatMap((step) =>
+      step.action === "settle" ? [`${step.pod.metadata.name}${step.isReached ? "" : ": claims"}`] : [],
+    );
 
-describe("planSteps", () => {
+describe("planPhases", () => {
   it("takes an ordered set down from the highest ordinal, one at a time", () => {
     expect(deletes(set(0), [pod(0), pod(1), pod(2)])).toEqual(["web-2"]);
     expect(deletes(set(0), [pod(0), pod(1), pod(2, "terminating")])).toEqual([]);
+  });
+
+  it("lets nobody go who is not wanted while one who is cannot be made", () => {
+    const to = { ...set(2, "Parallel"), spec: { ...set(2, "Parallel").spec, ordinals: { start: 1 } } };
+    const phases = planPhases(to, [pod(0), pod(1)], REVISIONS, NOW);
+    expect(phases.map((phase) => phase.flatMap(nameOf))).toEqual([["create 2 update"], [], ["delete web-0"], []]);
   });
 
   it("halts the way down at unhealthy pods, save for the last one", () => {
@@ -94,7 +103,7 @@ describe("an update of an ordered set", () => {
     metadata: { ...from.metadata, labels: { "controller-revision-hash": "web-2" } },
   });
   const steps = (to: StatefulSet, pods: readonly Pod[], takesSeveral = false): readonly string[] =>
-    planSteps(to, pods, names, NOW, takesSeveral).flatMap(nameOf);
+    planPhases(to, pods, names, NOW, takesSeveral).flat().flatMap(nameOf);
   const rolling = (partition = 0) => of({ type: "RollingUpdate", rollingUpdate: { partition } });
 
   it.each([

@@ -22,17 +22,18 @@ const isRunningAndReady = (pod: Pod): boolean => pod.status?.phase === "Running"
 export const revisionOf = (pod: Pod): string => pod.metadata.labels?.[REVISION_HASH] ?? "";
 
 /**
- * The next steps, in their order: should one fail, those behind it are not for now. Ordered sets take one at a time: up in order, each after the one before is available; down in
- * reverse; updates from the highest ordinal, each after the last one is back. Parallel sets start and stop at once.
- * With `takesSeveral` (the feature MaxUnavailableStatefulSet) updates take as many pods away as the set says.
+ * The next steps in phases: first what is wanted, then claims of pods that are not, then these pods, then updates. Should
+ * a step fail, the phases behind it are not for now. Ordered sets take one step at a time: up in order, each after the one
+ * before is available; down in reverse; updates from the highest ordinal, each after the last one is back. Parallel sets
+ * start and stop at once. With `takesSeveral` (the feature MaxUnavailableStatefulSet) updates take as many pods away as the set says.
  */
-export function planSteps(
+export function planPhases(
   set: StatefulSet,
   pods: readonly Pod[],
   revisions: Revisions,
   now: Instant,
   takesSeveral = false,
-): readonly Step[] {
+): readonly (readonly Step[])[] {
   const { name = "" } = set.metadata;
   const start = set.spec.ordinals?.start ?? 0;
   const end = start + (set.spec.replicas ?? 1);
@@ -46,22 +47,26 @@ export function planSteps(
     if (isInRange(set, ordinal)) byOrdinal.set(ordinal, pod);
     else condemned.push(pod);
   }
-  const steps: Step[] = [];
+  const wanted: Step[] = [];
+  const claims: Step[] = [];
+  const unwanted: Step[] = [];
+  const updates: Step[] = [];
+  const phases = [wanted, claims, unwanted, updates];
   const isSettled = (pod: Pod): boolean =>
     !isTerminating(pod) && isRunningAndReady(pod) && isAvailable(pod, minReadySeconds, now);
 
   for (let ordinal = start; ordinal < end; ordinal++) {
     const pod = byOrdinal.get(ordinal);
     if (pod === undefined) {
-      steps.push({ action: "create", ordinal, revision: revisionForNew(set, ordinal) });
-      if (isOrdered) return steps;
+      wanted.push({ action: "create", ordinal, revision: revisionForNew(set, ordinal) });
+      if (isOrdered) return phases;
     } else if (isFinished(pod)) {
-      if (!isTerminating(pod)) steps.push({ action: "delete", pod });
-      if (isOrdered) return steps;
+      if (!isTerminating(pod)) wanted.push({ action: "delete", pod });
+      if (isOrdered) return phases;
     } else {
       const isReached = !isOrdered || isSettled(pod);
-      steps.push({ action: "settle", pod, isReached });
-      if (!isReached) return steps;
+      wanted.push({ action: "settle", pod, isReached });
+      if (!isReached) return phases;
     }
   }
 
@@ -69,15 +74,16 @@ export function planSteps(
     (ordinalOf(name, b.metadata.name) ?? 0) - (ordinalOf(name, a.metadata.name) ?? 0);
   const downwards = condemned.toSorted(byOrdinalDown);
   // Before they go: their claims may have to go with them.
-  for (const pod of downwards) steps.push({ action: "settle", pod, isReached: true });
+  for (const pod of downwards) claims.push({ action: "settle", pod, isReached: true });
   // An unhealthy pod halts the way down, so that no quorum is lost on it; only the last unhealthy one may go.
   const lastUnhealthy = downwards.findLast((pod) => !isSettled(pod));
   for (const pod of downwards) {
-    if (isOrdered && (isTerminating(pod) || (!isSettled(pod) && pod !== lastUnhealthy))) return steps;
-    if (!isTerminating(pod)) steps.push({ action: "delete", pod });
-    if (isOrdered) return steps;
+    if (isOrdered && (isTerminating(pod) || (!isSettled(pod) && pod !== lastUnhealthy))) return phases;
+    if (!isTerminating(pod)) unwanted.push({ action: "delete", pod });
+    if (isOrdered) return phases;
   }
-  if (steps.some(({ action }) => action !== "settle") || set.spec.updateStrategy?.type === "OnDelete") return steps;
+  const isScaled = unwanted.length === 0 && wanted.every(({ action }) => action === "settle");
+  if (!isScaled || set.spec.updateStrategy?.type === "OnDelete") return phases;
 
   const first = Math.max(start, start + (set.spec.updateStrategy?.rollingUpdate?.partition ?? 0));
   const replicas = end - start;
@@ -87,14 +93,14 @@ export function planSteps(
   let taken = 0;
   for (let ordinal = end - 1; ordinal >= first; ordinal--) {
     const pod = byOrdinal.get(ordinal);
-    if (atOnce !== undefined && unavailable + taken >= atOnce) return steps;
+    if (atOnce !== undefined && unavailable + taken >= atOnce) return phases;
     if (pod !== undefined && revisionOf(pod) !== revisions.update && !isTerminating(pod)) {
-      steps.push({ action: "delete", pod });
+      updates.push({ action: "delete", pod });
       taken++;
-      if (atOnce === undefined) return steps;
-    } else if (atOnce === undefined && (pod === undefined || !isSettled(pod))) return steps;
+      if (atOnce === undefined) return phases;
+    } else if (atOnce === undefined && (pod === undefined || !isSettled(pod))) return phases;
   }
-  return steps;
+  return phases;
 }
 
 /** How many pods of a set an update may take away at a time. */
