@@ -21,6 +21,11 @@ const { values } = parseArgs({
   },
 });
 
+function refuse(message: string): never {
+  process.stderr.write(`history: ${message}\n`);
+  process.exit(2);
+}
+
 /** One line of JSON for each family, after the differences. */
 async function compare(kubeControllerManager: string): Promise<boolean> {
   const differences: Difference[] = [];
@@ -65,5 +70,7 @@ async function survive(): Promise<boolean> {
 
 const { "peer-kube-controller-manager": peer } = values;
 if (values.only === "controllers") process.exit((await survive()) ? 0 : 1);
-if (peer === undefined) throw new Error("--peer-kube-controller-manager says where upstream's controllers are");
+if (peer === undefined) refuse("--peer-kube-controller-manager says where upstream's controllers are");
+const unknown = values.families.split(",").filter((name) => FAMILIES[name] === undefined);
+if (unknown.length > 0) refuse(`no ${unknown.join(", ")}; there are ${Object.keys(FAMILIES).join(", ")}`);
 process.exit((await compare(peer)) ? 0 : 1);
