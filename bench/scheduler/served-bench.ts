@@ -8,6 +8,8 @@ import { ServedCluster, type Command } from "./served-cluster.ts";
 import { workloads, type Workload } from "./workloads.ts";
 
 const IDLE_NODES = 5_000;
+/** What is left of the start is collected ten seconds after it, at most twice. */
+const IDLE_SETTLE_MS = 30_000;
 const IDLE_MS = 20_000;
 /** Upstream is given fewer pods: it takes long. */
 const PEER_PODS = 1_000;
@@ -72,7 +74,7 @@ async function measureIdle(options: BenchOptions): Promise<number> {
   await using server = await startOurs(options.coracle);
   await using cluster = ServedCluster.open(server, oursAt(options));
   await cluster.addNodes(IDLE_NODES, (i) => benchNode(i));
-  await sleep(systemClock, IDLE_MS / 4);
+  await sleep(systemClock, IDLE_SETTLE_MS);
   const before = cpuSeconds([cluster.schedulerPid]);
   await sleep(systemClock, IDLE_MS);
   return ((cpuSeconds([cluster.schedulerPid]) - before) * 100) / (IDLE_MS / 1000);
