@@ -9,6 +9,8 @@ export interface ClusterNetwork {
   readonly subnet: string;
   /** The host on that link: where nodes find the API server. */
   readonly hostAddress: string;
+  /** Of the host's route to this cluster's Services: clusters that have the same range do not take each other's route. */
+  readonly serviceMetric: number;
 }
 
 /** Names and addresses derived from the cluster's name, so that clusters beside one another differ. Pure. */
@@ -19,6 +21,7 @@ export function clusterNetworkOf(clusterName: string): ClusterNetwork {
     bridge: `cor-${digest.toString("hex").slice(0, 8)}`,
     subnet: `172.30.${third}.0/24`,
     hostAddress: `172.30.${third}.1`,
+    serviceMetric: 1000 + third,
   };
 }
 
@@ -48,7 +51,7 @@ export async function createClusterNetwork(config: ClusterConfig): Promise<void>
   if (!isNamespaced(config)) return;
   await writeSysctl("net.ipv4.ip_forward", "1");
   const network = clusterNetworkOf(config.name);
-  const { bridge, subnet, hostAddress } = network;
+  const { bridge, subnet, hostAddress, serviceMetric } = network;
   if (!(await succeeds("ip", ["link", "show", bridge]))) {
     await ipBatch([
       `link add ${bridge} type bridge`,
@@ -59,7 +62,8 @@ export async function createClusterNetwork(config: ClusterConfig): Promise<void>
   for (const [i, node] of config.nodes.entries()) await createNamespace(network, node, `${bridge}${i}`);
   // The API server calls webhooks and other servers by their Services, whose rules are in the nodes' namespaces.
   const [first] = config.nodes;
-  if (first !== undefined) await ipBatch([`route replace ${config.serviceCidr} via ${first.address}`]);
+  if (first !== undefined)
+    await ipBatch([`route replace ${config.serviceCidr} via ${first.address} metric ${serviceMetric}`]);
   const table = tableOf(network);
   // `add` before `delete` makes the deletion of an absent table no error.
   await nft(`

@@ -75,6 +75,18 @@ describe("a cluster of two nodes on one machine", () => {
     );
   });
 
+  it("the route of a cluster beside it with the same range of services stays", async () => {
+    const range = "10.96.0.0/16";
+    await host.run("ip", ["route", "add", range, "dev", "lo"]);
+    try {
+      const { stdout } = await host.run("ip", ["route", "show", range]);
+      expect(stdout).toContain("dev lo");
+      expect(stdout).toMatch(/via 172\.30\.\d+\.11 .*metric \d+/);
+    } finally {
+      await host.run("ip", ["route", "del", range, "dev", "lo"]);
+    }
+  });
+
   it("a supervisor that is killed is replaced; pods go on and stay connected", async () => {
     const pids = async (): Promise<number> =>
       (await cluster.status()).processes.find(({ name }) => name === "supervisor")?.pid ?? 0;

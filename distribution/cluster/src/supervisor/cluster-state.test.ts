@@ -44,6 +44,7 @@ describe("addresses of a cluster", () => {
   });
   it("gives clusters beside one another different links, and nodes on it an address each", () => {
     expect(clusterNetworkOf("a").bridge).not.toBe(clusterNetworkOf("b").bridge);
+    expect(clusterNetworkOf("a").serviceMetric).not.toBe(clusterNetworkOf("b").serviceMetric);
     expect(clusterNetworkOf("a").bridge.length + 2).toBeLessThanOrEqual(15);
     const { hostAddress } = clusterNetworkOf("a");
     expect(namespacedNodes("a", 2, true)).toMatchObject([
